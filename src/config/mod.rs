@@ -1,0 +1,138 @@
+//! The configuration file, read once: from text to values that cannot be wrong.
+//!
+//! [`load`] reads a file, expands variables, checks everything, and returns either a [`Config`] (with warnings) or all
+//! the errors at once. Nothing behind this module knows what the file looked like.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::types::{AllCooling, Clocks, CostReading, Price, Secret, StrategyKind, Target, UsageReading};
+
+/// A configuration that was checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it came from.
+    pub file: PathBuf,
+    /// The model groups, in the file's order; ids are unique.
+    pub groups: Vec<Group>,
+    /// The `waypost:` section, with defaults.
+    pub settings: Settings,
+}
+
+/// A model group: what a client puts into `model`.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Its name.
+    pub id: Arc<str>,
+    /// Never empty.
+    pub deployments: Vec<Deployment>,
+    /// How it routes.
+    pub router: Router,
+}
+
+/// One deployment: its fixed target and its limits.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// Where and how.
+    pub target: Arc<Target>,
+    /// Share in simple-shuffle.
+    pub weight: Option<f64>,
+    /// Requests per minute it may be sent.
+    pub rpm: Option<u64>,
+    /// Tokens per minute it may use.
+    pub tpm: Option<u64>,
+    /// Requests in flight it may have.
+    pub max_parallel_requests: Option<u32>,
+    /// Priority: the lowest present among the eligible is used; one without comes last.
+    pub order: Option<u32>,
+    /// Known price, if any.
+    pub price: Option<Price>,
+    /// Overrides the router's.
+    pub cooldown_time: Option<Duration>,
+    /// Overrides the router's.
+    pub num_retries: Option<u32>,
+    /// This deployment's time limits (`request` is the group's).
+    pub clocks: Clocks,
+}
+
+/// How a group routes; defaults stand where the file says nothing.
+#[derive(Debug, Clone)]
+pub struct Router {
+    /// The rule.
+    pub strategy: StrategyKind,
+    /// Which of its two meanings cost-based-routing has here.
+    pub cost_reading: CostReading,
+    /// Which of its two meanings usage-based-routing has here.
+    pub usage_reading: UsageReading,
+    /// Latency: candidates within `lowest × (1 + buffer)` count as equally fast. (`routing_strategy_args.lowest_latency_buffer`)
+    pub latency_buffer: f64,
+    /// Retries after the first attempt.
+    pub num_retries: u32,
+    /// Least wait before a retry that waits at all.
+    pub retry_after: Duration,
+    /// How long a failed deployment sits out; zero: never.
+    pub cooldown_time: Duration,
+    /// Failures tolerated within `cooldown_time`; `None` is the default rule (docs/strategies.md).
+    pub allowed_fails: Option<u32>,
+    /// `disable_cooldowns`
+    pub disable_cooldowns: bool,
+    /// What happens when all are cooling.
+    pub all_cooling: AllCooling,
+    /// The longest a request waits for a deployment to come back.
+    pub max_wait: Duration,
+    /// Limit of the whole request with its retries.
+    pub deadline: Duration,
+    /// Response cache, if on.
+    pub cache: Option<CacheSettings>,
+    /// Put the group's name into `model` of responses instead of what the upstream sent.
+    pub response_model_is_group: bool,
+}
+
+/// `cache_responses: true` with `cache_kwargs`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheSettings {
+    /// How long an answer is kept.
+    pub ttl: Duration,
+    /// Key space; groups with different namespaces never share.
+    pub namespace: Option<String>,
+    /// Entries are shared by all callers instead of kept per client key.
+    pub shared_between_callers: bool,
+}
+
+/// The `waypost:` section.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Address to listen on, if the file names one.
+    pub host: Option<IpAddr>,
+    /// Port to listen on, if the file names one.
+    pub port: Option<u16>,
+    /// A listener of its own for `/metrics`; where absent `/metrics` is on the main one.
+    pub admin: Option<std::net::SocketAddr>,
+    /// Serve without keys on an address that is not loopback.
+    pub anonymous: bool,
+    /// Client keys; empty: any bearer is accepted.
+    pub keys: Vec<ClientKey>,
+    /// Largest request body in bytes.
+    pub body_limit: usize,
+    /// How long readiness is already false while the listener still accepts.
+    pub drain_delay: Duration,
+    /// How long open requests may go on after that.
+    pub drain_timeout: Duration,
+    /// Memory the response cache may use, in bytes.
+    pub cache_max_bytes: u64,
+}
+
+/// A key a client may present.
+#[derive(Debug, Clone)]
+pub struct ClientKey {
+    /// Who it is, for logs.
+    pub name: Arc<str>,
+    /// SHA-256 of the key.
+    pub sha256: [u8; 32],
+    /// The key itself where the file had it in the clear or by variable, so that it can be masked; hashes have none.
+    pub plain: Option<Secret>,
+    /// The groups it may use; `None`: all.
+    pub groups: Option<Vec<Arc<str>>>,
+}

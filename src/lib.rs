@@ -1,0 +1,4 @@
+//! Waypost.
+
+pub mod config;
+pub mod types;
