@@ -357,3 +357,47 @@ pub struct Target {
     /// `openai-organization` and the like that the file sets per deployment.
     pub organization: Option<String>,
 }
+
+/// What went wrong with an attempt for which the deployment, its account, or the way to it is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// No connection: refused, no such host, TLS, or the connect clock ran out.
+    Connect,
+    /// The first-content, gap or total clock ran out.
+    Timeout,
+    /// The connection broke, the answer was truncated, malformed, or turned into an error midway.
+    Broken,
+    /// 5xx, 408, 409, 425 and their like.
+    Server,
+    /// 429.
+    RateLimit,
+    /// Credit or quota of the account is used up (402, `insufficient_quota`).
+    Quota,
+    /// The gateway's credential was refused (401, 403).
+    Credential,
+    /// The provider knows no such model or deployment (404), or redirects elsewhere.
+    NotFound,
+}
+
+impl Fault {
+    /// The name used in logs, metrics and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Broken => "broken",
+            Self::Server => "server_error",
+            Self::RateLimit => "rate_limit",
+            Self::Quota => "quota",
+            Self::Credential => "credential",
+            Self::NotFound => "not_found",
+        }
+    }
+
+    /// Whether trying the same deployment again soon could help. A wrong key stays wrong.
+    #[must_use]
+    pub const fn may_pass(self) -> bool {
+        !matches!(self, Self::Quota | Self::Credential | Self::NotFound)
+    }
+}
