@@ -121,10 +121,12 @@ pub(super) mod testing {
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 
-    use super::*;
+    use super::{Args, Candidate, Pick, build};
+    use crate::types::{Cost, CostReading, StrategyKind, Totals, UsageReading};
+    use std::time::Duration;
 
     /// How often each candidate is picked in `n` picks.
-    pub(super) fn spread(strategy: &dyn Strategy, candidates: &[Candidate], n: usize) -> Vec<usize> {
+    pub(super) fn spread(strategy: &dyn super::Strategy, candidates: &[Candidate], n: usize) -> Vec<usize> {
         let mut rng = StdRng::seed_from_u64(7);
         let mut counts = vec![0; candidates.len()];
         for _ in 0..n {
@@ -133,7 +135,7 @@ pub(super) mod testing {
         counts
     }
 
-    fn candidate() -> impl proptest::strategy::Strategy<Value = Candidate> {
+    fn candidate() -> impl Strategy<Value = Candidate> {
         (
             (prop::option::of(0.0..3.0), prop::option::of(0u64..3), prop::option::of(0u64..3)),
             (0u32..3, prop::option::of((0u64..3).prop_map(Duration::from_secs))),
