@@ -1,8 +1,11 @@
 //! Waypost.
 
-pub mod config;
-pub mod types;
 pub mod clock;
+pub mod config;
+pub mod gateway;
+pub mod provider;
 pub mod request;
-pub mod sse;
 pub mod router;
+pub mod sse;
+pub mod types;
+pub mod usage;
