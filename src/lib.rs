@@ -8,4 +8,5 @@ pub mod request;
 pub mod router;
 pub mod sse;
 pub mod types;
+pub mod upstream;
 pub mod usage;
