@@ -1,8 +1,10 @@
 //! Waypost.
 
+pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod gateway;
+pub mod metrics;
 pub mod provider;
 pub mod request;
 pub mod router;
