@@ -93,11 +93,12 @@ const KNOWN: [&str; 7] =
     ["model", "stream", "stream_options", "encoding_format", "max_tokens", "max_completion_tokens", "cache"];
 
 impl RequestHead {
-    /// Reads `body`.
+    /// Reads `body`. A `path_model` (the model as named by the URL, Azure's way) stands above the body's, which may then
+    /// be missing.
     ///
     /// # Errors
     /// See [`RequestError`]. Nothing else is checked: what a provider accepts is its own business.
-    pub fn read(body: &[u8]) -> Result<Self, RequestError> {
+    pub fn read(body: &[u8], path_model: Option<&str>) -> Result<Self, RequestError> {
         let members = members(body)?;
         for known in KNOWN {
             if members.iter().filter(|m| &*m.name == known).nth(1).is_some() {
@@ -112,9 +113,10 @@ impl RequestHead {
             max_tokens: None,
             members,
         };
-        head.model = match head.raw(body, "model") {
-            None => return Err(RequestError::Missing("model")),
-            Some(raw) => match serde_json::from_slice::<String>(raw) {
+        head.model = match (path_model, head.raw(body, "model")) {
+            (Some(name), _) => name.to_owned(),
+            (None, None) => return Err(RequestError::Missing("model")),
+            (None, Some(raw)) => match serde_json::from_slice::<String>(raw) {
                 Ok(name) if !name.is_empty() => name,
                 _ => return Err(RequestError::WrongType { member: "model", expected: "a non-empty string" }),
             },

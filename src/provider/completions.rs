@@ -178,7 +178,7 @@ mod tests {
     use crate::types::Operation;
 
     fn completion(body: &str) -> Result<Value, AdaptError> {
-        let head = Arc::new(RequestHead::read(body.as_bytes()).expect("a request"));
+        let head = Arc::new(RequestHead::read(body.as_bytes(), None).expect("a request"));
         let call = Call { operation: Operation::Chat, head, body: Bytes::from(body.to_owned()), beta: None };
         let mut edits = vec![];
         edit(&call, &mut edits)?;

@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn call(operation: Operation, body: &str) -> Call {
-        let head = Arc::new(RequestHead::read(body.as_bytes()).expect("a request"));
+        let head = Arc::new(RequestHead::read(body.as_bytes(), None).expect("a request"));
         Call { operation, head, body: Bytes::from(body.to_owned()), beta: None }
     }
 

@@ -3,12 +3,12 @@ use proptest::prelude::*;
 use super::*;
 
 fn read(text: &str) -> Result<RequestHead, RequestError> {
-    RequestHead::read(text.as_bytes())
+    RequestHead::read(text.as_bytes(), None)
 }
 
 fn spliced(text: &str, edits: &[Edit<'_>]) -> String {
     let body = Bytes::from(text.to_owned());
-    let head = RequestHead::read(&body).expect("a request");
+    let head = RequestHead::read(&body, None).expect("a request");
     String::from_utf8(splice(&body, &head, edits).to_bytes().to_vec()).expect("text")
 }
 
@@ -87,7 +87,7 @@ fn splice_changes_only_what_is_named() {
 fn large_bodies_are_not_copied() {
     let text = format!(r#"{{"model":"a","x":"{}"}}"#, "y".repeat(COALESCE * 2));
     let body = Bytes::from(text);
-    let head = RequestHead::read(&body).expect("a request");
+    let head = RequestHead::read(&body, None).expect("a request");
     let payload = splice(&body, &head, &[set("model", "\"bcd\"")]);
     assert_eq!(payload.len(), body.len() + 2);
     assert_eq!(payload.to_bytes().len(), payload.len());
