@@ -1,4 +1,5 @@
 //! Waypost.
 
 pub mod config;
+pub mod lab;
 pub mod types;
