@@ -1,5 +1,6 @@
 //! Waypost.
 
+pub mod cli;
 pub mod config;
 pub mod lab;
 pub mod types;

@@ -253,7 +253,7 @@ mod tests {
             (vec!["one".into(), " two".into(), " three".into()], false)
         );
         assert_eq!(tokens_of(&behaviour, Some(1)), (vec!["one".into()], true));
-        assert_eq!(tokens_of(&behaviour, Some(3)).1, false);
+        assert!(!tokens_of(&behaviour, Some(3)).1);
     }
 
     #[test]

@@ -229,10 +229,10 @@ impl From<Fault> for Behaviour {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasoningField {
-    /// DeepSeek, xAI, SGLang.
+    /// `DeepSeek`, xAI and others.
     #[default]
     ReasoningContent,
-    /// Ollama, vLLM, Groq, OpenRouter.
+    /// Ollama, vLLM, Groq and others.
     Reasoning,
 }
 

@@ -249,6 +249,18 @@ impl Handle {
         self.wait_for(|stats| stats.open_connections == 0).await;
     }
 
+    /// Whether the port is open.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        *self.0.listening.borrow()
+    }
+
+    /// How many requests are still to get a queued behaviour.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.0.state().next.iter().map(|(left, _)| left).sum()
+    }
+
     /// The counts now.
     #[must_use]
     pub fn stats(&self) -> Stats {

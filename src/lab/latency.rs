@@ -141,9 +141,9 @@ pub(crate) mod text {
     /// Writes the shortest of the forms that [`parse`] reads.
     pub(crate) fn show(duration: Duration) -> String {
         let micros = duration.as_micros();
-        if micros % 1_000_000 == 0 {
+        if micros.is_multiple_of(1_000_000) {
             format!("{}s", micros / 1_000_000)
-        } else if micros % 1_000 == 0 {
+        } else if micros.is_multiple_of(1_000) {
             format!("{}ms", micros / 1_000)
         } else {
             format!("{micros}us")

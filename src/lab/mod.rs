@@ -38,7 +38,9 @@ mod body;
 mod canned;
 mod chat;
 mod completions;
+mod control;
 mod embeddings;
+mod endpoints;
 mod fault;
 mod handle;
 mod latency;
@@ -50,9 +52,11 @@ mod schema;
 mod script;
 mod server;
 mod stats;
+mod timeline;
 mod tools;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -60,6 +64,7 @@ use tokio_util::task::TaskTracker;
 
 pub use behaviour::{Behaviour, Canned, Chunking, EmbeddingEncoding, Framing, ReasoningField};
 pub use embeddings::{embedding_base64, embedding_of};
+pub use endpoints::{KEY_VARIABLE, endpoints_yaml};
 pub use fault::{Chance, Fault, Hold};
 pub use handle::{Handle, KEPT_REQUESTS, Recorded};
 pub use latency::Latency;
@@ -76,7 +81,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Starts every deployment of `script` on loopback. When it returns, their ports are open.
+    /// Starts every deployment of `script` on loopback, and its timeline. When it returns, their ports are open.
     ///
     /// # Errors
     /// If the script makes no sense ([`Script::validate`]) or a port cannot be had.
@@ -103,12 +108,39 @@ impl Lab {
             tasks.spawn(server::serve(Arc::clone(&shared), port, stop.clone()));
             handles.push(Handle(shared));
         }
+        let handles: Arc<[Handle]> = handles.into();
+        if !script.timeline.is_empty() {
+            tasks.spawn(timeline::run(
+                script.clone(),
+                Arc::clone(&handles),
+                stop.clone(),
+            ));
+        }
+        let _stop_on_drop = stop.clone().drop_guard();
         Ok(Self {
-            handles: handles.into(),
+            handles,
             tasks,
-            _stop_on_drop: stop.clone().drop_guard(),
             stop,
+            _stop_on_drop,
         })
+    }
+
+    /// Also listens for control over HTTP on this port of loopback (0: a free one), until the lab stops.
+    ///
+    /// # Errors
+    /// If the port cannot be had.
+    pub fn control(&self, port: u16) -> io::Result<SocketAddr> {
+        let (port, addr) = server::Port::bind(port, true).map_err(|error| {
+            io::Error::new(error.kind(), format!("control port {port}: {error}"))
+        })?;
+        if let server::Port::Open(listener) = port {
+            self.tasks.spawn(control::serve(
+                listener,
+                Arc::clone(&self.handles),
+                self.stop.clone(),
+            ));
+        }
+        Ok(addr)
     }
 
     /// The deployment called `name`.

@@ -2,5 +2,6 @@
 
 mod answers;
 mod client;
-mod control_flow;
+mod control;
 mod faults;
+mod handle;

@@ -1,6 +1,7 @@
 //! A client that hides nothing: requests are written as bytes, answers read as bytes.
 
 use std::io;
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -87,7 +88,11 @@ impl Reply {
 
 impl Client {
     pub(super) async fn connect(handle: &Handle) -> io::Result<Self> {
-        let stream = TcpStream::connect(handle.addr()).await?;
+        Self::connect_to(handle.addr()).await
+    }
+
+    pub(super) async fn connect_to(addr: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,
