@@ -387,6 +387,15 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_has_every_key() {
+        let behaviour = serde_json::to_value(Behaviour::default()).expect("serializes");
+        let documentation = include_str!("../../docs/lab.md");
+        for key in behaviour.as_object().expect("an object").keys() {
+            assert!(documentation.contains(&format!("\n| `{key}`")), "{key}");
+        }
+    }
+
+    #[test]
     fn what_is_shown_can_be_read_back() {
         let behaviour = Behaviour {
             fault: Some(Fault::Cut { after: 2 }),

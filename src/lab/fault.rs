@@ -90,6 +90,7 @@ pub enum Fault {
         headers: BTreeMap<String, String>,
     },
     /// 200 with an error object as the body, streaming or not.
+    #[serde(rename = "error_in_200")]
     ErrorIn200,
     /// The port is closed: nobody listens, open connections end. Only as the standing behaviour; for single requests
     /// it is a [`Reset`](Self::Reset).
@@ -303,6 +304,19 @@ mod tests {
             .expect_err("misspelt")
             .to_string();
         assert!(error.contains("afer") && error.contains("after"), "{error}");
+    }
+
+    #[test]
+    fn the_documentation_has_every_fault() {
+        let error = serde_json::from_value::<Fault>(json!("nonsense"))
+            .expect_err("no fault")
+            .to_string();
+        let names: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        assert!(names.len() > 30, "{names:?}");
+        let documentation = include_str!("../../docs/lab.md");
+        for name in names {
+            assert!(documentation.contains(&format!("\n| `{name}`")), "{name}");
+        }
     }
 
     #[test]

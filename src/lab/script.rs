@@ -119,12 +119,12 @@ pub struct Change {
 #[non_exhaustive]
 pub enum ScriptError {
     /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {error}")]
     Read {
         /// The file.
         path: String,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// It is no YAML, or has keys or values that do not belong.
     #[error("{0}")]
@@ -170,9 +170,9 @@ impl Script {
     /// If there is no such file or [`parse`](Self::parse) refuses it; the text begins with the file's name.
     pub fn load(path: &Path) -> Result<Self, ScriptError> {
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ScriptError::Read {
+        let text = std::fs::read_to_string(path).map_err(|error| ScriptError::Read {
             path: shown.clone(),
-            source,
+            error,
         })?;
         Self::parse(&text).map_err(|error| ScriptError::Syntax(format!("{shown}: {error}")))
     }
@@ -182,8 +182,13 @@ impl Script {
     /// # Errors
     /// With line, column and key of what is wrong.
     pub fn parse(yaml: &str) -> Result<Self, ScriptError> {
-        let script: Self =
-            serde_yaml::from_str(yaml).map_err(|error| ScriptError::Syntax(error.to_string()))?;
+        let script: Self = serde_yaml::from_str(yaml).map_err(|error| {
+            let text = error.to_string();
+            ScriptError::Syntax(
+                text.strip_prefix("error: ")
+                    .map_or(text.clone(), str::to_owned),
+            )
+        })?;
         script.validate()?;
         Ok(script)
     }
