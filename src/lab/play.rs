@@ -371,3 +371,6 @@ fn coalesced(steps: Vec<Step>) -> Vec<Step> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;
