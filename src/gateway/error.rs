@@ -107,7 +107,7 @@ pub enum Cause {
 pub struct UpstreamAnswer {
     /// As sent, or as its body says in case of a 200.
     pub status: StatusCode,
-    /// As sent.
+    /// Those that go on to the client, secrets masked.
     pub headers: HeaderMap,
     /// As sent, secrets masked.
     pub body: Bytes,

@@ -127,7 +127,7 @@ impl Exchange<'_> {
         let head = Response::from_parts(head, ());
         if !head.status().is_success() {
             let body = self.within("total", began, clocks, collect(body, HOLD_ERROR)).await?.map(whole).unwrap_or_default();
-            return Err(Trouble::Answer(answer(head.status(), head.headers().clone(), masks.apply(body))));
+            return Err(Trouble::Answer(answer(head.status(), relayed(head.headers(), &masks), masks.apply(body))));
         }
         let headers = relayed(head.headers(), &masks);
         let streams = self.call.head.stream && is_event_stream(&headers);
@@ -236,7 +236,8 @@ impl Exchange<'_> {
             && let Some(facts) = error_facts(&body)
         {
             let status = facts_status(&facts).unwrap_or(StatusCode::BAD_GATEWAY);
-            return Err(Trouble::Answer(UpstreamAnswer { status, headers: head.headers().clone(), facts: Some(facts), body }));
+            let headers = relayed(head.headers(), masks);
+            return Err(Trouble::Answer(UpstreamAnswer { status, headers, facts: Some(facts), body }));
         }
         let usage = parsed.usage.and_then(|raw| meter::reported(raw.get()));
         let usage = usage.unwrap_or_else(|| self.estimated(&body));
@@ -370,7 +371,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 /// The upstream's headers that go on to the client.
-pub(super) fn relayed(headers: &HeaderMap, masks: &Masks) -> HeaderMap {
+fn relayed(headers: &HeaderMap, masks: &Masks) -> HeaderMap {
     const STAY: [&str; 20] = [
         "connection",
         "keep-alive",

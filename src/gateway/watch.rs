@@ -46,7 +46,7 @@ struct Choice {
 
 /// One stream under observation.
 #[derive(Debug)]
-pub struct Watch {
+pub(super) struct Watch {
     splitter: sse::Splitter,
     translator: Option<Box<dyn Translator>>,
     /// Take out the usage event, which only Waypost asked for.
@@ -63,7 +63,7 @@ pub struct Watch {
 
 /// How a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(super) enum Ending {
     /// With `[DONE]`, or at least a finish reason.
     Complete,
     /// In the middle.
@@ -73,7 +73,7 @@ pub enum Ending {
 impl Watch {
     /// A watch over a stream that has not begun.
     #[must_use]
-    pub fn new(translator: Option<Box<dyn Translator>>, hide_usage: bool, model: Option<Bytes>) -> Self {
+    pub(super) fn new(translator: Option<Box<dyn Translator>>, hide_usage: bool, model: Option<Bytes>) -> Self {
         Self {
             splitter: sse::Splitter::default(),
             translator,
@@ -92,7 +92,7 @@ impl Watch {
     ///
     /// # Errors
     /// If a translator can't make sense of it.
-    pub fn push(&mut self, chunk: Bytes) -> Result<Bytes, AdaptError> {
+    pub(super) fn push(&mut self, chunk: Bytes) -> Result<Bytes, AdaptError> {
         let chunk = match &mut self.translator {
             None => chunk,
             Some(translator) => {
@@ -113,7 +113,7 @@ impl Watch {
     ///
     /// # Errors
     /// As [`Watch::push`].
-    pub fn finish(&mut self) -> Result<(Bytes, Ending), AdaptError> {
+    pub(super) fn finish(&mut self) -> Result<(Bytes, Ending), AdaptError> {
         let mut rest = BytesMut::new();
         if let Some(mut translator) = self.translator.take() {
             let mut out = BytesMut::new();
@@ -201,31 +201,25 @@ impl Watch {
 
     /// Whether content was seen: the commit point.
     #[must_use]
-    pub const fn has_content(&self) -> bool {
+    pub(super) const fn has_content(&self) -> bool {
         self.content
-    }
-
-    /// Whether the stream said that it is at its end.
-    #[must_use]
-    pub const fn is_done(&self) -> bool {
-        self.done
     }
 
     /// An error the upstream put into the stream, with its JSON text.
     #[must_use]
-    pub const fn error(&self) -> Option<&(ErrorFacts, Bytes)> {
+    pub(super) const fn error(&self) -> Option<&(ErrorFacts, Bytes)> {
         self.error.as_ref()
     }
 
     /// Tokens: as reported, else one per event, with `input` as estimated.
     #[must_use]
-    pub fn usage(&self, input: u64) -> TokenUsage {
+    pub(super) fn usage(&self, input: u64) -> TokenUsage {
         self.usage.unwrap_or(TokenUsage { input, output: self.events, ..TokenUsage::default() })
     }
 
     /// Data events seen.
     #[must_use]
-    pub const fn events(&self) -> u64 {
+    pub(super) const fn events(&self) -> u64 {
         self.events
     }
 }

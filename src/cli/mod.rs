@@ -1,0 +1,3 @@
+//! The subcommands of `waypost`.
+
+pub mod lab;
