@@ -1,4 +1,6 @@
 //! Waypost.
 
+pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod types;
