@@ -11,12 +11,18 @@ use super::keys::{Effect, Key, Kind, PASSED_ON, Section, Unknown};
 use super::nearest::{hint, nearest};
 use super::tree::{Entry, Node, Value};
 use super::value;
+use crate::catalog::{self, Family};
 
 /// The structure of a model group, which a parameter's name must not be mistaken for.
 const STRUCTURE: [&str; 3] = ["id", "models", "router"];
 
 /// Checks a mapping against its section.
 pub(super) fn section(ctx: &mut Context<'_>, node: &Node, section: &'static Section, path: &str) {
+    keys_of(ctx, node, section, path, false);
+}
+
+/// `quiet` where the whole mapping was already said to be without effect.
+fn keys_of(ctx: &mut Context<'_>, node: &Node, section: &'static Section, path: &str, quiet: bool) {
     if !matches!(node.value, Value::Map(_)) {
         ctx.findings.error(
             node.at,
@@ -42,6 +48,16 @@ pub(super) fn section(ctx: &mut Context<'_>, node: &Node, section: &'static Sect
                 None => silent.push((key.effect, vec![entry])),
             }
         }
+    }
+    // A model that is refused for its provider needs no word about that provider's keys.
+    let refused = node
+        .text("provider")
+        .and_then(|name| catalog::find(&name))
+        .is_some_and(|provider| {
+            matches!(provider.family, Family::Untranslated | Family::InsideRasa)
+        });
+    if quiet || refused {
+        silent.clear();
     }
     for (effect, entries) in silent {
         let names = match entries.as_slice() {
@@ -157,7 +173,9 @@ fn kind(ctx: &mut Context<'_>, node: &Node, key: &'static Key, kind: Kind, path:
                 value::shown(node, super::env::is_secret(key.name))
             )),
         },
-        Kind::Section(inner) => return section(ctx, node, inner, path),
+        Kind::Section(inner) => {
+            return keys_of(ctx, node, inner, path, key.effect != Effect::Honoured);
+        }
         Kind::List(inner) => match &node.value {
             Value::List(items) => {
                 for (i, item) in items.iter().enumerate() {

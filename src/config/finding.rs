@@ -105,8 +105,7 @@ impl Findings {
 
     /// The findings by place, and whether one of them is an error.
     pub(super) fn finish(mut self) -> (Vec<Finding>, bool) {
-        self.list
-            .sort_by(|a, b| (a.line, a.column, a.severity).cmp(&(b.line, b.column, b.severity)));
+        self.list.sort_by_key(|f| (f.line, f.column, f.severity));
         // One mistake behind an alias or a merge is found wherever it is used.
         self.list
             .dedup_by(|a, b| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));

@@ -9,7 +9,8 @@ use super::context::Context;
 use super::env::{Place, expand_all};
 use super::finding::{Finding, Findings};
 use super::nearest::nearest;
-use super::tree::{self, Entry, Node, Pos, Value};
+use super::parse::parse;
+use super::tree::{Entry, Node, Pos, Value};
 use super::{Config, group, settings};
 
 /// Largest configuration file. The largest that Rasa's users show are a few kilobytes.
@@ -110,7 +111,7 @@ fn load_text(
     strict: bool,
 ) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let root = tree::parse(text).map_err(|problem| only(name, problem.at, "", problem.message))?;
+    let root = parse(text).map_err(|problem| only(name, problem.at, "", problem.message))?;
     let mut ctx = Context {
         findings: Findings::new(name),
         env,

@@ -67,7 +67,7 @@ fn section(of: &'static Section) -> Value {
 }
 
 /// A value, or a text that holds a variable or digits.
-fn or_variable(schema: Value, pattern: &str) -> Value {
+fn or_variable(schema: &Value, pattern: &str) -> Value {
     json!({ "anyOf": [schema, { "type": "string", "pattern": pattern }, { "type": "null" }] })
 }
 
@@ -76,23 +76,23 @@ fn kind(kind: Kind) -> Value {
     const FLAG: &str = r"\$\{|^(true|false)$";
     match kind {
         Kind::Text | Kind::Secret => json!({ "type": ["string", "number", "null"] }),
-        Kind::Flag => or_variable(json!({ "type": "boolean" }), FLAG),
+        Kind::Flag => or_variable(&json!({ "type": "boolean" }), FLAG),
         Kind::Integer(min, max) if max == u64::MAX => {
-            or_variable(json!({ "type": "integer", "minimum": min }), NUMBER)
+            or_variable(&json!({ "type": "integer", "minimum": min }), NUMBER)
         }
         Kind::Integer(min, max) => or_variable(
-            json!({ "type": "integer", "minimum": min, "maximum": max }),
+            &json!({ "type": "integer", "minimum": min, "maximum": max }),
             NUMBER,
         ),
-        Kind::Number => or_variable(json!({ "type": "number" }), NUMBER),
+        Kind::Number => or_variable(&json!({ "type": "number" }), NUMBER),
         Kind::Amount | Kind::SecondsOrZero => {
-            or_variable(json!({ "type": "number", "minimum": 0 }), NUMBER)
+            or_variable(&json!({ "type": "number", "minimum": 0 }), NUMBER)
         }
-        Kind::Seconds => or_variable(json!({ "type": "number", "exclusiveMinimum": 0 }), NUMBER),
+        Kind::Seconds => or_variable(&json!({ "type": "number", "exclusiveMinimum": 0 }), NUMBER),
         Kind::Duration | Kind::DurationOrZero | Kind::Size => {
-            or_variable(json!({ "type": "number", "minimum": 0 }), NUMBER)
+            or_variable(&json!({ "type": "number", "minimum": 0 }), NUMBER)
         }
-        Kind::Choice(allowed) => or_variable(json!({ "enum": allowed }), r"\$\{"),
+        Kind::Choice(allowed) => or_variable(&json!({ "enum": allowed }), r"\$\{"),
         Kind::Texts => {
             json!({ "type": ["string", "number", "array", "null"], "items": { "type": ["string", "number"] } })
         }

@@ -285,7 +285,7 @@ fn plain(text: &str) -> Plain {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tree::parse;
+    use super::super::parse::parse;
     use super::*;
     use proptest::prelude::*;
 
@@ -334,7 +334,7 @@ mod tests {
         assert_eq!(flag(&node("'false'")), Ok(false));
         assert!(
             flag(&node("no"))
-                .unwrap_err()
+                .expect_err("text")
                 .contains("allowed: true, false")
         );
         assert!(flag(&node("1")).is_err());
