@@ -21,8 +21,8 @@ const AUTHORITY: &str = "https://login.microsoftonline.com";
 
 /// Base and dialect of an Azure deployment.
 pub(super) fn endpoint(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<Endpoint> {
-    let (text, at, key) = endpoint::base(ctx, node, path, &["AZURE_API_BASE"], None)?;
-    let mut url = endpoint::url(ctx, &text, node, at, &key)?;
+    let base = endpoint::base(ctx, node, path, &["AZURE_API_BASE"], None)?;
+    let mut url = endpoint::url(ctx, &base)?;
     // The portal shows the address of a whole request, version and all.
     let in_url = url
         .query_pairs()
@@ -175,7 +175,7 @@ pub(super) fn oauth(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<Au
                     "{shown} is a Python module of Rasa's, which cannot run here; allowed: {SECRET}, {DEFAULT}"
                 )
             } else {
-                format!("{shown} is not allowed{hint}; allowed: {SECRET}, {DEFAULT}")
+                format!("{shown} is not allowed; allowed: {SECRET}, {DEFAULT}{hint}")
             };
             ctx.findings.error(at, &key, message);
             return None;

@@ -123,7 +123,7 @@ fn unknown(ctx: &mut Context<'_>, entry: &Entry, section: &'static Section, path
             };
             let hint = hint(&entry.key, names());
             ctx.findings
-                .error(entry.at, path, format!("unknown key{hint}{known}"));
+                .error(entry.at, path, format!("unknown key{known}{hint}"));
         }
         Unknown::PassedOn => {
             let structure =
@@ -207,7 +207,7 @@ fn choice(node: &Node, allowed: &[&str]) -> Result<(), String> {
     }
     let hint = hint(&text, allowed.iter().copied());
     Err(format!(
-        "{} is not allowed{hint}; allowed: {}",
+        "{} is not allowed; allowed: {}{hint}",
         value::shown(node, false),
         allowed.join(", ")
     ))

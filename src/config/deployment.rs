@@ -168,7 +168,7 @@ fn provider(
                 return Some(&catalog::UNKNOWN);
             }
             let message = format!(
-                "{shown} is no provider we know{hint}; with an api_base it would be taken to speak the OpenAI dialect"
+                "{shown} is no provider we know; with an api_base it would be taken to speak the OpenAI dialect{hint}"
             );
             ctx.findings.error(at, &key, message);
             None

@@ -28,8 +28,9 @@ pub(super) fn endpoint(
     provider: &Provider,
     completions_only: bool,
 ) -> Option<Endpoint> {
-    let (text, at, key) = base(ctx, node, path, provider.base_env, provider.default_base)?;
-    let mut url = url(ctx, &text, node, at, &key)?;
+    let base = base(ctx, node, path, provider.base_env, provider.default_base)?;
+    let mut url = url(ctx, &base)?;
+    let (at, key) = (base.at, base.key);
     if url.query().is_some() {
         ctx.findings.error(
             at,
@@ -59,29 +60,55 @@ pub(super) fn endpoint(
     })
 }
 
-/// The base as text, the place to complain about it, and its key.
+/// A base URL before it was looked at.
+pub(super) struct Base {
+    text: String,
+    pub(super) at: Pos,
+    pub(super) key: String,
+    /// How a message may call it.
+    shown: String,
+}
+
+/// The base of the file, else of a variable, else the provider's own.
 pub(super) fn base(
     ctx: &mut Context<'_>,
     node: &Node,
     path: &str,
     variables: &[&str],
     default: Option<&str>,
-) -> Option<(String, Pos, String)> {
+) -> Option<Base> {
     let key = format!("{path}.api_base");
     if let Some(given) = node.get("api_base") {
-        let text = value::text(given).ok()?;
-        return Some((text.trim().to_owned(), given.at, key));
+        let text = value::text(given).ok()?.trim().to_owned();
+        return Some(Base {
+            text,
+            at: given.at,
+            key,
+            shown: value::shown(given, false),
+        });
     }
-    if let Some(text) = ctx.first_set(variables) {
-        return Some((text.trim().to_owned(), node.at, key));
+    for variable in variables {
+        if let Some(text) = ctx.first_set(&[variable]) {
+            let shown = format!("the value of {variable}");
+            return Some(Base {
+                text: text.trim().to_owned(),
+                at: node.at,
+                key,
+                shown,
+            });
+        }
     }
     if let Some(text) = default {
-        return Some((text.to_owned(), node.at, key));
+        return Some(Base {
+            text: text.to_owned(),
+            at: node.at,
+            key,
+            shown: text.to_owned(),
+        });
     }
-    let or = if variables.is_empty() {
-        String::new()
-    } else {
-        format!(", or the variable {}", variables.join(" or "))
+    let or = match variables {
+        [] => String::new(),
+        some => format!(", or the variable {}", some.join(" or ")),
     };
     ctx.findings.error(
         node.at,
@@ -92,23 +119,17 @@ pub(super) fn base(
 }
 
 /// The base as a URL that can be used as one. What is wrong is said without repeating a password.
-pub(super) fn url(
-    ctx: &mut Context<'_>,
-    text: &str,
-    node: &Node,
-    at: Pos,
-    key: &str,
-) -> Option<Url> {
-    let shown = match node.get("api_base") {
-        Some(given) => value::shown(given, false),
-        None => "the variable's value".to_owned(),
-    };
+pub(super) fn url(ctx: &mut Context<'_>, base: &Base) -> Option<Url> {
+    let Base {
+        text,
+        at,
+        key,
+        shown,
+    } = base;
     let mut refuse = |what: &str| {
-        ctx.findings.error(
-            at,
-            key,
-            format!("{shown} {what}; allowed: http:// or https://, a host, perhaps a path"),
-        );
+        let allowed = "allowed: http:// or https://, a host, perhaps a path";
+        ctx.findings
+            .error(*at, key, format!("{shown} {what}; {allowed}"));
         None
     };
     if !text.starts_with("http://") && !text.starts_with("https://") {

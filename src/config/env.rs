@@ -8,7 +8,7 @@
 //! passwords contain `$`.
 
 use super::context::Context;
-use super::tree::{Node, Scalar, Value};
+use super::tree::{Node, Pos, Scalar, Value};
 
 /// Keys whose values are never shown. The first ten are Rasa's own list.
 const SECRET: [&str; 17] = [
@@ -99,7 +99,11 @@ pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Expand
                 out.text.push_str(default);
                 out.variables.push(name.to_owned());
             }
-            (None, None) => out.unset.push(name.to_owned()),
+            (None, None) => {
+                // Stands in so that nothing else is said about the value.
+                out.text.push_str("unset");
+                out.unset.push(name.to_owned());
+            }
         }
         rest = &inside[end + 1..];
     }
@@ -141,8 +145,21 @@ pub(super) enum Place {
     Own,
 }
 
+/// A scalar's place in the file and in the rules.
+struct Site<'a> {
+    at: Pos,
+    path: &'a str,
+    key: &'a str,
+    place: Place,
+    secret: bool,
+}
+
 /// Expands every scalar below `node`, and says what is wrong with any of them.
-pub(super) fn expand_all(
+pub(super) fn expand_all(ctx: &mut Context<'_>, node: &mut Node, path: &str, place: Place) {
+    descend(ctx, node, path, path, place, false);
+}
+
+fn descend(
     ctx: &mut Context<'_>,
     node: &mut Node,
     path: &str,
@@ -155,13 +172,24 @@ pub(super) fn expand_all(
         Value::Null => {}
         Value::Scalar(scalar) => {
             let found = expand(&scalar.raw, ctx.env);
-            report(ctx, at, path, key, place, secret, scalar, &found);
+            report(
+                ctx,
+                &Site {
+                    at,
+                    path,
+                    key,
+                    place,
+                    secret,
+                },
+                scalar,
+                &found,
+            );
             scalar.text = found.text;
             scalar.variables = found.variables;
         }
         Value::List(items) => {
             for (i, item) in items.iter_mut().enumerate() {
-                expand_all(ctx, item, &format!("{path}[{i}]"), key, place, secret);
+                descend(ctx, item, &format!("{path}[{i}]"), key, place, secret);
             }
         }
         Value::Map(map) => {
@@ -170,47 +198,38 @@ pub(super) fn expand_all(
             }
             for entry in &mut map.entries {
                 let path = format!("{path}.{}", entry.key);
-                let place = if place == Place::Group && entry.key == "models" {
-                    Place::Model
-                } else {
-                    place
-                };
+                let model = place == Place::Group && entry.key == "models";
+                let place = if model { Place::Model } else { place };
                 let secret = secret || is_secret(&entry.key);
-                expand_all(ctx, &mut entry.value, &path, &entry.key, place, secret);
+                descend(ctx, &mut entry.value, &path, &entry.key, place, secret);
             }
         }
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call; a struct would only rename them"
-)]
-fn report(
-    ctx: &mut Context<'_>,
-    at: super::tree::Pos,
-    path: &str,
-    key: &str,
-    place: Place,
-    secret: bool,
-    scalar: &Scalar,
-    found: &Expanded,
-) {
+fn report(ctx: &mut Context<'_>, site: &Site<'_>, scalar: &Scalar, found: &Expanded) {
+    let Site {
+        at,
+        path,
+        key,
+        place,
+        secret,
+    } = *site;
     for name in &found.unset {
-        ctx.findings.error(
-            at,
-            path,
-            format!(
-                "the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
-            ),
+        let message = format!(
+            "the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
         );
+        ctx.findings.error(at, path, message);
+    }
+    if !found.unset.is_empty() {
+        ctx.findings.mute(at);
     }
     if found.malformed && !secret {
         let message =
             "a \"${\" here begins no ${NAME} or ${NAME:-default}; the text is left as it is";
         ctx.findings.warning(at, path, message);
     }
-    if secret && found.unset.is_empty() && !found.variables.is_empty() && found.text.is_empty() {
+    if secret && !found.variables.is_empty() && found.text.is_empty() {
         let message = format!(
             "the environment variable {} is set, but empty",
             found.variables.join(", ")
@@ -218,12 +237,9 @@ fn report(
         ctx.findings.warning(at, path, message);
     }
     let rasa_secret = SECRET[..RASA_SECRET].contains(&key);
-    if (rasa_secret || matches!(key, "redis_password" | "key"))
-        && place != Place::Own
-        && !scalar.raw.contains("${")
-        && !scalar.raw.is_empty()
-    {
-        let name = path.rsplit('.').next().unwrap_or(path).to_ascii_uppercase();
+    let literal = !scalar.raw.contains("${") && !scalar.raw.is_empty();
+    if literal && place != Place::Own && (rasa_secret || key == "redis_password") {
+        let name = key.to_ascii_uppercase();
         let message = format!(
             "a secret in clear text; put it into an environment variable and write ${{{name}}}"
         );
@@ -241,44 +257,43 @@ fn report(
     if place == Place::Own {
         return;
     }
-    if place == Place::Model {
-        for name in bare(&scalar.raw) {
-            if (ctx.env)(name).is_some() {
-                let message = format!(
-                    "${name} is left as it is here, but Rasa would expand it; write ${{{name}}} if that is meant"
-                );
-                ctx.findings.warning(at, path, message);
-            }
+    for name in bare(&scalar.raw).filter(|_| place == Place::Model) {
+        if (ctx.env)(name).is_some() {
+            let message = format!(
+                "${name} is left as it is here, but Rasa would expand it; write ${{{name}}} if that is meant"
+            );
+            ctx.findings.warning(at, path, message);
         }
     }
     if ctx.strict {
-        strict(ctx, at, path, key, place, rasa_secret, scalar, found);
+        strict(ctx, site, rasa_secret, scalar, found);
     }
 }
 
 /// What Rasa refuses, or would send as literal text.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call; a struct would only rename them"
-)]
 fn strict(
     ctx: &mut Context<'_>,
-    at: super::tree::Pos,
-    path: &str,
-    key: &str,
-    place: Place,
+    site: &Site<'_>,
     rasa_secret: bool,
     scalar: &Scalar,
     found: &Expanded,
 ) {
+    let Site {
+        at,
+        path,
+        key,
+        place,
+        ..
+    } = *site;
     let refers = !found.variables.is_empty() || !found.unset.is_empty();
+    let one = is_exactly_one(&scalar.raw);
     if found.defaults {
         ctx.findings.error(
             at,
             path,
             "Rasa does not know ${NAME:-default}; write ${NAME}",
         );
-    } else if rasa_secret && refers && !is_exactly_one(&scalar.raw) {
+    } else if rasa_secret && refers && !one {
         ctx.findings.error(
             at,
             path,
@@ -292,13 +307,13 @@ fn strict(
         );
     } else if !scalar.plain
         && place == Place::Model
-        && is_exactly_one(&scalar.raw)
+        && one
         && !rasa_secret
         && !QUOTABLE.contains(&key)
     {
+        let allowed = QUOTABLE.join(", ");
         let message = format!(
-            "Rasa refuses a quoted variable here (it allows one for {}); remove the quotes",
-            QUOTABLE.join(", ")
+            "Rasa refuses a quoted variable here (it allows one for {allowed}); remove the quotes"
         );
         ctx.findings.error(at, path, message);
     }

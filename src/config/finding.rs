@@ -4,6 +4,7 @@
 //! through the file from top to bottom. Values of secrets never get here; the code that makes a message takes care of
 //! that (see [`super::value::shown`]).
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::tree::Pos;
@@ -59,12 +60,14 @@ const LIMIT: usize = 1000;
 pub(super) struct Findings {
     list: Vec<Finding>,
     file: String,
+    muted: HashSet<Pos>,
 }
 
 impl Findings {
     pub(super) fn new(file: &str) -> Self {
         Self {
             list: Vec::new(),
+            muted: HashSet::new(),
             file: file.to_owned(),
         }
     }
@@ -76,6 +79,9 @@ impl Findings {
         key: &str,
         message: impl Into<String>,
     ) {
+        if self.muted.contains(&at) {
+            return;
+        }
         let finding = Finding {
             severity,
             file: self.file.clone(),
@@ -88,6 +94,11 @@ impl Findings {
         if self.list.len() < LIMIT {
             self.list.push(finding);
         }
+    }
+
+    /// Keeps nothing more about that place: everything that could be said follows from what was said.
+    pub(super) fn mute(&mut self, at: Pos) {
+        self.muted.insert(at);
     }
 
     /// Whether further findings would not be kept, so that looking for hints is a waste.

@@ -194,7 +194,7 @@ fn router_block<'a>(
     match node.entry("router") {
         None if models.len() > 1 => {
             let message = format!(
-                "{} models need a router; add:\n    router:\n      routing_strategy: simple-shuffle",
+                "{} models need a router; add \"router: {{routing_strategy: simple-shuffle}}\" beside models",
                 models.len()
             );
             ctx.findings.error(node.at, &key, message);
@@ -261,24 +261,31 @@ fn advice(
 
 /// Makes ids unique: `@host` where two are alike, then a running number.
 fn name_deployments(ctx: &mut Context<'_>, items: &[Node], groups: &mut [Group]) {
-    let given: Vec<(String, super::tree::Pos)> = items
-        .iter()
-        .flat_map(|item| item.get("models").map(Node::items).unwrap_or_default())
-        .filter_map(|model| {
-            let info = model.get("model_info")?;
-            Some((info.text("id")?, info.place("id")))
-        })
-        .collect();
-    for (i, (id, at)) in given.iter().enumerate() {
-        if let Some((_, first)) = given[..i].iter().find(|(other, _)| other == id) {
-            let message = format!(
-                "\"{id}\" is already the name of the deployment in line {}; names are unique",
-                first.line
-            );
-            ctx.findings.error(*at, "model_info.id", message);
+    let mut given: HashMap<String, usize> = HashMap::new();
+    for (i, item) in items.iter().enumerate() {
+        for (j, model) in item
+            .get("models")
+            .map(Node::items)
+            .unwrap_or_default()
+            .iter()
+            .enumerate()
+        {
+            let Some(info) = model.get("model_info") else {
+                continue;
+            };
+            let Some(id) = info.text("id") else { continue };
+            let at = info.place("id");
+            if let Some(line) = given.get(&id) {
+                let key = format!("model_groups[{i}].models[{j}].model_info.id");
+                let message = format!(
+                    "\"{id}\" is already the name of the deployment in line {line}; names are unique"
+                );
+                ctx.findings.error(at, &key, message);
+            } else {
+                given.insert(id, at.line);
+            }
         }
     }
-    let given: HashMap<&str, ()> = given.iter().map(|(id, _)| (id.as_str(), ())).collect();
     let before = counts(groups);
     rename(groups, |id, base| {
         (before.get(id).is_some_and(|n| *n > 1) && !given.contains_key(id))

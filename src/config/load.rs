@@ -121,16 +121,9 @@ fn load_text(
     let Some((mut groups, mut own)) = sections(&mut ctx, root) else {
         return Err(ctx.findings.finish().0);
     };
-    expand_all(
-        &mut ctx,
-        &mut groups,
-        "model_groups",
-        "model_groups",
-        Place::Group,
-        false,
-    );
+    expand_all(&mut ctx, &mut groups, "model_groups", Place::Group);
     if let Some(own) = &mut own {
-        expand_all(&mut ctx, own, "waypost", "waypost", Place::Own, false);
+        expand_all(&mut ctx, own, "waypost", Place::Own);
     }
     let (own, settings) = settings::read(&mut ctx, own);
     let read = group::groups(&mut ctx, &own, &mut groups);

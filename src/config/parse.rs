@@ -64,6 +64,11 @@ fn explain(text: &str, at: Pos, info: &str) -> String {
         .any(|line| line.trim_start_matches(' ').starts_with('\t'))
     {
         "; YAML is indented with spaces, not tabs"
+    } else if here
+        .clone()
+        .any(|line| line.contains("${") && line.contains(['{', '[']))
+    {
+        "; between { } or [ ] a ${NAME} needs quotes"
     } else {
         ""
     };

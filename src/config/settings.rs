@@ -104,6 +104,16 @@ pub(super) fn read(ctx: &mut Context<'_>, node: Option<Node>) -> (Own, Settings)
         drain_timeout: drain.duration("timeout").unwrap_or(DRAIN_TIMEOUT),
         cache_max_bytes: size(cache, "max_bytes").unwrap_or(CACHE_BYTES),
     };
+    if let Some(host) = settings.host.filter(|host| !host.is_loopback())
+        && settings.keys.is_empty()
+        && !settings.anonymous
+    {
+        let message = format!(
+            "{host} is not loopback and there are no keys, so serve refuses to start; add keys, or anonymous: true"
+        );
+        ctx.findings
+            .warning(node.place("host"), "waypost.host", message);
+    }
     let own = Own {
         prices: prices(&node),
         prices_file: prices_file(ctx, &node),
@@ -129,12 +139,18 @@ pub(super) fn check_references(ctx: &mut Context<'_>, own: &Own, groups: &Node) 
         .collect();
     let known = |name: &str| ids.iter().any(|id| id == name);
     let names = || ids.iter().map(String::as_str);
-    let list = || names().take(20).collect::<Vec<_>>().join(", ");
+    let list = || {
+        names()
+            .filter(|name| !name.is_empty())
+            .take(20)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let unknown = |name: &str| {
         format!(
-            "no model group has this name{}; known: {}",
-            hint(name, names()),
-            list()
+            "no model group has this name; known: {}{}",
+            list(),
+            hint(name, names())
         )
     };
     for entry in own

@@ -10,7 +10,7 @@
 //! sections of the file that are not ours are none of our business.
 
 /// A place in the file; line and column from 1, in characters. Zero: the file as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Pos {
     pub(super) line: usize,
     pub(super) column: usize,

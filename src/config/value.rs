@@ -125,7 +125,7 @@ pub(super) fn integer(node: &Node, min: u64, max: u64) -> Result<u64, String> {
     .filter(|value| (min..=max).contains(value))
     .ok_or_else(|| {
         let found = shown(node, false);
-        if max == u64::MAX {
+        if max >= u64::from(u32::MAX) {
             format!("{found} is not a whole number of at least {min}")
         } else {
             format!("{found} is not a whole number from {min} to {max}")
