@@ -3,15 +3,17 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use waypost::cli::Cli;
 
-#[derive(Parser)]
-#[command(name = "waypost", version)]
-enum Command {
-    Lab(waypost::cli::lab::Args),
-}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> anyhow::Result<ExitCode> {
-    match Command::parse() {
-        Command::Lab(args) => waypost::cli::lab::run(&args),
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(code) => code,
+        Err(error) => {
+            anstream::eprintln!("waypost: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -185,7 +185,12 @@ impl Cost {
 
     /// `dollars` rounded to the nearest pico-dollar; `None` if negative, not a number, or beyond 18 million dollars.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "range checked")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "range checked"
+    )]
     pub fn from_dollars(dollars: f64) -> Option<Self> {
         let pico = (dollars * Self::PER_DOLLAR as f64).round();
         (pico >= 0.0 && pico < u64::MAX as f64).then_some(Self(pico as u64))
