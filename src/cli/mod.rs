@@ -1,4 +1,5 @@
 //! The command line: one file per subcommand.
 
 pub mod check;
+pub mod in_force;
 pub mod schema;
