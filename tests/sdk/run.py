@@ -131,7 +131,7 @@ def environment(binary: str, folder: pathlib.Path):
             started([binary, "lab", "--json", "--script", str(script)], r"^(\{.*\})\s*$", folder / "lab.log")
         )
         lab = json.loads(match[1])
-        base_urls = {name: about["base_url"] for name, about in lab["deployments"].items()}
+        base_urls = {about["name"]: about["base_url"] for about in lab["deployments"]}
         gateways = {}
         for name, settings in {
             "open": {},
@@ -154,7 +154,7 @@ def environment(binary: str, folder: pathlib.Path):
             with urllib.request.urlopen(f"{gateways[name]}/readyz", timeout=5) as answer:
                 assert answer.status == 200
         yield {
-            "control": lab["control"], "deployments": lab["deployments"], "gateway": gateways["open"],
+            "control": lab["control"], "deployments": sorted(base_urls), "gateway": gateways["open"],
             "keyed": gateways["keyed"], "client_key": CLIENT_KEY, "limited_key": LIMITED_KEY,
             "upstream_key": UPSTREAM_KEY, "groups": sorted(GROUPS),
         }
@@ -175,7 +175,7 @@ def run_node(options, env: dict, folder: pathlib.Path) -> int:
     if not packages.is_dir():
         raise SystemExit(f"there is no {packages}: npm ci in tests/sdk/node, or scripts/check sdk")
     (suite / "node_modules").symlink_to(packages.resolve())
-    command = [options.node, "--preserve-symlinks", "--test", "--test-concurrency=1", "--test-reporter=spec"]
+    command = [options.node, "--preserve-symlinks", "--test", "--test-concurrency=1", "--test-timeout=30000", "--test-reporter=spec"]
     if options.only:
         command += [f"--test-name-pattern={options.only}"]
     return subprocess.run([*command, str(suite / "sdk.test.mjs")], env=env).returncode

@@ -10,7 +10,7 @@ export class Deployment {
   }
 
   async #call(method, path, body) {
-    const answer = await fetch(`${about.control}/lab/deployments/${this.name}${path}`, {
+    const answer = await fetch(`${about.control}/deployments/${this.name}${path}`, {
       method,
       body: body && JSON.stringify(body),
       headers: { "content-type": "application/json" },
@@ -18,10 +18,6 @@ export class Deployment {
     const text = await answer.text();
     assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
     return text.trim() ? JSON.parse(text) : undefined;
-  }
-
-  async #stats() {
-    return (await (await fetch(`${about.control}/lab`)).json()).deployments[this.name].stats;
   }
 
   /** From now on. */
@@ -37,12 +33,15 @@ export class Deployment {
   /** Healthy again; what was counted and recorded up to now is not looked at any more. */
   async reset() {
     await this.#call("POST", "/reset");
-    this.before = (await this.#call("GET", "/requests")).length;
-    this.cancelledBefore = (await this.#stats()).cancelled;
+    // What the last test gave up may still be on its way here.
+    const stats = await this.#until((stats) => stats.in_flight === 0);
+    assert.equal(stats.in_flight, 0, `${this.name} still answers a request of the last test`);
+    this.cancelledBefore = stats.cancelled;
+    await this.#call("DELETE", "/requests");
   }
 
-  async requests() {
-    return (await this.#call("GET", "/requests")).slice(this.before);
+  requests() {
+    return this.#call("GET", "/requests");
   }
 
   /** The one request it got. */
@@ -52,18 +51,24 @@ export class Deployment {
     return requests[0];
   }
 
-  /** Resolves when one request was given up by the gateway before its answer ended. */
-  async waitCancelled(milliseconds = 5000) {
+  /** The counts, as soon as they satisfy the condition, or after a while. */
+  async #until(condition, milliseconds = 5000) {
     const deadline = Date.now() + milliseconds;
-    while ((await this.#stats()).cancelled === this.cancelledBefore && Date.now() < deadline) {
+    for (;;) {
+      const { stats } = await this.#call("GET", "");
+      if (condition(stats) || Date.now() > deadline) return stats;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    const stats = await this.#stats();
+  }
+
+  /** Resolves when one request was given up by the gateway before its answer ended. */
+  async waitCancelled() {
+    const stats = await this.#until((stats) => stats.cancelled > this.cancelledBefore);
     assert.equal(stats.cancelled, this.cancelledBefore + 1);
     assert.equal(stats.in_flight, 0);
   }
 }
 
-export const lab = Object.fromEntries(Object.keys(about.deployments).map((name) => [name, new Deployment(name)]));
+export const lab = Object.fromEntries(about.deployments.map((name) => [name, new Deployment(name)]));
 
 export const resetAll = () => Promise.all(Object.values(lab).map((deployment) => deployment.reset()));

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 import urllib.request
 
@@ -19,7 +20,7 @@ class Deployment:
 
     def _call(self, method: str, path: str, body=None):
         request = urllib.request.Request(
-            f"{ABOUT['control']}/lab/deployments/{self.name}{path}", method=method,
+            f"{ABOUT['control']}/deployments/{self.name}{path}", method=method,
             data=None if body is None else json.dumps(body).encode(), headers={"content-type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -37,15 +38,16 @@ class Deployment:
     def reset(self):
         """Healthy again; what was counted and recorded up to now is not looked at any more."""
         self._call("POST", "/reset")
-        self._before = len(self._call("GET", "/requests"))
-        self._cancelled_before = self._stats()["cancelled"]
-
-    def _stats(self) -> dict:
-        with urllib.request.urlopen(f"{ABOUT['control']}/lab", timeout=10) as answer:
-            return json.load(answer)["deployments"][self.name]["stats"]
+        # What the last test gave up may still be on its way here.
+        deadline = time.monotonic() + 5
+        while (stats := self._call("GET", "")["stats"])["in_flight"] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert stats["in_flight"] == 0, f"{self.name} still answers a request of the last test: {stats}"
+        self._cancelled_before = stats["cancelled"]
+        self._call("DELETE", "/requests")
 
     def requests(self) -> list[dict]:
-        return self._call("GET", "/requests")[self._before:]
+        return self._call("GET", "/requests")
 
     def one(self) -> dict:
         """The one request it got."""
@@ -56,10 +58,26 @@ class Deployment:
     def wait_cancelled(self, seconds: float = 5):
         """Returns when one request was given up by the gateway before its answer ended."""
         deadline = time.monotonic() + seconds
-        while self._stats()["cancelled"] == self._cancelled_before and time.monotonic() < deadline:
+        while True:
+            stats = self._call("GET", "")["stats"]
+            if stats["cancelled"] > self._cancelled_before or time.monotonic() > deadline:
+                break
             time.sleep(0.02)
-        stats = self._stats()
         assert stats["cancelled"] == self._cancelled_before + 1 and stats["in_flight"] == 0, stats
+
+
+@pytest.fixture(autouse=True)
+def limit():
+    """A test that hangs fails instead."""
+
+    def give_up(_signal, _frame):
+        raise TimeoutError("the test took more than 30 s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(30)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture
