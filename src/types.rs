@@ -185,7 +185,12 @@ impl Cost {
 
     /// `dollars` rounded to the nearest pico-dollar; `None` if negative, not a number, or beyond 18 million dollars.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "range checked")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "range checked"
+    )]
     pub fn from_dollars(dollars: f64) -> Option<Self> {
         let pico = (dollars * Self::PER_DOLLAR as f64).round();
         (pico >= 0.0 && pico < u64::MAX as f64).then_some(Self(pico as u64))
@@ -356,4 +361,48 @@ pub struct Target {
     pub tls: TlsOptions,
     /// `openai-organization` and the like that the file sets per deployment.
     pub organization: Option<String>,
+}
+
+/// What went wrong with an attempt for which the deployment, its account, or the way to it is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// No connection: refused, no such host, TLS, or the connect clock ran out.
+    Connect,
+    /// The first-content, gap or total clock ran out.
+    Timeout,
+    /// The connection broke, the answer was truncated, malformed, or turned into an error midway.
+    Broken,
+    /// 5xx, 408, 409, 425 and their like.
+    Server,
+    /// 429.
+    RateLimit,
+    /// Credit or quota of the account is used up (402, `insufficient_quota`).
+    Quota,
+    /// The gateway's credential was refused (401, 403).
+    Credential,
+    /// The provider knows no such model or deployment (404), or redirects elsewhere.
+    NotFound,
+}
+
+impl Fault {
+    /// The name used in logs, metrics and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Broken => "broken",
+            Self::Server => "server_error",
+            Self::RateLimit => "rate_limit",
+            Self::Quota => "quota",
+            Self::Credential => "credential",
+            Self::NotFound => "not_found",
+        }
+    }
+
+    /// Whether trying the same deployment again soon could help. A wrong key stays wrong.
+    #[must_use]
+    pub const fn may_pass(self) -> bool {
+        !matches!(self, Self::Quota | Self::Credential | Self::NotFound)
+    }
 }

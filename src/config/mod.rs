@@ -3,12 +3,39 @@
 //! [`load`] reads a file, expands variables, checks everything, and returns either a [`Config`] (with warnings) or all
 //! the errors at once. Nothing behind this module knows what the file looked like.
 
+mod azure;
+mod check;
+mod context;
+mod credentials;
+mod deployment;
+mod endpoint;
+mod env;
+mod finding;
+mod group;
+mod keys;
+mod load;
+mod nearest;
+mod normalise;
+mod parse;
+mod prices;
+mod redis;
+mod router;
+pub mod schema;
+mod settings;
+mod tree;
+mod value;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::types::{AllCooling, Clocks, CostReading, Price, Secret, StrategyKind, Target, UsageReading};
+pub use finding::{Finding, Severity};
+pub use load::{load, load_str};
+
+use crate::types::{
+    AllCooling, Clocks, CostReading, Price, Secret, StrategyKind, Target, UsageReading,
+};
 
 /// A configuration that was checked.
 #[derive(Debug, Clone)]

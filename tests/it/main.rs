@@ -1,2 +1,3 @@
-//! tests
-fn main() {}
+//! The one integration test binary: everything through the public library and the compiled command.
+
+mod config;

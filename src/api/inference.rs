@@ -1,0 +1,179 @@
+//! Chat, completions and embeddings: one handler, the operation differs.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
+use rand::RngExt;
+
+use super::{App, error};
+use crate::gateway::{Incoming, Reply, ReplyBody, ReplyFacts};
+use crate::types::Operation;
+
+/// How long a client may take to send its body.
+const BODY_TIME: Duration = Duration::from_secs(300);
+
+/// A request that names the group in its body.
+pub(super) async fn named_in_body(operation: Operation, State(app): State<Arc<App>>, request: Request) -> Response {
+    serve(app, operation, None, request).await
+}
+
+/// A request that names it in the path, Azure's form.
+pub(super) async fn named_in_path(
+    operation: Operation,
+    State(app): State<Arc<App>>,
+    Path(group): Path<String>,
+    request: Request,
+) -> Response {
+    serve(app, operation, Some(group), request).await
+}
+
+async fn serve(app: Arc<App>, operation: Operation, path_model: Option<String>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let id = request_id(&head.headers);
+    let mut response = match app.keys.caller(&head.headers) {
+        Err(unauthorized) => error::unauthorized(unauthorized),
+        Ok(caller) => match read(body, &head.headers, app.body_limit).await {
+            Err(refusal) => refusal.response(app.body_limit),
+            Ok(body) => {
+                let incoming = Incoming {
+                    id: Arc::clone(&id),
+                    operation,
+                    path_model,
+                    headers: head.headers,
+                    body,
+                    caller: caller.name,
+                    allowed: caller.groups,
+                };
+                answer(&app, incoming).await
+            }
+        },
+    };
+    if let Ok(value) = HeaderValue::try_from(&*id) {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+    }
+    response
+}
+
+async fn answer(app: &App, incoming: Incoming) -> Response {
+    // A panic is our fault; unwinding has given back whatever the request held.
+    match AssertUnwindSafe(app.gateway.handle(incoming)).catch_unwind().await {
+        Ok(Ok(reply)) => success(reply),
+        Ok(Err(refusal)) => {
+            let mut response = error::refusal(&refusal);
+            put_facts(response.headers_mut(), &refusal.facts);
+            response
+        }
+        Err(_) => {
+            tracing::error!("a request's handler panicked");
+            error::internal()
+        }
+    }
+}
+
+fn success(reply: Reply) -> Response {
+    let body = match reply.body {
+        ReplyBody::Whole(bytes) => Body::from(bytes),
+        ReplyBody::Stream(stream) => Body::new(*stream),
+        ReplyBody::Large(large) => Body::new(*large),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    put_facts(response.headers_mut(), &reply.facts);
+    response
+}
+
+/// `x-waypost-*`
+fn put_facts(headers: &mut HeaderMap, facts: &ReplyFacts) {
+    let mut put = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    if let Some(group) = &facts.group {
+        put("x-waypost-model-group", group);
+    }
+    if let Some(deployment) = &facts.deployment {
+        put("x-waypost-deployment", deployment);
+    }
+    put("x-waypost-cache", facts.cache);
+    headers.insert(HeaderName::from_static("x-waypost-attempts"), facts.attempts.into());
+}
+
+/// The client's own id if it is fit for a header and a log, else a new one.
+fn request_id(headers: &HeaderMap) -> Arc<str> {
+    let fit = |id: &&str| {
+        (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    match headers.get("x-request-id").and_then(|v| v.to_str().ok()).filter(fit) {
+        Some(id) => id.into(),
+        None => format!("req_{:032x}", rand::rng().random::<u128>()).into(),
+    }
+}
+
+/// Why a body could not be read.
+enum Unread {
+    TooLarge,
+    Slow,
+    Broken,
+    NotJson,
+}
+
+impl Unread {
+    fn response(&self, limit: usize) -> Response {
+        use axum::http::StatusCode as S;
+        let (status, message, code) = match self {
+            Self::TooLarge => (
+                S::PAYLOAD_TOO_LARGE,
+                format!("The request body is larger than the {limit} bytes this gateway accepts (`waypost: body_limit`)."),
+                "request_too_large",
+            ),
+            Self::Slow => (S::REQUEST_TIMEOUT, "The request body did not arrive in time.".to_owned(), "request_timeout"),
+            Self::Broken => (S::BAD_REQUEST, "The request body could not be read.".to_owned(), "invalid_body"),
+            Self::NotJson => (
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "The request's content-encoding is not supported: send the JSON body as it is.".to_owned(),
+                "unsupported_encoding",
+            ),
+        };
+        error::response(status, &message, "invalid_request_error", None, Some(code))
+    }
+}
+
+async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Unread> {
+    if headers.get("content-encoding").is_some_and(|v| v != "identity") {
+        return Err(Unread::NotJson);
+    }
+    let declared = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    if declared.is_some_and(|n| n > limit as u64) {
+        return Err(Unread::TooLarge);
+    }
+    tokio::time::timeout(BODY_TIME, collect(body, limit)).await.unwrap_or(Err(Unread::Slow))
+}
+
+async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(chunk) = frame.map_err(|_| Unread::Broken)?.into_data() else { continue };
+        if first.len() + all.len() + chunk.len() > limit {
+            return Err(Unread::TooLarge);
+        }
+        if first.is_empty() && all.is_empty() {
+            first = chunk; // most bodies come in one piece
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&chunk);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}

@@ -1,0 +1,123 @@
+//! The HTTP edge: every route on one screen. Decides nothing about routing.
+//!
+//! | Path | |
+//! |---|---|
+//! | `POST` `/chat/completions`, `/completions`, `/embeddings` | also under `/v1`, `/openai/v1`, and `/openai/deployments/{group}` |
+//! | `GET` `/models`, `/models/{id}` | also under `/v1`, `/openai/v1` and `/openai` |
+//! | `GET` `/livez`, `/health/liveliness`, `/health/liveness` | the process runs |
+//! | `GET` `/readyz`, `/health/readiness` | it serves, and is not draining |
+//! | `GET` `/metrics` | here, or on a listener of its own |
+
+mod auth;
+pub mod error;
+mod health;
+mod inference;
+pub mod listen;
+mod models;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use crate::config::Config;
+use crate::gateway::{BuildError, Deps, Gateway};
+use crate::types::Operation;
+
+use auth::Keys;
+
+/// A gateway with its edge.
+#[derive(Debug)]
+pub struct App {
+    gateway: Gateway,
+    keys: Keys,
+    body_limit: usize,
+    draining: AtomicBool,
+    /// Model list entries carry a time of creation; this is ours.
+    started: u64,
+    metrics_here: bool,
+}
+
+impl App {
+    /// Puts `config` to work. Opens no connection and no port.
+    ///
+    /// # Errors
+    /// If an address, header or TLS file turns out to be unusable.
+    pub fn build(config: &Config, deps: Deps) -> Result<Arc<Self>, BuildError> {
+        let started = deps.clock.unix().as_secs();
+        Ok(Arc::new(Self {
+            gateway: Gateway::build(config, deps)?,
+            keys: Keys::new(&config.settings.keys),
+            body_limit: config.settings.body_limit,
+            draining: AtomicBool::new(false),
+            started,
+            metrics_here: config.settings.admin.is_none(),
+        }))
+    }
+
+    /// The gateway behind the edge.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// From now on not ready; requests are served all the same.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// The main listener's routes.
+    pub fn routes(self: &Arc<Self>) -> Router {
+        let mut router = Router::new();
+        for base in ["", "/v1", "/openai/v1"] {
+            for operation in Operation::ALL {
+                let handler = post(move |app, request| inference::named_in_body(operation, app, request));
+                router = router.route(&format!("{base}/{}", operation.path()), handler);
+            }
+        }
+        for operation in Operation::ALL {
+            let path = format!("/openai/deployments/{{group}}/{}", operation.path());
+            let handler = post(move |app, group, request| inference::named_in_path(operation, app, group, request));
+            router = router.route(&path, handler);
+        }
+        for base in ["", "/v1", "/openai/v1", "/openai"] {
+            router = router
+                .route(&format!("{base}/models"), get(models::list))
+                // Group names may hold slashes.
+                .route(&format!("{base}/models/{{*id}}"), get(models::one));
+        }
+        if self.metrics_here {
+            router = router.route("/metrics", get(health::metrics));
+        }
+        router
+            .merge(health::probes())
+            .fallback(not_found)
+            .method_not_allowed_fallback(method_not_allowed)
+            .with_state(Arc::clone(self))
+    }
+
+    /// The routes of the listener for operators.
+    pub fn admin_routes(self: &Arc<Self>) -> Router {
+        let router = health::probes().route("/metrics", get(health::metrics));
+        router.fallback(not_found).with_state(Arc::clone(self))
+    }
+}
+
+#[expect(clippy::unused_async, reason = "axum's handlers are")]
+async fn not_found(method: Method, uri: axum::http::Uri) -> Response {
+    let message = format!(
+        "There is nothing at {method} {}. Requests go to POST /v1/chat/completions, /v1/completions or /v1/embeddings; \
+         GET /v1/models lists the model groups.",
+        uri.path()
+    );
+    error::response(StatusCode::NOT_FOUND, &message, "invalid_request_error", None, Some("unknown_url"))
+}
+
+#[expect(clippy::unused_async, reason = "axum's handlers are")]
+async fn method_not_allowed(method: Method, uri: axum::http::Uri) -> Response {
+    let message = format!("{method} is not allowed at {}.", uri.path());
+    error::response(StatusCode::METHOD_NOT_ALLOWED, &message, "invalid_request_error", None, Some("method_not_allowed"))
+}

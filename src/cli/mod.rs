@@ -1,0 +1,56 @@
+//! The command line: one file per subcommand. What people read in a terminal is written here, and nowhere else.
+
+pub mod check;
+pub mod demo;
+pub mod lab;
+pub mod probe;
+pub mod schema;
+pub mod serve;
+mod shutdown;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// One dependable OpenAI-compatible endpoint over any set of LLM deployments.
+#[derive(Parser, Debug)]
+#[command(name = "waypost", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Serve the model groups of a configuration file.
+    Serve(serve::Args),
+    /// Check a configuration file: every problem at once, and what is in force.
+    Check(check::Args),
+    /// Print the JSON Schema of the configuration file.
+    Schema(schema::Args),
+    /// Run simulated deployments, to test against.
+    Lab(lab::Args),
+    /// Show Waypost at work over simulated deployments; needs no key, file or server.
+    Demo(demo::Args),
+    /// Ask a running Waypost whether it is ready; the exit code is the answer.
+    Probe(probe::Args),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What the command could not do, in words.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        // TLS needs to know its cryptography before the first client; a second call finds it set.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        match self.command {
+            Command::Serve(args) => serve::run(&args),
+            Command::Check(args) => check::run(&args),
+            Command::Schema(args) => schema::run(&args),
+            Command::Lab(args) => lab::run(&args),
+            Command::Demo(args) => demo::run(&args),
+            Command::Probe(args) => probe::run(&args),
+        }
+    }
+}

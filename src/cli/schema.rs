@@ -1,0 +1,30 @@
+//! `waypost schema`: the JSON Schema of the configuration file, or its reference page.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use crate::config::schema;
+
+/// Print the JSON Schema of the configuration file.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Print the reference page instead
+    #[arg(long)]
+    markdown: bool,
+}
+
+/// Prints it.
+///
+/// # Errors
+/// If standard output cannot be written to.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let text = if args.markdown {
+        schema::markdown()
+    } else {
+        let mut text = serde_json::to_string_pretty(&schema::json_schema())?;
+        text.push('\n');
+        text
+    };
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,181 @@
+//! `waypost serve`: a configuration file, served until told to stop.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::net::TcpListener;
+
+use super::shutdown::Signals;
+use crate::api::App;
+use crate::api::listen::Server;
+use crate::config::{self, Config};
+use crate::gateway::Deps;
+use crate::telemetry::{self, LogFormat};
+
+/// Where and what to serve.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The configuration: an endpoints.yml.
+    #[arg(long, short, env = "WAYPOST_CONFIG", default_value = "endpoints.yml", value_name = "FILE")]
+    config: PathBuf,
+    /// Address to listen on [default: the file's, else 127.0.0.1].
+    #[arg(long, env = "WAYPOST_HOST")]
+    host: Option<IpAddr>,
+    /// Port to listen on; 0 takes a free one [default: the file's, else 4000].
+    #[arg(long, env = "WAYPOST_PORT")]
+    port: Option<u16>,
+    /// Serve without client keys on an address that others can reach.
+    #[arg(long)]
+    anonymous: bool,
+    /// After a signal, keep accepting this long while not ready any more, so that load balancers notice [default: the file's].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    drain_delay: Option<Duration>,
+    /// Then let open requests go on at most this long [default: the file's].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    drain_timeout: Option<Duration>,
+    /// How to write logs.
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+/// `5`, `5s`, `500ms`, `2m`
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let number: f64 = number.parse().map_err(|_| "a number of seconds, or one with ms, s or m".to_owned())?;
+    let seconds = match unit {
+        "" | "s" => number,
+        "ms" => number / 1000.0,
+        "m" => number * 60.0,
+        _ => return Err(format!("`{unit}` is no unit; use ms, s or m")),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the configuration is wrong or the port can't be had.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    telemetry::init(args.log_format, "info");
+    let Some(config) = load(&args.config) else { return Ok(ExitCode::FAILURE) };
+    let host = args.host.or(config.settings.host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let port = args.port.or(config.settings.port).unwrap_or(4000);
+    if !host.is_loopback() && config.settings.keys.is_empty() && !args.anonymous && !config.settings.anonymous {
+        bail!(
+            "{host} can be reached by others, and no client keys are configured, so anybody could spend your accounts' money.\n\
+             Add keys to {file}:\n\n  waypost:\n    keys:\n      - name: my-app\n        key: ${{MY_APP_KEY}}\n\n\
+             or say that it is meant: --anonymous, or `anonymous: true` under `waypost:`.",
+            file = args.config.display()
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(serve(args, &config, SocketAddr::new(host, port)))?;
+    // Whatever is left is a stream that outlived the drain, or a second signal's.
+    runtime.shutdown_background();
+    Ok(code)
+}
+
+/// The configuration, its findings told; `None` if it has errors.
+fn load(file: &Path) -> Option<Config> {
+    match config::load(file, &|name| std::env::var(name).ok(), false) {
+        Ok((config, findings)) => {
+            for finding in findings {
+                anstream::eprintln!("{finding}");
+            }
+            Some(config)
+        }
+        Err(findings) => {
+            for finding in &findings {
+                anstream::eprintln!("{finding}");
+            }
+            if !file.exists() {
+                anstream::eprintln!("waypost: name a file with --config FILE; `waypost demo` runs without one");
+            }
+            None
+        }
+    }
+}
+
+async fn serve(args: &Args, config: &Config, addr: SocketAddr) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let app = App::build(config, Deps::new(None))?;
+    let listener = TcpListener::bind(addr).await.with_context(|| format!("can't listen on {addr}"))?;
+    let server = Server::start(listener, app.routes())?;
+    let admin = match config.settings.admin {
+        None => None,
+        Some(addr) => {
+            let listener = TcpListener::bind(addr).await.with_context(|| format!("can't listen on {addr} (waypost: admin)"))?;
+            Some(Server::start(listener, app.admin_routes())?)
+        }
+    };
+    anstream::print!("{}", banner(config, server.addr(), admin.as_ref().map(Server::addr)));
+    let delay = args.drain_delay.unwrap_or(config.settings.drain_delay);
+    let limit = args.drain_timeout.unwrap_or(config.settings.drain_timeout);
+    let signal = signals.next().await;
+    tracing::info!("{signal}: not ready from now on; accepting {delay:?} more, then finishing within {limit:?}");
+    app.drain();
+    let all_done = tokio::select! {
+        done = drain(server, admin, delay, limit) => done,
+        signal = signals.next() => {
+            tracing::warn!("{signal} again: stopping at once");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    if all_done {
+        tracing::info!("all requests are done");
+    } else {
+        tracing::warn!("some requests were still open after {limit:?} and are cut");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn drain(server: Server, admin: Option<Server>, delay: Duration, limit: Duration) -> bool {
+    tokio::time::sleep(delay).await;
+    let done = server.stop(limit).await;
+    // Last, so that liveness and metrics can be asked while streams finish.
+    if let Some(admin) = admin {
+        admin.stop(Duration::from_secs(1)).await;
+    }
+    done
+}
+
+/// What is served, and where.
+fn banner(config: &Config, addr: SocketAddr, admin: Option<SocketAddr>) -> String {
+    let mut text = format!("waypost {} serves {}\n", env!("CARGO_PKG_VERSION"), config.file.display());
+    let width = config.groups.iter().map(|g| g.id.len()).max().unwrap_or(0);
+    for group in &config.groups {
+        let ids: Vec<Arc<str>> = group.deployments.iter().map(|d| Arc::clone(&d.target.id)).collect();
+        let cache = if group.router.cache.is_some() { ", cached" } else { "" };
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "  {:width$}  {}{cache}: {}", group.id, group.router.strategy.name(), ids.join(", "));
+    }
+    let keys = config.settings.keys.len();
+    let who = if keys == 0 { "any API key is accepted".to_owned() } else { format!("{keys} client key(s)") };
+    let _ = writeln!(text, "  {who}; limits: docs/configuration.md; what is in force: waypost check");
+    if let Some(admin) = admin {
+        let _ = writeln!(text, "metrics on http://{admin}/metrics");
+    }
+    let _ = writeln!(text, "listening on http://{addr}");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for bad in ["", "s", "5 h", "-1"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

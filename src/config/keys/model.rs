@@ -1,0 +1,455 @@
+//! Keys of an entry of `models`, and the parameters of a call.
+
+use super::{
+    ANY_COUNT, COUNT_32, Key, Kind, POSITIVE, POSITIVE_32, Section, Unknown, later, none, on,
+};
+
+/// A deployment.
+pub(in super::super) static MODEL: Section = Section {
+    title: "Models",
+    path: "model_groups[].models[]",
+    doc: "Each entry is one deployment. A null value counts as not given. Any other key becomes a field of every \
+          request to this deployment, unless the request has it.",
+    keys: &[KEYS, OTHER_DIALECTS, CALL],
+    unknown: Unknown::PassedOn,
+};
+
+const TAGS: &str = "tag filtering is not built yet; every deployment is eligible for every request";
+const LIMITS: &str = "only rpm and tpm are enforced so far";
+const UNTRANSLATED: &str = "it belongs to a provider whose dialect is not translated yet";
+
+const KEYS: &[Key] = &[
+    on("provider", Kind::Text, "Name of the provider, compared exactly; see the table below.").or("`azure`, if `deployment` is given"),
+    on("model", Kind::Text, "The provider's name of the model. With azure: what the deployment serves, for its price."),
+    on("deployment", Kind::Text, "Azure's name of the deployment; required for azure."),
+    on("api_base", Kind::Text, "Base URL of the provider, `http://` or `https://`.").or("variable, or the provider's own"),
+    on("api_key", Kind::Secret, "Key of the provider, as `${NAME}`.").or("the provider's variable"),
+    on("api_version", Kind::Text, "Azure's API version, a date. Absent, `v1` or `preview`: the path `/openai/v1`.")
+        .or("`AZURE_API_VERSION`"),
+    none(
+        "api_type",
+        Kind::Choice(&["openai", "azure"]),
+        "the provider says how to speak to it",
+        "An old key of Rasa; checked and ignored.",
+    ),
+    on("organization", Kind::Text, "`OpenAI-Organization` header; openai only.").or("`OPENAI_ORGANIZATION`, for openai"),
+    on("oauth", Kind::Section(&OAUTH), "Microsoft Entra ID instead of `api_key`; azure only."),
+    on(
+        "use_chat_completions_endpoint",
+        Kind::Flag,
+        "False: chat goes to `/completions` as one prompt. In a group with a router it stands in the router.",
+    )
+    .or("true"),
+    on("timeout", Kind::Seconds, "Limit of one attempt at this deployment.").or("`router.timeout`"),
+    on("stream_timeout", Kind::Seconds, "Limit until the first content, and between events, of a stream.")
+        .or("`router.stream_timeout`"),
+    on("weight", Kind::Amount, "Share in `simple-shuffle`."),
+    on("rpm", ANY_COUNT, "Requests per minute this deployment may be sent; else its share in `simple-shuffle`."),
+    on("tpm", ANY_COUNT, "Tokens per minute this deployment may use; else its share in `simple-shuffle`."),
+    on("order", COUNT_32, "Priority: only the lowest order among the eligible is used; one without comes last."),
+    on("max_parallel_requests", POSITIVE_32, "Requests in flight this deployment may have.")
+        .or("`router.default_max_parallel_requests`"),
+    on("input_cost_per_token", Kind::Amount, "Price of an input token in dollars; 0 is a price.").or("price table"),
+    on("output_cost_per_token", Kind::Amount, "Price of an output token in dollars; 0 is a price.").or("price table"),
+    on("cache_read_input_token_cost", Kind::Amount, "Price of an input token read from the provider's cache.")
+        .or("price table"),
+    on("base_model", Kind::Text, "Name for the price table, where `model` or `deployment` is not in it."),
+    on("model_info", Kind::Section(&INFO), "Facts about the deployment, as LiteLLM has them."),
+    on("num_retries", COUNT_32, "Retries after a failure of this deployment.").or("`router.num_retries`"),
+    none("max_retries", COUNT_32, "use num_retries", "Retries of LiteLLM's HTTP client."),
+    on("cooldown_time", Kind::SecondsOrZero, "Seconds this deployment sits out after a failure; 0: never.")
+        .or("`router.cooldown_time`"),
+    on("extra_headers", Kind::Mapping, "Headers added to every request; their values are secrets."),
+    on("extra_body", Kind::Mapping, "Fields set in every request, whatever the request says."),
+    on("ssl_verify", Kind::FileOrFlag, "A PEM file with further certificate authorities; `false` is refused.").or("true"),
+    on("ssl_certificate", Kind::Text, "A PEM file with the certificate and key shown to the upstream."),
+    later("tags", Kind::Texts, TAGS, "Tags of the deployment."),
+    later("tag_regex", Kind::Texts, TAGS, "Patterns for the user agent."),
+    later("region_name", Kind::Text, "requests cannot ask for a region yet", "Region of the deployment."),
+    later("mock_response", Kind::Any, "the deployment is called; `waypost lab` simulates deployments", "A canned answer."),
+    none("drop_params", Kind::Flag, "parameters are never dropped, but passed on", "Drop unsupported parameters."),
+    none("additional_drop_params", Kind::Texts, "parameters are never dropped", "Parameters to drop."),
+    none("allowed_openai_params", Kind::Texts, "every parameter is passed on", "Parameters not to drop."),
+    none("configurable_clientside_auth_params", Kind::Any, "clients cannot replace credentials", "Client-side credentials."),
+    later("itpm", ANY_COUNT, LIMITS, "Input tokens per minute."),
+    later("otpm", ANY_COUNT, LIMITS, "Output tokens per minute."),
+    later("rpd", ANY_COUNT, LIMITS, "Requests per day."),
+    later("tpd", ANY_COUNT, LIMITS, "Tokens per day."),
+    later("daily_reset_time", Kind::Text, LIMITS, "When a day begins."),
+    later("max_budget", Kind::Amount, "budgets are not built yet; nothing limits the spend", "Budget in dollars."),
+    later("budget_duration", Kind::Text, "budgets are not built yet; nothing limits the spend", "Period of the budget."),
+    later("silent_model", Kind::Text, "shadow traffic is not built yet", "A group that gets a copy of the traffic."),
+];
+
+const OTHER_DIALECTS: &[Key] = &[
+    later(
+        "aws_region_name",
+        Kind::Text,
+        UNTRANSLATED,
+        "Region of AWS.",
+    ),
+    later(
+        "aws_access_key_id",
+        Kind::Secret,
+        UNTRANSLATED,
+        "Credential of AWS.",
+    ),
+    later(
+        "aws_secret_access_key",
+        Kind::Secret,
+        UNTRANSLATED,
+        "Credential of AWS.",
+    ),
+    later(
+        "aws_session_token",
+        Kind::Secret,
+        UNTRANSLATED,
+        "Credential of AWS.",
+    ),
+    later(
+        "aws_profile_name",
+        Kind::Text,
+        UNTRANSLATED,
+        "Profile of AWS.",
+    ),
+    later("aws_role_name", Kind::Text, UNTRANSLATED, "Role of AWS."),
+    later(
+        "aws_session_name",
+        Kind::Text,
+        UNTRANSLATED,
+        "Name of the session at AWS.",
+    ),
+    later(
+        "aws_web_identity_token",
+        Kind::Secret,
+        UNTRANSLATED,
+        "Web identity for AWS.",
+    ),
+    later(
+        "aws_bedrock_runtime_endpoint",
+        Kind::Text,
+        UNTRANSLATED,
+        "Endpoint of Bedrock.",
+    ),
+    later(
+        "model_id",
+        Kind::Text,
+        UNTRANSLATED,
+        "Model or profile of Bedrock.",
+    ),
+    later(
+        "vertex_project",
+        Kind::Text,
+        UNTRANSLATED,
+        "Project of Vertex AI.",
+    ),
+    later(
+        "vertex_location",
+        Kind::Text,
+        UNTRANSLATED,
+        "Location of Vertex AI.",
+    ),
+    later(
+        "vertex_credentials",
+        Kind::Any,
+        UNTRANSLATED,
+        "Credentials of Vertex AI.",
+    ),
+    later(
+        "project_id",
+        Kind::Text,
+        UNTRANSLATED,
+        "Project of watsonx.",
+    ),
+    later("space_id", Kind::Text, UNTRANSLATED, "Space of watsonx."),
+    none(
+        "client_id",
+        Kind::Secret,
+        "it belongs under oauth",
+        "Application of Entra ID.",
+    ),
+    none(
+        "client_secret",
+        Kind::Secret,
+        "it belongs under oauth",
+        "Secret of Entra ID.",
+    ),
+    none(
+        "token_url",
+        Kind::Secret,
+        "tokens come from oauth",
+        "Where a token comes from.",
+    ),
+    none(
+        "secret",
+        Kind::Secret,
+        "no provider has such a key",
+        "A secret.",
+    ),
+];
+
+/// `oauth`
+static OAUTH: Section = Section {
+    title: "Azure OAuth",
+    path: "model_groups[].models[].oauth",
+    doc: "Tokens of Microsoft Entra ID, fetched once for all deployments with the same credential and renewed before \
+          they expire. Not together with `api_key`.",
+    keys: &[&[
+        on(
+            "type",
+            Kind::Text,
+            "`azure_entra_id_client_secret`, or `azure_entra_id_default` (environment, workload identity, managed \
+             identity, in that order).",
+        )
+        .required(),
+        on("scopes", Kind::Texts, "Usually `https://cognitiveservices.azure.com/.default`.").required(),
+        on("tenant_id", Kind::Text, "Directory; for `azure_entra_id_client_secret`."),
+        on("client_id", Kind::Secret, "Application; for `azure_entra_id_client_secret`."),
+        on("client_secret", Kind::Secret, "Its secret; for `azure_entra_id_client_secret`."),
+        on("authority_host", Kind::Text, "Where tokens come from, `https://`.")
+            .or("`AZURE_AUTHORITY_HOST`, or `https://login.microsoftonline.com`"),
+        none("disable_instance_discovery", Kind::Flag, "there is no instance discovery", "A setting of Azure's library."),
+        later("certificate_path", Kind::Text, CERTIFICATE, "Certificate of the application."),
+        later("certificate_password", Kind::Secret, CERTIFICATE, "Password of the certificate."),
+        later("send_certificate_chain", Kind::Flag, CERTIFICATE, "Send the whole chain."),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+const CERTIFICATE: &str = "client certificates are not supported yet";
+
+/// `model_info`
+static INFO: Section = Section {
+    title: "Model info",
+    path: "model_groups[].models[].model_info",
+    doc: "LiteLLM's facts about a deployment. A key that also stands in the model itself is taken from there.",
+    keys: &[&[
+        on(
+            "id",
+            Kind::Text,
+            "Name of the deployment in headers, logs and metrics; unique, visible ASCII.",
+        )
+        .or("`{group}/{model}`, with host and number where needed"),
+        on("base_model", Kind::Text, "Name for the price table."),
+        on(
+            "input_cost_per_token",
+            Kind::Amount,
+            "Price of an input token in dollars.",
+        ),
+        on(
+            "output_cost_per_token",
+            Kind::Amount,
+            "Price of an output token in dollars.",
+        ),
+        on(
+            "cache_read_input_token_cost",
+            Kind::Amount,
+            "Price of an input token read from the provider's cache.",
+        ),
+        on("rpm", ANY_COUNT, "Requests per minute."),
+        on("tpm", ANY_COUNT, "Tokens per minute."),
+        on("order", COUNT_32, "Priority."),
+        on(
+            "cooldown_time",
+            Kind::SecondsOrZero,
+            "Seconds this deployment sits out after a failure.",
+        ),
+        later("max_input_tokens", POSITIVE, CONTEXT, "Context window."),
+        later("max_output_tokens", POSITIVE, CONTEXT, "Longest answer."),
+        later(
+            "max_tokens",
+            POSITIVE,
+            CONTEXT,
+            "Context window, older name.",
+        ),
+        later(
+            "allowed_fails",
+            COUNT_32,
+            "use the router's allowed_fails",
+            "Failures tolerated.",
+        ),
+        later(
+            "allowed_fails_policy",
+            Kind::Mapping,
+            "use the router's allowed_fails",
+            "Failures tolerated, by class.",
+        ),
+        none(
+            "mode",
+            Kind::Text,
+            "the path of a request says what it is",
+            "Kind of model.",
+        ),
+        none(
+            "litellm_provider",
+            Kind::Text,
+            "the provider stands in the model",
+            "Provider.",
+        ),
+        later(
+            "blocked",
+            Kind::Flag,
+            "remove the entry to take it out",
+            "Take the deployment out.",
+        ),
+        later("access_groups", Kind::Texts, ACCESS, "Who may use it."),
+        later("team_id", Kind::Text, ACCESS, "Who may use it."),
+    ]],
+    unknown: Unknown::PassedOn,
+};
+
+const CONTEXT: &str =
+    "context windows are not checked yet; a request that is too long fails at the provider";
+const ACCESS: &str = "use waypost.keys to say who may use which group";
+
+/// Parameters of a call: defaults for the group or the deployment.
+pub(in super::super) const CALL: &[Key] = &[
+    on(
+        "temperature",
+        Kind::Number,
+        "Default of the request's field.",
+    ),
+    on("top_p", Kind::Number, "Default of the request's field."),
+    on(
+        "max_completion_tokens",
+        POSITIVE,
+        "Default of the request's field; for openai and azure also `max_tokens`.",
+    ),
+    on("max_tokens", POSITIVE, "Default of the request's field."),
+    on(
+        "frequency_penalty",
+        Kind::Number,
+        "Default of the request's field.",
+    ),
+    on(
+        "presence_penalty",
+        Kind::Number,
+        "Default of the request's field.",
+    ),
+    on(
+        "logit_bias",
+        Kind::Mapping,
+        "Default of the request's field.",
+    ),
+    on("logprobs", Kind::Any, "Default of the request's field."),
+    on("top_logprobs", COUNT_32, "Default of the request's field."),
+    on("seed", Kind::Number, "Default of the request's field."),
+    on("stop", Kind::Texts, "Default of the request's field."),
+    on(
+        "response_format",
+        Kind::Mapping,
+        "Default of the request's field.",
+    ),
+    on(
+        "reasoning_effort",
+        Kind::Text,
+        "Default of the request's field.",
+    ),
+    on("verbosity", Kind::Text, "Default of the request's field."),
+    on(
+        "service_tier",
+        Kind::Text,
+        "Default of the request's field.",
+    ),
+    on(
+        "parallel_tool_calls",
+        Kind::Flag,
+        "Default of the request's field.",
+    ),
+    on("tools", Kind::Any, "Default of the request's field."),
+    on("tool_choice", Kind::Any, "Default of the request's field."),
+    on("user", Kind::Text, "Default of the request's field."),
+    on("store", Kind::Flag, "Default of the request's field."),
+    on(
+        "dimensions",
+        POSITIVE,
+        "Default of the request's field; embeddings.",
+    ),
+    on(
+        "encoding_format",
+        Kind::Choice(&["float", "base64"]),
+        "Default of the request's field; embeddings.",
+    ),
+];
+
+/// Request fields of various servers that are passed on without a question, near as they may be to a key of ours.
+pub(in super::super) const PASSED_ON: &[&str] = &[
+    "top_k",
+    "top_a",
+    "min_p",
+    "typical_p",
+    "tfs_z",
+    "repetition_penalty",
+    "length_penalty",
+    "stop_token_ids",
+    "include_stop_str_in_output",
+    "ignore_eos",
+    "min_tokens",
+    "bad_words",
+    "allowed_token_ids",
+    "truncate_prompt_tokens",
+    "prompt_logprobs",
+    "thinking_token_budget",
+    "include_reasoning",
+    "chat_template",
+    "chat_template_kwargs",
+    "add_generation_prompt",
+    "continue_final_message",
+    "documents",
+    "structured_outputs",
+    "guided_json",
+    "guided_regex",
+    "guided_choice",
+    "guided_grammar",
+    "mm_processor_kwargs",
+    "priority",
+    "request_id",
+    "session_id",
+    "cache_salt",
+    "return_token_ids",
+    "kv_transfer_params",
+    "grammar",
+    "json_schema",
+    "mirostat",
+    "mirostat_tau",
+    "mirostat_eta",
+    "cache_prompt",
+    "id_slot",
+    "n_probs",
+    "n_predict",
+    "timings_per_token",
+    "return_progress",
+    "reasoning_format",
+    "reasoning",
+    "thinking",
+    "safe_prompt",
+    "prompt_mode",
+    "random_seed",
+    "prediction",
+    "audio",
+    "modalities",
+    "metadata",
+    "functions",
+    "function_call",
+    "web_search_options",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "moderation",
+    "models",
+    "transforms",
+    "route",
+    "search_domain_filter",
+    "input_type",
+    "truncate",
+    "best_of",
+    "echo",
+    "suffix",
+    "mode",
+    "max_new_tokens",
+    "num_ctx",
+    "keep_alive",
+    "think",
+    "options",
+];

@@ -1,0 +1,248 @@
+//! Keys of the section `waypost`, which Rasa ignores.
+
+use super::{Kind, Section, Unknown, on};
+
+/// Everything that is not part of Rasa's dialect.
+pub(in super::super) static WAYPOST: Section = Section {
+    title: "Waypost",
+    path: "waypost",
+    doc: "Settings of the gateway itself. Rasa ignores top-level sections it does not know, so the file still loads \
+          there. File names are relative to the folder of the configuration file.",
+    keys: &[&[
+        on("host", Kind::Text, "Address to listen on.").or("127.0.0.1"),
+        on(
+            "port",
+            Kind::Integer(0, 65535),
+            "Port to listen on; 0 takes a free one.",
+        )
+        .or("4000"),
+        on(
+            "admin",
+            Kind::Text,
+            "`host:port` of a listener of its own for `/metrics`.",
+        )
+        .or("`/metrics` on the main one"),
+        on(
+            "anonymous",
+            Kind::Flag,
+            "Serve without `keys` on an address that is not loopback.",
+        )
+        .or("false"),
+        on(
+            "keys",
+            Kind::List(&KEY),
+            "Keys that clients may present. Without any, every bearer is accepted.",
+        ),
+        on("body_limit", Kind::Size, "Largest request body.").or("32MiB"),
+        on(
+            "timeouts",
+            Kind::Section(&TIMEOUTS),
+            "Time limits of every group, unless it has its own.",
+        ),
+        on(
+            "drain",
+            Kind::Section(&DRAIN),
+            "What happens between the signal to stop and the end.",
+        ),
+        on(
+            "response_model",
+            Kind::Choice(RESPONSE_MODEL),
+            "What `model` of a response says: what the upstream sent, or the group.",
+        )
+        .or("`upstream`"),
+        on("all_cooling", Kind::Choice(ALL_COOLING), ALL_COOLING_DOC).or("`fail`"),
+        on(
+            "max_wait",
+            Kind::DurationOrZero,
+            "Longest wait for a deployment to come back; for `all_cooling: wait`.",
+        )
+        .or("10s"),
+        on(
+            "cache",
+            Kind::Section(&CACHE),
+            "The response cache of all groups.",
+        ),
+        on(
+            "prices",
+            Kind::Named(&PRICE),
+            "Prices by model, or by provider/model; before every other price table.",
+        ),
+        on(
+            "prices_file",
+            Kind::Text,
+            "A YAML or JSON file of prices in LiteLLM's format; before the built-in table.",
+        ),
+        on(
+            "groups",
+            Kind::Named(&OVERRIDES),
+            "Settings of one model group, by its id.",
+        ),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+const RESPONSE_MODEL: &[&str] = &["upstream", "group"];
+const ALL_COOLING: &[&str] = &["fail", "wait", "try"];
+const ALL_COOLING_DOC: &str = "When every deployment of a group is cooling: `fail` at once, `wait` for the first to be \
+                               back, or `try` the one that is back first.";
+
+/// `keys[]`
+static KEY: Section = Section {
+    title: "Client keys",
+    path: "waypost.keys[]",
+    doc: "A key a client may present as bearer or `api-key`. Exactly one of `key`, `key_file` and `sha256`.",
+    keys: &[&[
+        on("name", Kind::Text, "Who it is, for logs; unique.").required(),
+        on("key", Kind::Secret, "The key, as `${NAME}`."),
+        on(
+            "key_file",
+            Kind::Text,
+            "A file that holds the key; blanks around it are removed.",
+        ),
+        on(
+            "sha256",
+            Kind::Text,
+            "SHA-256 of the key, 64 hexadecimal digits.",
+        ),
+        on("groups", Kind::Texts, "Model groups it may use.").or("all"),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+/// `timeouts`
+static TIMEOUTS: Section = Section {
+    title: "Timeouts",
+    path: "waypost.timeouts",
+    doc: "Lengths of time are numbers of seconds, or text such as `500ms`, `5s`, `2m`.",
+    keys: &[&[
+        on("connect", Kind::Duration, "Until the connection stands.").or("5s"),
+        on(
+            "first_content",
+            Kind::Duration,
+            "Until the first content of a stream, or the head of a plain answer.",
+        )
+        .or("300s"),
+        on("gap", Kind::Duration, "Between two events of a stream.").or("60s"),
+        on("total", Kind::Duration, "One attempt, all in all.").or("600s"),
+        on(
+            "request",
+            Kind::Duration,
+            "The client's request with all its attempts and waits.",
+        )
+        .or("600s"),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+/// `drain`
+static DRAIN: Section = Section {
+    title: "Drain",
+    path: "waypost.drain",
+    doc: "After SIGTERM or SIGINT.",
+    keys: &[&[
+        on(
+            "delay",
+            Kind::DurationOrZero,
+            "How long readiness is already false while the listener still accepts.",
+        )
+        .or("1s"),
+        on(
+            "timeout",
+            Kind::DurationOrZero,
+            "How long open requests may go on after that.",
+        )
+        .or("300s"),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+/// `cache`
+static CACHE: Section = Section {
+    title: "Response cache",
+    path: "waypost.cache",
+    doc: "For groups with `cache_responses: true`.",
+    keys: &[&[
+        on(
+            "max_bytes",
+            Kind::Size,
+            "Memory it may use, for all groups together.",
+        )
+        .or("64MiB"),
+        on(
+            "ttl",
+            Kind::Duration,
+            "How long an answer is kept, unless `cache_kwargs.ttl` says otherwise.",
+        )
+        .or("600s"),
+        on(
+            "shared_between_callers",
+            Kind::Flag,
+            "Callers with different keys share answers.",
+        )
+        .or("false"),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+/// A price
+static PRICE: Section = Section {
+    title: "Prices",
+    path: "waypost.prices.<model>",
+    doc: "Dollars per token, under LiteLLM's names.",
+    keys: &[&[
+        on("input_cost_per_token", Kind::Amount, "Per input token.").required(),
+        on("output_cost_per_token", Kind::Amount, "Per output token.").or("0"),
+        on(
+            "cache_read_input_token_cost",
+            Kind::Amount,
+            "Per input token read from the provider's cache.",
+        )
+        .or("`input_cost_per_token`"),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+/// `groups.<id>`
+static OVERRIDES: Section = Section {
+    title: "Settings of one group",
+    path: "waypost.groups.<id>",
+    doc: "Settings that Rasa's dialect has no key for.",
+    keys: &[&[
+        on(
+            "cost",
+            Kind::Choice(&["request", "total"]),
+            "What `cost-based-routing` compares: the price of this request, or the cost so far.",
+        )
+        .or("`request`"),
+        on(
+            "usage",
+            Kind::Choice(&["minute", "total"]),
+            "What `usage-based-routing` compares: tokens of this minute, or since the start.",
+        )
+        .or("`minute`"),
+        on("all_cooling", Kind::Choice(ALL_COOLING), ALL_COOLING_DOC).or("`waypost.all_cooling`"),
+        on(
+            "max_wait",
+            Kind::DurationOrZero,
+            "Longest wait for a deployment to come back.",
+        )
+        .or("`waypost.max_wait`"),
+        on(
+            "response_model",
+            Kind::Choice(RESPONSE_MODEL),
+            "What `model` of a response says.",
+        )
+        .or("`waypost.response_model`"),
+        on(
+            "timeouts",
+            Kind::Section(&TIMEOUTS),
+            "Time limits of this group; a `timeout` in its models or router wins.",
+        ),
+        on(
+            "deadline",
+            Kind::Duration,
+            "Limit of a whole request; wins over `timeout` of the group and `timeouts.request`.",
+        ),
+    ]],
+    unknown: Unknown::Refused,
+};

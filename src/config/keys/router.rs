@@ -1,0 +1,466 @@
+//! Keys of `router`: what LiteLLM's constructor takes, as Rasa hands everything on to it.
+
+use super::{
+    ANY_COUNT, COUNT_32, DEFAULT_PARAMS, Key, Kind, POSITIVE, POSITIVE_32, Section, Unknown, later,
+    none, on,
+};
+
+/// How a group routes.
+pub(in super::super) static ROUTER: Section = Section {
+    title: "Router",
+    path: "model_groups[].router",
+    doc: "How a group routes, retries and cools down. Only these keys are allowed. A group without a router has one \
+          with every default.",
+    keys: &[KEYS, REDIS, POLICIES, ELSEWHERE, PLUMBING],
+    unknown: Unknown::Refused,
+};
+
+const STRATEGIES: &[&str] = &[
+    "simple-shuffle",
+    "least-busy",
+    "latency-based-routing",
+    "cost-based-routing",
+    "usage-based-routing",
+    "usage-based-routing-v2",
+];
+
+const KEYS: &[Key] = &[
+    on("routing_strategy", Kind::Choice(STRATEGIES), "How a deployment is picked; `usage-based-routing-v2` is another name of `usage-based-routing`.")
+        .or("`simple-shuffle`"),
+    on("routing_strategy_args", Kind::Section(&STRATEGY_ARGS), "Settings of the strategy."),
+    on("use_chat_completions_endpoint", Kind::Flag, "False: chat goes to `/completions` as one prompt.").or("true"),
+    on("num_retries", COUNT_32, "Retries after the first attempt, on the whole group.").or("2"),
+    on("retry_after", Kind::SecondsOrZero, "Least wait before a retry that waits at all.").or("0"),
+    on("timeout", Kind::Seconds, "Limit of one attempt.").or("`waypost.timeouts.total`"),
+    on("stream_timeout", Kind::Seconds, "Limit until the first content, and between events, of a stream.")
+        .or("`waypost.timeouts.first_content` and `.gap`"),
+    on("cooldown_time", Kind::SecondsOrZero, "Seconds a failed deployment sits out; 0: never.").or("5"),
+    on("allowed_fails", COUNT_32, "Failures tolerated within `cooldown_time`; one more cools. Absent: by failure rate."),
+    on("disable_cooldowns", Kind::Flag, "No deployment ever sits out.").or("false"),
+    on("default_max_parallel_requests", POSITIVE_32, "Requests in flight of deployments without a limit of their own."),
+    on("cache_responses", Kind::Flag, "Answer repeated requests from memory.").or("false"),
+    on("cache_kwargs", Kind::Section(&CACHE), "Settings of the cache."),
+    on("default_litellm_params", Kind::Section(&DEFAULT_PARAMS), "Parameters of every call of the group."),
+];
+
+/// `routing_strategy_args`
+static STRATEGY_ARGS: Section = Section {
+    title: "Strategy arguments",
+    path: "model_groups[].router.routing_strategy_args",
+    doc: "Settings of `latency-based-routing` and `usage-based-routing`.",
+    keys: &[&[
+        on(
+            "lowest_latency_buffer",
+            Kind::Amount,
+            "Latency: deployments within `lowest × (1 + buffer)` count as equally fast.",
+        )
+        .or("0"),
+        none(
+            "ttl",
+            Kind::Seconds,
+            "latencies decay by themselves, and usage is counted in whole minutes",
+            "Age of samples.",
+        ),
+        none(
+            "max_latency_list_size",
+            POSITIVE,
+            "latencies are a decaying mean, not a list",
+            "Samples kept.",
+        ),
+        none(
+            "ttft_percentile",
+            Kind::Amount,
+            "latencies are a decaying mean, not a list",
+            "Percentile of first tokens.",
+        ),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+/// `cache_kwargs`
+static CACHE: Section = Section {
+    title: "Cache",
+    path: "model_groups[].router.cache_kwargs",
+    doc: "Settings of the response cache. Memory is bounded by `waypost.cache.max_bytes`.",
+    keys: &[&[
+        on("ttl", Kind::Seconds, "How long an answer is kept.").or("`waypost.cache.ttl`"),
+        on(
+            "namespace",
+            Kind::Text,
+            "Key space; groups with different ones never share.",
+        ),
+        later("type", Kind::Text, MEMORY, "Kind of cache."),
+        later("host", Kind::Text, MEMORY, "Redis host."),
+        later("port", Kind::Integer(1, 65535), MEMORY, "Redis port."),
+        later("password", Kind::Secret, MEMORY, "Redis password."),
+        later(
+            "mode",
+            Kind::Text,
+            "the cache is on for every request of the group",
+            "Opt in or out.",
+        ),
+        none(
+            "supported_call_types",
+            Kind::Texts,
+            "chat, completions and embeddings are cached",
+            "What to cache.",
+        ),
+        none(
+            "max_messages",
+            POSITIVE,
+            "requests of any length are cached",
+            "Longest conversation to cache.",
+        ),
+        none(
+            "default_in_memory_ttl",
+            Kind::Seconds,
+            "use ttl",
+            "How long an answer is kept in memory.",
+        ),
+        none(
+            "default_in_redis_ttl",
+            Kind::Seconds,
+            "use ttl",
+            "How long an answer is kept in Redis.",
+        ),
+        none(
+            "max_size_in_memory",
+            ANY_COUNT,
+            "use waypost.cache.max_bytes",
+            "Entries kept in memory.",
+        ),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+const MEMORY: &str = "answers are kept in the memory of each process";
+const REDIS_LATER: &str = "Redis is not used yet; each process counts and caches alone";
+
+const REDIS: &[Key] = &[
+    later(
+        "redis_host",
+        Kind::Text,
+        REDIS_LATER,
+        "Host of a Redis shared by replicas.",
+    ),
+    later(
+        "redis_port",
+        Kind::Integer(1, 65535),
+        REDIS_LATER,
+        "Its port.",
+    )
+    .or("6379"),
+    later("redis_password", Kind::Secret, REDIS_LATER, "Its password."),
+    later(
+        "redis_url",
+        Kind::Secret,
+        REDIS_LATER,
+        "`redis://` or `rediss://`, instead of host and port.",
+    ),
+    later("redis_db", COUNT_32, REDIS_LATER, "Its database."),
+];
+
+const RETRY_POLICY: &str = "num_retries holds for every class of failure";
+const FAILS_POLICY: &str = "allowed_fails holds for every class of failure";
+
+const POLICIES: &[Key] = &[
+    later(
+        "retry_policy",
+        Kind::Section(&RETRIES),
+        RETRY_POLICY,
+        "Retries by class of failure.",
+    ),
+    later(
+        "model_group_retry_policy",
+        Kind::Mapping,
+        RETRY_POLICY,
+        "Retries by group and class of failure.",
+    ),
+    later(
+        "allowed_fails_policy",
+        Kind::Section(&FAILS),
+        FAILS_POLICY,
+        "Failures tolerated, by class.",
+    ),
+];
+
+/// `retry_policy`
+static RETRIES: Section = Section {
+    title: "Retry policy",
+    path: "model_groups[].router.retry_policy",
+    doc: "Accepted and checked, without effect yet.",
+    keys: &[&[
+        later(
+            "BadRequestErrorRetries",
+            COUNT_32,
+            RETRY_POLICY,
+            "After 400.",
+        ),
+        later(
+            "AuthenticationErrorRetries",
+            COUNT_32,
+            RETRY_POLICY,
+            "After 401.",
+        ),
+        later(
+            "TimeoutErrorRetries",
+            COUNT_32,
+            RETRY_POLICY,
+            "After a time limit.",
+        ),
+        later(
+            "RateLimitErrorRetries",
+            COUNT_32,
+            RETRY_POLICY,
+            "After 429.",
+        ),
+        later(
+            "ContentPolicyViolationErrorRetries",
+            COUNT_32,
+            RETRY_POLICY,
+            "After a content filter.",
+        ),
+        later(
+            "InternalServerErrorRetries",
+            COUNT_32,
+            RETRY_POLICY,
+            "After 500.",
+        ),
+        later(
+            "ServiceUnavailableErrorRetries",
+            COUNT_32,
+            RETRY_POLICY,
+            "After 503.",
+        ),
+        later("NotFoundErrorRetries", COUNT_32, RETRY_POLICY, "After 404."),
+        later(
+            "DefaultRetries",
+            COUNT_32,
+            RETRY_POLICY,
+            "After anything else.",
+        ),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+/// `allowed_fails_policy`
+static FAILS: Section = Section {
+    title: "Allowed fails policy",
+    path: "model_groups[].router.allowed_fails_policy",
+    doc: "Accepted and checked, without effect yet.",
+    keys: &[&[
+        later(
+            "BadRequestErrorAllowedFails",
+            COUNT_32,
+            FAILS_POLICY,
+            "Of 400.",
+        ),
+        later(
+            "AuthenticationErrorAllowedFails",
+            COUNT_32,
+            FAILS_POLICY,
+            "Of 401.",
+        ),
+        later(
+            "TimeoutErrorAllowedFails",
+            COUNT_32,
+            FAILS_POLICY,
+            "Of time limits.",
+        ),
+        later(
+            "RateLimitErrorAllowedFails",
+            COUNT_32,
+            FAILS_POLICY,
+            "Of 429.",
+        ),
+        later(
+            "ContentPolicyViolationErrorAllowedFails",
+            COUNT_32,
+            FAILS_POLICY,
+            "Of content filters.",
+        ),
+        later(
+            "InternalServerErrorAllowedFails",
+            COUNT_32,
+            FAILS_POLICY,
+            "Of 500.",
+        ),
+        later(
+            "ServiceUnavailableErrorAllowedFails",
+            COUNT_32,
+            FAILS_POLICY,
+            "Of 503.",
+        ),
+        later(
+            "BadGatewayErrorAllowedFails",
+            COUNT_32,
+            FAILS_POLICY,
+            "Of 502.",
+        ),
+        later(
+            "NotFoundErrorAllowedFails",
+            COUNT_32,
+            FAILS_POLICY,
+            "Of 404.",
+        ),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+const FALLBACKS: &str =
+    "fallbacks to other groups are not built yet; a failed group answers with its error";
+const TAGS: &str = "tag filtering is not built yet; every deployment is eligible for every request";
+
+const ELSEWHERE: &[Key] = &[
+    later(
+        "fallbacks",
+        Kind::Any,
+        FALLBACKS,
+        "Groups to try when this one fails.",
+    ),
+    later(
+        "default_fallbacks",
+        Kind::Any,
+        FALLBACKS,
+        "Groups to try when any fails.",
+    ),
+    later(
+        "context_window_fallbacks",
+        Kind::Any,
+        FALLBACKS,
+        "Groups to try when the request is too long.",
+    ),
+    later(
+        "content_policy_fallbacks",
+        Kind::Any,
+        FALLBACKS,
+        "Groups to try when a filter refuses.",
+    ),
+    later(
+        "max_fallbacks",
+        COUNT_32,
+        FALLBACKS,
+        "How many groups to try.",
+    ),
+    later(
+        "model_group_alias",
+        Kind::Mapping,
+        "other names for a group are not built yet",
+        "Other names of the group.",
+    ),
+    later(
+        "enable_pre_call_checks",
+        Kind::Flag,
+        "context windows are not checked yet; rpm and tpm hold anyway",
+        "Leave out deployments whose context window is too small.",
+    ),
+    later(
+        "optional_pre_call_checks",
+        Kind::Texts,
+        "no such check is built yet; rpm and tpm hold anyway",
+        "Further checks.",
+    ),
+    later(
+        "enable_tag_filtering",
+        Kind::Flag,
+        TAGS,
+        "Choose deployments by tags.",
+    ),
+    later(
+        "tag_filtering_match_any",
+        Kind::Flag,
+        TAGS,
+        "One tag is enough.",
+    ),
+    later(
+        "provider_budget_config",
+        Kind::Mapping,
+        "budgets are not built yet; nothing limits the spend",
+        "Budgets by provider.",
+    ),
+    later(
+        "routing_groups",
+        Kind::Any,
+        "groups of groups are not built yet",
+        "Groups of groups.",
+    ),
+    none(
+        "caching_groups",
+        Kind::Any,
+        "a router holds one group, so there is nothing to share with",
+        "Groups that share answers.",
+    ),
+    none(
+        "fallback_on_unsupported_params",
+        Kind::Flag,
+        "every parameter is passed on",
+        "Drop parameters in fallbacks.",
+    ),
+];
+
+const OWN: &str = "it is plumbing of LiteLLM's own";
+
+const PLUMBING: &[Key] = &[
+    none("set_verbose", Kind::Flag, "use RUST_LOG", "Verbose log."),
+    none(
+        "debug_level",
+        Kind::Text,
+        "use RUST_LOG",
+        "Level of the log.",
+    ),
+    none("client_ttl", Kind::Any, OWN, "Age of HTTP clients."),
+    none(
+        "polling_interval",
+        Kind::Any,
+        OWN,
+        "Pace of the priority queue.",
+    ),
+    none(
+        "default_priority",
+        Kind::Any,
+        OWN,
+        "Place in the priority queue.",
+    ),
+    none("assistants_config", Kind::Any, OWN, "Assistants API."),
+    none("alerting_config", Kind::Any, OWN, "Alerts."),
+    none(
+        "router_general_settings",
+        Kind::Any,
+        OWN,
+        "Settings of the proxy.",
+    ),
+    none("model_group_affinity_config", Kind::Any, OWN, "Affinity."),
+    none(
+        "deployment_affinity_ttl_seconds",
+        Kind::Any,
+        OWN,
+        "Affinity.",
+    ),
+    none(
+        "enable_health_check_routing",
+        Kind::Any,
+        OWN,
+        "Health checks.",
+    ),
+    none(
+        "enable_weighted_failover",
+        Kind::Any,
+        OWN,
+        "Failover by weight.",
+    ),
+    none(
+        "enable_mid_stream_fallback_continuation",
+        Kind::Any,
+        OWN,
+        "Fallback within a stream.",
+    ),
+    none(
+        "ignore_invalid_deployments",
+        Kind::Any,
+        "an invalid deployment is an error",
+        "Skip invalid deployments.",
+    ),
+    none("search_tools", Kind::Any, OWN, "Search."),
+    none("guardrail_list", Kind::Any, OWN, "Guardrails."),
+    none("plugins", Kind::Any, OWN, "Plugins."),
+];

@@ -1,0 +1,117 @@
+//! A request and the response cache: looking up, merging equal misses, recording what passes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+use super::snapshot::Group;
+use super::{Gateway, Incoming};
+use crate::cache::control::Control;
+use crate::cache::{CacheKey, CachedResponse, KeyParts, Lookup, Slot};
+use crate::request::RequestHead;
+
+/// What the cache has to say to a request.
+#[derive(Debug)]
+pub(super) enum Cached {
+    /// It is off for this group.
+    Off,
+    /// The request does not want it, or can't be put into it.
+    Bypass,
+    /// Nothing stored; the answer is to be.
+    Miss(Recorder),
+    /// Here it is.
+    Hit(CachedResponse),
+}
+
+/// Stores an answer once it is complete.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    store: Store,
+    ttl: Duration,
+    stored: u64,
+    headers: HeaderMap,
+    body: BytesMut,
+    limit: usize,
+}
+
+#[derive(Debug)]
+enum Store {
+    /// We fetch for others, too.
+    Slot(Slot),
+    /// We fetch for ourselves (`no-cache`), and refresh what is there.
+    Key(Arc<crate::cache::Memory>, CacheKey),
+}
+
+impl Gateway {
+    /// Looks the request up; waits while another one fetches the same.
+    pub(super) async fn cached(&self, group: &Group, head: &RequestHead, incoming: &Incoming) -> Cached {
+        let Some(settings) = group.cache() else { return Cached::Off };
+        let control = Control::read(&incoming.headers, head.raw(&incoming.body, "cache"));
+        if control.no_cache && control.no_store {
+            return Cached::Bypass;
+        }
+        let caller = if settings.shared_between_callers { "" } else { incoming.caller.as_deref().unwrap_or_default() };
+        let namespace = control.namespace.as_deref().or(settings.namespace.as_deref()).unwrap_or_default();
+        let parts = KeyParts { group: &group.id, operation: incoming.operation, caller, namespace, body: &incoming.body };
+        let Some(key) = CacheKey::new(&parts) else { return Cached::Bypass };
+        let now = self.deps().clock.unix().as_secs();
+        let memory = &self.cache;
+        let recorder = |store| Recorder {
+            store,
+            ttl: control.ttl.unwrap_or(settings.ttl),
+            stored: now,
+            headers: HeaderMap::new(),
+            body: BytesMut::new(),
+            limit: memory.max_entry(),
+        };
+        if control.no_cache {
+            return Cached::Miss(recorder(Store::Key(Arc::clone(memory), key)));
+        }
+        let not_before = control.max_age.map_or(0, |age| now.saturating_sub(age.as_secs()));
+        let mut found = memory.lookup(key, not_before);
+        if let Lookup::Pending(mut fetched) = found {
+            // Ends when whoever fetches has stored it, or given up, or gone.
+            let _ = fetched.changed().await;
+            found = memory.lookup(key, not_before);
+        }
+        match found {
+            Lookup::Hit(response) => Cached::Hit(response),
+            _ if control.no_store => Cached::Bypass,
+            Lookup::Fetch(slot) => Cached::Miss(recorder(Store::Slot(slot))),
+            // The one we waited for came to nothing, and another is ahead of us again: no more waiting.
+            Lookup::Pending(_) => Cached::Bypass,
+        }
+    }
+}
+
+impl Recorder {
+    /// The answer's head.
+    pub(super) fn begin(&mut self, headers: &HeaderMap) {
+        if let Some(value) = headers.get(CONTENT_TYPE) {
+            self.headers.insert(CONTENT_TYPE, value.clone());
+        }
+    }
+
+    /// A piece of its body.
+    pub(super) fn push(&mut self, chunk: &Bytes) {
+        if self.body.len() <= self.limit {
+            self.body.extend_from_slice(chunk);
+        }
+    }
+
+    /// The answer is complete, with these last pieces.
+    pub(super) fn finish<'a>(mut self, last: impl Iterator<Item = &'a Bytes>) {
+        last.for_each(|chunk| self.push(chunk));
+        if self.body.len() > self.limit {
+            return;
+        }
+        let response = CachedResponse { headers: self.headers, body: self.body.freeze(), stored: self.stored };
+        match self.store {
+            Store::Slot(slot) => slot.put(response, self.ttl),
+            Store::Key(memory, key) => memory.put(key, response, self.ttl),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! What an attempt's outcome means: the table of statuses, error codes and transport errors.
+//!
+//! Structure decides first: status, then the error's `code` and `type`; the text of a message is looked at only for a
+//! 400, 413 or 422 that has no telling code, and only for phrases that providers use. A 500 that mentions a rate limit
+//! is a 500. Whose fault it is decides everything else: the caller's is never retried and blames no deployment.
+//!
+//! | Outcome | Fault | Tried elsewhere |
+//! |---|---|---|
+//! | 400, 413, 415, 422 and other 4xx | caller | no |
+//! | 400 with context length or content filter | caller (its own code) | no |
+//! | 400 naming the model, the deployment or the account | deployment or account | yes |
+//! | 401, 403 | credential | yes |
+//! | 402, or any status with `insufficient_quota` | account | yes |
+//! | 404, 3xx | deployment | yes |
+//! | 429 | rate limit | yes |
+//! | 408, 409, 424, 425, 498, 5xx, 200 with an error body | deployment | yes |
+//! | 503 "Loading model" | nobody (not ready) | yes |
+//! | refused, timed out, reset, truncated, malformed | network or deployment | yes |
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+
+use crate::provider::ErrorFacts;
+use crate::types::Fault;
+
+/// Whose fault, and what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The caller's: the upstream's answer goes through, nothing is retried, nobody is blamed.
+    Reject(Rejection),
+    /// The deployment's: blamed, and another attempt is made if the plan allows.
+    Retry(Fault),
+    /// The deployment is not ready yet; not blamed, another attempt is made.
+    NotReady,
+}
+
+/// The kinds of caller's fault; the first two have fallbacks of their own in LiteLLM's terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejection {
+    /// The prompt is longer than the model's context.
+    ContextLength,
+    /// The prompt or the answer was refused by a content filter.
+    ContentFilter,
+    /// Anything else.
+    Invalid,
+}
+
+/// Phrases of 400s for a prompt that is too long, of OpenAI, Azure, vLLM, llama.cpp, TGI, Gemini and proxies before them.
+const CONTEXT: [&str; 10] = [
+    "maximum context length",
+    "maximum context limit",
+    "prompt is too long",
+    "input is too long",
+    "too many input tokens",
+    "exceeds the available context size",
+    "exceeds the maximum number of tokens allowed",
+    "input tokens exceed the configured limit",
+    "longer than the model's context length",
+    "exceed context limit",
+];
+/// Phrases of 400s for refused content.
+const CONTENT: [&str; 4] =
+    ["content management policy", "content filtering policy", "safety system", "violating our usage policy"];
+/// Phrases of 400s that say the *deployment* is wrong, not the request.
+const DEPLOYMENT: [&str; 6] = [
+    "model identifier is invalid",
+    "invalid model id",
+    "invalid model name",
+    "unknown model",
+    "no healthy deployments",
+    "model_not_found",
+];
+/// Phrases of 400s that say the account is out of credit.
+const ACCOUNT: [&str; 4] = ["credit balance is too low", "insufficient credit", "billing", "exceeded your current quota"];
+
+/// The verdict on an upstream answer that is no success.
+#[must_use]
+pub fn classify(status: StatusCode, facts: &ErrorFacts) -> Verdict {
+    let code = facts.code.as_deref().unwrap_or_default();
+    let kind = facts.kind.as_deref().unwrap_or_default();
+    if [code, kind].contains(&"insufficient_quota") || kind == "budget_exceeded" {
+        return Verdict::Retry(Fault::Quota);
+    }
+    match status.as_u16() {
+        400 | 413 | 422 => bad_request(code, kind, facts.message.as_deref().unwrap_or_default()),
+        401 | 403 => Verdict::Retry(Fault::Credential),
+        402 => Verdict::Retry(Fault::Quota),
+        300..=399 | 404 => Verdict::Retry(Fault::NotFound),
+        429 => Verdict::Retry(Fault::RateLimit),
+        503 if facts.message.as_deref() == Some("Loading model") => Verdict::NotReady,
+        408 | 409 | 424 | 425 | 498 | 500..=599 => Verdict::Retry(Fault::Server),
+        100..=299 => Verdict::Retry(Fault::Broken), // a success with an error inside, of no known kind
+        _ => Verdict::Reject(Rejection::Invalid),
+    }
+}
+
+fn bad_request(code: &str, kind: &str, message: &str) -> Verdict {
+    match code {
+        "context_length_exceeded" | "string_above_max_length" => return Verdict::Reject(Rejection::ContextLength),
+        "content_filter" | "content_policy_violation" => return Verdict::Reject(Rejection::ContentFilter),
+        "model_not_found" | "DeploymentNotFound" | "deployment_not_found" | "invalid_model" => {
+            return Verdict::Retry(Fault::NotFound);
+        }
+        "billing_hard_limit_reached" | "billing_not_active" | "account_deactivated" => {
+            return Verdict::Retry(Fault::Quota);
+        }
+        "invalid_api_key" => return Verdict::Retry(Fault::Credential),
+        // Groq: the model failed to produce a valid call; another try may succeed.
+        "tool_use_failed" | "json_validate_failed" => return Verdict::Retry(Fault::Server),
+        _ => {}
+    }
+    match kind {
+        "exceed_context_size_error" => return Verdict::Reject(Rejection::ContextLength), // llama.cpp
+        "authentication_error" => return Verdict::Retry(Fault::Credential),
+        _ => {}
+    }
+    let message = message.to_lowercase();
+    let says = |phrases: &[&str]| phrases.iter().any(|p| message.contains(p));
+    if says(&CONTEXT) {
+        Verdict::Reject(Rejection::ContextLength)
+    } else if says(&CONTENT) {
+        Verdict::Reject(Rejection::ContentFilter)
+    } else if says(&DEPLOYMENT) {
+        Verdict::Retry(Fault::NotFound)
+    } else if says(&ACCOUNT) {
+        Verdict::Retry(Fault::Quota)
+    } else {
+        Verdict::Reject(Rejection::Invalid)
+    }
+}
+
+/// How long the upstream asks to be left alone: `retry-after-ms`, else `retry-after` in seconds or as a date.
+/// `unix` is the wall time of now.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, unix: Duration) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
+    let seconds = |value: f64| (value.is_finite() && value >= 0.0).then(|| Duration::from_secs_f64(value.min(86_400.0)));
+    if let Some(ms) = text("retry-after-ms").and_then(|v| v.parse::<f64>().ok()) {
+        return seconds(ms / 1000.0);
+    }
+    let value = text("retry-after")?;
+    match value.parse::<f64>() {
+        Ok(number) => seconds(number),
+        Err(_) => http_date(value).map(|at| at.saturating_sub(unix)),
+    }
+}
+
+/// Seconds since the epoch of an HTTP date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7, preferred form).
+fn http_date(text: &str) -> Option<Duration> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut words = text.split_once(", ")?.1.split(' ');
+    let day: i64 = words.next()?.parse().ok()?;
+    let month = words.next().and_then(|m| MONTHS.iter().position(|n| *n == m))?;
+    let month = i64::try_from(month).ok()? + 1;
+    let year: i64 = words.next()?.parse().ok()?;
+    let mut time = words.next()?.split(':').map(|n| n.parse::<i64>().ok());
+    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
+    // Days since 1970-01-01 of a civil date: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+    let y = if month <= 2 { year - 1 } else { year };
+    let era = y.div_euclid(400);
+    let yoe = y - era * 400;
+    let doy = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    let days = era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468;
+    let seconds = days.checked_mul(86_400)? + hour * 3600 + minute * 60 + second;
+    u64::try_from(seconds).ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(code: &str, kind: &str, message: &str) -> ErrorFacts {
+        let some = |t: &str| (!t.is_empty()).then(|| t.to_owned());
+        ErrorFacts { kind: some(kind), code: some(code), message: some(message), param: None }
+    }
+
+    #[test]
+    fn table() {
+        use Fault::{Broken, Credential, NotFound, Quota, RateLimit, Server};
+        use Rejection::{ContentFilter, ContextLength, Invalid};
+        use Verdict::{NotReady, Reject, Retry};
+        let cases: &[(u16, &str, &str, &str, Verdict)] = &[
+            (400, "", "", "", Reject(Invalid)),
+            (400, "invalid_value", "invalid_request_error", "temperature", Reject(Invalid)),
+            (400, "context_length_exceeded", "", "", Reject(ContextLength)),
+            (400, "", "", "This model's maximum context length is 8192 tokens.", Reject(ContextLength)),
+            (400, "", "exceed_context_size_error", "", Reject(ContextLength)),
+            (413, "", "", "Prompt is too long", Reject(ContextLength)),
+            (400, "content_filter", "", "", Reject(ContentFilter)),
+            (400, "", "", "Your request was rejected by our safety system", Reject(ContentFilter)),
+            (400, "", "", "The provided model identifier is invalid.", Retry(NotFound)),
+            (400, "model_not_found", "", "", Retry(NotFound)),
+            (400, "", "", "Your credit balance is too low", Retry(Quota)),
+            (400, "", "", "please mind the rate limit", Reject(Invalid)),
+            (401, "invalid_api_key", "", "", Retry(Credential)),
+            (403, "", "", "", Retry(Credential)),
+            (402, "", "", "", Retry(Quota)),
+            (404, "DeploymentNotFound", "", "", Retry(NotFound)),
+            (302, "", "", "", Retry(NotFound)),
+            (405, "", "", "", Reject(Invalid)),
+            (408, "", "", "", Retry(Server)),
+            (409, "", "", "", Retry(Server)),
+            (422, "", "", "", Reject(Invalid)),
+            (425, "", "", "", Retry(Server)),
+            (429, "", "", "", Retry(RateLimit)),
+            (429, "insufficient_quota", "", "", Retry(Quota)),
+            (500, "", "", "rate limit reached, maximum context length", Retry(Server)),
+            (503, "", "", "Loading model", NotReady),
+            (503, "", "", "", Retry(Server)),
+            (529, "", "", "", Retry(Server)),
+            (200, "", "", "", Retry(Broken)),
+        ];
+        for (status, code, kind, message, expected) in cases {
+            let status = StatusCode::from_u16(*status).expect("a status");
+            assert_eq!(classify(status, &facts(code, kind, message)), *expected, "{status} {code} {kind} {message}");
+        }
+    }
+
+    #[test]
+    fn retry_after_in_all_its_spellings() {
+        let unix = Duration::from_secs(784_111_777); // Sun, 06 Nov 1994 08:49:37 GMT
+        let cases = [
+            ("retry-after", "7", Some(7.0)),
+            ("retry-after", " 0.5 ", Some(0.5)),
+            ("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT", Some(30.0)),
+            ("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT", Some(0.0)),
+            ("retry-after", "Thu, 29 Feb 1996 00:00:00 GMT", Some(825_552_000.0 - 784_111_777.0)),
+            ("retry-after-ms", "1500", Some(1.5)),
+            ("retry-after", "-1", None),
+            ("retry-after", "soon", None),
+            ("retry-after", "NaN", None),
+        ];
+        for (name, value, expected) in cases {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static(name),
+                http::HeaderValue::from_static(value),
+            )]);
+            assert_eq!(retry_after(&headers, unix).map(|d| d.as_secs_f64()), expected, "{value}");
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! One attempt, up to the commit point: send, read the head, and enough of the body to know whether it is an answer.
+//!
+//! A plain answer is read whole before anything is handed on (up to a bound), so that a truncated or malformed one, or an
+//! error under a 200, is an ordinary failed attempt. A stream is held back until its first content. After that it is
+//! committed: [`Committed`] goes to the client, and nothing is tried again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::classify::{Rejection, Verdict, classify, retry_after};
+use super::error::{Cause, Failure, UpstreamAnswer};
+use super::mask::Masks;
+use super::record::Trial;
+use super::snapshot::{Group, Link};
+use super::watch::{Ending, Watch};
+use crate::provider::{AdaptError, Call, ErrorFacts, Inbound, embeddings, error_facts};
+use crate::router::{Deployment, Outcome};
+use crate::types::{Clocks, Fault, Operation, TokenUsage};
+use crate::upstream::{Answer, SendError};
+use crate::usage::meter;
+
+/// Plain answers up to this size are checked whole before they are handed on; what is beyond passes unseen.
+const HOLD_BODY: usize = 32 * 1024 * 1024;
+/// A stream's preamble up to this size is held back.
+const HOLD_PREAMBLE: usize = 256 * 1024;
+/// Of an error answer no more than this is read.
+const HOLD_ERROR: usize = 1024 * 1024;
+
+/// An answer the client may have.
+#[derive(Debug)]
+pub(super) struct Committed {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: CommittedBody,
+    pub(super) trial: Trial,
+}
+
+#[derive(Debug)]
+pub(super) enum CommittedBody {
+    /// Complete; the trial may be settled as a success with this usage.
+    Whole(Bytes, TokenUsage),
+    /// A stream: what was held back, what watches it, and the rest.
+    Stream(Box<Stream>),
+    /// A plain answer too large to hold: what was read, and the rest.
+    Large(VecDeque<Bytes>, Answer),
+}
+
+/// A stream at its commit point.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) held: VecDeque<Bytes>,
+    pub(super) watch: Watch,
+    /// `None`: it is already at its end, of that kind.
+    pub(super) rest: Option<Answer>,
+    pub(super) masks: Masks,
+    pub(super) input_estimate: u64,
+}
+
+/// How an attempt that was not committed ended. The trial has been settled.
+#[derive(Debug)]
+pub(super) enum Uncommitted {
+    /// The caller's fault.
+    Rejected { rejection: Rejection, answer: UpstreamAnswer },
+    /// The adapter can't express the call.
+    Unsupported { param: &'static str, message: String },
+    /// Another attempt may help.
+    Failed(Failure),
+}
+
+/// What an attempt needs to know.
+pub(super) struct Exchange<'a> {
+    pub(super) group: &'a Group,
+    pub(super) link: &'a Link,
+    pub(super) deployment: &'a Arc<Deployment>,
+    pub(super) call: &'a Call,
+    pub(super) deadline: Instant,
+    pub(super) unix: Duration,
+    pub(super) input_estimate: u64,
+}
+
+/// Either something went wrong on the way, or the upstream said something.
+enum Trouble {
+    Fault(Fault, Cause),
+    Answer(UpstreamAnswer),
+    Adapt(AdaptError),
+}
+
+impl From<AdaptError> for Trouble {
+    fn from(error: AdaptError) -> Self {
+        Self::Adapt(error)
+    }
+}
+
+fn broken(text: impl Into<String>) -> Trouble {
+    Trouble::Fault(Fault::Broken, Cause::Transport(text.into()))
+}
+
+impl Exchange<'_> {
+    /// Makes the attempt.
+    pub(super) async fn run(&self, mut trial: Trial) -> Result<Committed, Uncommitted> {
+        let began = Instant::now();
+        match self.attempt(&mut trial, began).await {
+            Ok((status, headers, body)) => Ok(Committed { status, headers, body, trial }),
+            Err(trouble) => Err(self.settle(trouble, trial)),
+        }
+    }
+
+    async fn attempt(&self, trial: &mut Trial, began: Instant) -> Result<(StatusCode, HeaderMap, CommittedBody), Trouble> {
+        let clocks = &self.deployment.clocks;
+        let (bearer, masks) = self.bearer().await?;
+        let request = self.link.adapter.outbound(self.call, bearer.as_ref())?;
+        let send = self.link.endpoint.send(request, clocks.connect);
+        let head = self.within("first_content", began, clocks, send).await?.map_err(|error| match error {
+            SendError::Connect(error) => Trouble::Fault(Fault::Connect, Cause::Transport(error.to_string())),
+            SendError::Broken(_) => broken(chain(&error)),
+        })?;
+        let (head, body) = head.into_parts();
+        let head = Response::from_parts(head, ());
+        if !head.status().is_success() {
+            let body = self.within("total", began, clocks, collect(body, HOLD_ERROR)).await?.map(whole).unwrap_or_default();
+            return Err(Trouble::Answer(answer(head.status(), relayed(head.headers(), &masks), masks.apply(body))));
+        }
+        let headers = relayed(head.headers(), &masks);
+        let streams = self.call.head.stream && is_event_stream(&headers);
+        let body = if streams {
+            CommittedBody::Stream(Box::new(self.preamble(trial, body, began, masks).await?))
+        } else {
+            self.plain(trial, body, began, &head, &masks).await?
+        };
+        Ok((head.status(), headers, body))
+    }
+
+    /// The token to send, and the masks with it.
+    async fn bearer(&self) -> Result<(Option<HeaderValue>, Masks), Trouble> {
+        let Some(source) = &self.link.token else { return Ok((None, self.link.masks.clone())) };
+        match source.bearer().await {
+            Ok(bearer) => {
+                let token = bearer.as_bytes().strip_prefix(b"Bearer ").unwrap_or(bearer.as_bytes());
+                let masks = self.link.masks.and(token);
+                Ok((Some(bearer), masks))
+            }
+            Err(error) => Err(Trouble::Fault(Fault::Credential, Cause::Transport(error.to_string()))),
+        }
+    }
+
+    /// `work` under the named clock, the total one, and the request's deadline, whichever is first.
+    async fn within<T>(&self, name: &'static str, began: Instant, clocks: &Clocks, work: impl Future<Output = T>) -> Result<T, Trouble> {
+        let first = if name == "first_content" { clocks.first_content } else { clocks.total };
+        let (name, limit) = if clocks.total <= first { ("total", clocks.total) } else { (name, first) };
+        let (name, until) = if self.deadline < began + limit { ("request", self.deadline) } else { (name, began + limit) };
+        tokio::time::timeout_at(until, work)
+            .await
+            .map_err(|_| Trouble::Fault(Fault::Timeout, Cause::Clock { name, limit: until - began }))
+    }
+
+    /// Reads a stream up to its first content.
+    async fn preamble(&self, trial: &mut Trial, mut body: Answer, began: Instant, masks: Masks) -> Result<Stream, Trouble> {
+        let translator = match self.link.adapter.inbound(self.call) {
+            Inbound::Passthrough => None,
+            Inbound::Translate(translator) => Some(translator),
+        };
+        let hide_usage = self.link.adapter.adds_usage(self.call);
+        let mut watch = Watch::new(translator, hide_usage, self.group.response_model.clone());
+        let (mut held, mut size) = (VecDeque::new(), 0);
+        loop {
+            let frame = self.within("first_content", began, &self.deployment.clocks, body.frame()).await?;
+            let (chunk, ended) = match frame {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(chunk) => (watch.push(chunk)?, None),
+                    Err(_trailers) => continue,
+                },
+                Some(Err(error)) => return Err(broken(chain(&error))),
+                None => {
+                    let (rest, ending) = watch.finish()?;
+                    (rest, Some(ending))
+                }
+            };
+            size += chunk.len();
+            if !chunk.is_empty() {
+                held.push_back(masks.apply(chunk));
+            }
+            if let Some((facts, raw)) = watch.error() {
+                return Err(Trouble::Answer(in_stream(facts, &masks.apply(raw.clone()))));
+            }
+            if ended == Some(Ending::Truncated) && !watch.has_content() {
+                return Err(broken("the stream ended before any content"));
+            }
+            if watch.has_content() || ended.is_some() || size > HOLD_PREAMBLE {
+                trial.note_first_content();
+                // One that broke right after its first content is for the observer to tell.
+                let rest = if ended == Some(Ending::Complete) { None } else { Some(body) };
+                return Ok(Stream { held, watch, rest, masks, input_estimate: self.input_estimate });
+            }
+        }
+    }
+
+    /// Reads a plain answer whole, and makes sure that it is one.
+    async fn plain(
+        &self,
+        trial: &mut Trial,
+        body: Answer,
+        began: Instant,
+        head: &Response<()>,
+        masks: &Masks,
+    ) -> Result<CommittedBody, Trouble> {
+        let collected = self.within("total", began, &self.deployment.clocks, collect(body, HOLD_BODY)).await?;
+        let body = match collected.map_err(|error| broken(chain(&error)))? {
+            Collected::Whole(body) => body,
+            Collected::Part(read, rest) => {
+                trial.note_first_content();
+                return Ok(CommittedBody::Large(read, rest));
+            }
+        };
+        trial.note_first_content();
+        let mut body = masks.apply(body);
+        if let Inbound::Translate(mut translator) = self.link.adapter.inbound(self.call)
+            && error_facts(&body).is_none()
+        {
+            let mut out = BytesMut::new();
+            translator.push(&body, &mut out)?;
+            translator.finish(&mut out)?;
+            body = out.freeze();
+        }
+        let parsed: Plain<'_> = serde_json::from_slice(&body)
+            .map_err(|e| broken(format!("the answer is not the JSON object it should be: {e}")))?;
+        if parsed.error.is_some_and(|raw| raw.get() != "null")
+            && let Some(facts) = error_facts(&body)
+        {
+            let status = facts_status(&facts).unwrap_or(StatusCode::BAD_GATEWAY);
+            let headers = relayed(head.headers(), masks);
+            return Err(Trouble::Answer(UpstreamAnswer { status, headers, facts: Some(facts), body }));
+        }
+        let usage = parsed.usage.and_then(|raw| meter::reported(raw.get()));
+        let usage = usage.unwrap_or_else(|| self.estimated(&body));
+        if let (Some(new), Some(old)) = (&self.group.response_model, parsed.model) {
+            let start = old.get().as_ptr().addr() - body.as_ptr().addr();
+            let mut out = BytesMut::with_capacity(body.len() + new.len());
+            out.extend_from_slice(&body[..start]);
+            out.extend_from_slice(new);
+            out.extend_from_slice(&body[start + old.get().len()..]);
+            body = out.freeze();
+        }
+        if self.call.operation == Operation::Embeddings {
+            body = embeddings::encode(&body, self.call.head.encoding_format)?;
+        }
+        Ok(CommittedBody::Whole(body, usage))
+    }
+
+    fn estimated(&self, body: &Bytes) -> TokenUsage {
+        let output = if self.call.operation == Operation::Embeddings { 0 } else { meter::estimate(body.len() as u64) };
+        TokenUsage { input: self.input_estimate, output, ..TokenUsage::default() }
+    }
+
+    /// Settles the trial by what went wrong.
+    fn settle(&self, trouble: Trouble, trial: Trial) -> Uncommitted {
+        let deployment = Arc::clone(&self.deployment.target.id);
+        let (fault, cause, wait) = match trouble {
+            Trouble::Adapt(AdaptError::Unsupported { param, message }) => {
+                drop(trial); // it never left
+                return Uncommitted::Unsupported { param, message };
+            }
+            Trouble::Adapt(error @ AdaptError::Malformed(_)) => (Fault::Broken, Cause::Transport(error.to_string()), None),
+            Trouble::Fault(fault, cause) => (fault, cause, None),
+            Trouble::Answer(answer) => {
+                let wait = retry_after(&answer.headers, self.unix);
+                let unknown = ErrorFacts::default();
+                match classify(answer.status, answer.facts.as_ref().unwrap_or(&unknown)) {
+                    Verdict::Reject(rejection) => {
+                        trial.settle(Outcome::Refused);
+                        return Uncommitted::Rejected { rejection, answer };
+                    }
+                    Verdict::NotReady => {
+                        drop(trial);
+                        let cause = Cause::Answer(answer);
+                        return Uncommitted::Failed(Failure { deployment, fault: Fault::Server, cause, retry_after: wait });
+                    }
+                    Verdict::Retry(fault) => (fault, Cause::Answer(answer), wait),
+                }
+            }
+        };
+        // The request's own deadline says nothing about the deployment.
+        if matches!(cause, Cause::Clock { name: "request", .. }) {
+            drop(trial);
+        } else {
+            trial.settle(Outcome::Failed { fault, retry_after: wait });
+        }
+        Uncommitted::Failed(Failure { deployment, fault, cause, retry_after: wait })
+    }
+}
+
+/// The members of a plain answer that matter.
+#[derive(Deserialize)]
+struct Plain<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+}
+
+enum Collected {
+    Whole(Bytes),
+    Part(VecDeque<Bytes>, Answer),
+}
+
+fn whole(collected: Collected) -> Bytes {
+    match collected {
+        Collected::Whole(body) => body,
+        Collected::Part(read, _) => read.iter().flat_map(|b| b.iter().copied()).collect(),
+    }
+}
+
+async fn collect(mut body: Answer, limit: usize) -> Result<Collected, hyper::Error> {
+    let (mut read, mut size) = (VecDeque::new(), 0);
+    while let Some(frame) = body.frame().await {
+        if let Ok(chunk) = frame?.into_data() {
+            size += chunk.len();
+            read.push_back(chunk);
+            if size > limit {
+                return Ok(Collected::Part(read, body));
+            }
+        }
+    }
+    if read.len() == 1 {
+        return Ok(Collected::Whole(read.pop_front().unwrap_or_default()));
+    }
+    let mut all = BytesMut::with_capacity(size);
+    read.iter().for_each(|chunk| all.extend_from_slice(chunk));
+    Ok(Collected::Whole(all.freeze()))
+}
+
+fn answer(status: StatusCode, headers: HeaderMap, body: Bytes) -> UpstreamAnswer {
+    UpstreamAnswer { status, facts: error_facts(&body), headers, body }
+}
+
+/// An error event as the answer it would have been.
+pub(super) fn in_stream(facts: &ErrorFacts, raw: &Bytes) -> UpstreamAnswer {
+    let status = facts_status(facts).unwrap_or(StatusCode::BAD_GATEWAY);
+    UpstreamAnswer { status, headers: HeaderMap::new(), body: raw.clone(), facts: Some(facts.clone()) }
+}
+
+/// The status an error without one stands for: its code if that is a status, else its type.
+pub(super) fn facts_status(facts: &ErrorFacts) -> Option<StatusCode> {
+    let code = facts.code.as_deref().and_then(|c| c.parse::<u16>().ok()).filter(|c| (400..600).contains(c));
+    let by_word = |word: &str| match word {
+        "rate_limit_error" | "rate_limit_exceeded" | "insufficient_quota" | "throttling_error" | "tokens" | "requests" => Some(429),
+        "invalid_request_error" | "context_length_exceeded" | "content_filter" => Some(400),
+        "authentication_error" | "invalid_api_key" => Some(401),
+        "overloaded_error" | "unavailable_error" | "service_unavailable" => Some(503),
+        "server_error" | "api_error" | "internal_server_error" => Some(500),
+        _ => None,
+    };
+    code.or_else(|| facts.code.as_deref().and_then(by_word))
+        .or_else(|| facts.kind.as_deref().and_then(by_word))
+        .and_then(|c| StatusCode::from_u16(c).ok())
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    // A server that streams without saying so is taken at the client's word; one that says JSON is not.
+    headers.get(CONTENT_TYPE).is_none_or(|v| !v.as_bytes().starts_with(b"application/json"))
+}
+
+/// The upstream's headers that go on to the client.
+fn relayed(headers: &HeaderMap, masks: &Masks) -> HeaderMap {
+    const STAY: [&str; 20] = [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "content-length",
+        "set-cookie",
+        "server",
+        "date",
+        "via",
+        "alt-svc",
+        "strict-transport-security",
+        "www-authenticate",
+        "location",
+        "x-request-id",
+        "x-should-retry",
+    ];
+    let mut relayed = HeaderMap::with_capacity(headers.len());
+    let named: Vec<&str> = headers.get_all("connection").iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim).collect();
+    for (name, value) in headers {
+        let text = name.as_str();
+        let stays = STAY.contains(&text)
+            || text.starts_with("x-waypost-")
+            || text.starts_with("access-control-")
+            || named.iter().any(|n| n.eq_ignore_ascii_case(text));
+        if !stays {
+            let masked = masks.apply(Bytes::copy_from_slice(value.as_bytes()));
+            if let Ok(value) = HeaderValue::from_maybe_shared(masked) {
+                relayed.append(name.clone(), value);
+            }
+        }
+    }
+    if let Some(id) = headers.get("x-request-id") {
+        relayed.insert("x-upstream-request-id", id.clone());
+    }
+    debug_assert!(!relayed.contains_key(CONTENT_LENGTH));
+    relayed
+}
+
+/// An error with its causes.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

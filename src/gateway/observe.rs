@@ -1,0 +1,282 @@
+//! [`ObservedBody`]: a committed answer on its way to the client.
+//!
+//! It owns the trial and the record. At the stream's end it settles them; a stream that breaks or falls silent ends in
+//! an OpenAI-shaped error event and no `[DONE]`, and counts against the deployment; dropped before its end, because the
+//! client left, it cancels the upstream and blames nobody.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame};
+use tokio::time::{Instant, Sleep};
+
+use super::caching::Recorder;
+use super::classify::{Verdict, classify};
+use super::exchange::{Stream, chain, facts_status, in_stream};
+use super::record::{Record, Trial};
+use super::watch::Ending;
+use crate::router::Outcome;
+use crate::types::{Clocks, Fault};
+use crate::upstream::Answer;
+
+/// A stream under way.
+#[derive(Debug)]
+pub struct ObservedBody {
+    stream: Stream,
+    trial: Option<Trial>,
+    record: Record,
+    recorder: Option<Recorder>,
+    clocks: Clocks,
+    /// When the attempt, or the request, must be over, and which clock that is.
+    end: (Instant, &'static str),
+    last_data: (u64, Instant),
+    timer: Pin<Box<Sleep>>,
+}
+
+impl ObservedBody {
+    pub(super) fn new(
+        stream: Stream,
+        trial: Trial,
+        record: Record,
+        recorder: Option<Recorder>,
+        clocks: Clocks,
+        end: (Instant, &'static str),
+    ) -> Self {
+        let now = Instant::now();
+        let timer = Box::pin(tokio::time::sleep_until(end.0.min(now + clocks.gap)));
+        let last_data = (stream.watch.events(), now);
+        Self { stream, trial: Some(trial), record, recorder, clocks, end, last_data, timer }
+    }
+
+    fn hand_on(&mut self, chunk: Bytes) -> Bytes {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.push(&chunk);
+        }
+        chunk
+    }
+
+    /// The stream is at its end; whatever is left to say is in `held`.
+    fn complete(&mut self) {
+        self.stream.rest = None;
+        self.settle(Outcome::Success);
+        self.record.outcome = "ok";
+        if let Some(recorder) = self.recorder.take() {
+            // What is still held has not been recorded yet.
+            recorder.finish(self.stream.held.iter());
+        }
+    }
+
+    /// The stream broke: the client is told in the stream's own way.
+    fn break_off(&mut self, fault: Fault, message: &str, code: &str) {
+        let error = serde_json::json!({"error": {"message": message, "type": "upstream_error", "param": null, "code": code}});
+        self.break_with(fault, error.to_string().as_bytes());
+    }
+
+    fn break_with(&mut self, fault: Fault, json: &[u8]) {
+        self.stream.rest = None;
+        self.recorder = None;
+        let mut event = BytesMut::from(&b"data: "[..]);
+        event.extend_from_slice(json);
+        event.extend_from_slice(b"\n\n");
+        self.stream.held.push_back(event.freeze());
+        self.settle(Outcome::Failed { fault, retry_after: None });
+        self.record.broke(fault);
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        if let Some(mut trial) = self.trial.take() {
+            let usage = self.stream.watch.usage(self.stream.input_estimate);
+            trial.note_usage(usage);
+            self.record.note(&trial, usage);
+            trial.settle(outcome);
+        }
+    }
+
+    fn receive(&mut self, chunk: Bytes) {
+        match self.stream.watch.push(chunk) {
+            Ok(chunk) if chunk.is_empty() => {}
+            Ok(chunk) => self.stream.held.push_back(self.stream.masks.apply(chunk)),
+            Err(error) => return self.break_off(Fault::Broken, "the upstream's stream is malformed", &broken_code(&error.to_string())),
+        }
+        self.after_receiving();
+    }
+
+    fn after_receiving(&mut self) {
+        let Some((facts, raw)) = self.stream.watch.error() else { return };
+        let raw = self.stream.masks.apply(raw.clone());
+        let status = facts_status(facts);
+        let fault = match classify(in_stream(facts, &raw).status, facts) {
+            Verdict::Retry(fault) => fault,
+            // The caller's own, told late: nobody is blamed, but the stream is over all the same.
+            Verdict::Reject(_) | Verdict::NotReady => {
+                self.stream.rest = None;
+                self.recorder = None;
+                self.push_event(&raw);
+                self.settle(Outcome::Refused);
+                self.record.outcome = "rejected";
+                return;
+            }
+        };
+        if facts.message.is_some() && raw.starts_with(b"{") {
+            self.break_with(fault, &raw);
+        } else {
+            let code = status.map_or("upstream_error", |_| "upstream_error");
+            self.break_off(fault, "the upstream reported an error in mid-stream", code);
+        }
+    }
+
+    fn push_event(&mut self, json: &[u8]) {
+        let mut event = BytesMut::from(&b"data: "[..]);
+        event.extend_from_slice(json);
+        event.extend_from_slice(b"\n\n");
+        self.stream.held.push_back(event.freeze());
+    }
+
+    fn ended(&mut self) {
+        match self.stream.watch.finish() {
+            Ok((rest, Ending::Complete)) => {
+                if !rest.is_empty() {
+                    self.stream.held.push_back(self.stream.masks.apply(rest));
+                }
+                self.complete();
+            }
+            // A half event is not handed on: nobody could read it.
+            Ok((_, Ending::Truncated)) if self.stream.watch.error().is_some() => self.after_receiving(),
+            Ok((_, Ending::Truncated)) | Err(_) => {
+                self.break_off(Fault::Broken, "the upstream's stream ended before its end", "upstream_truncated");
+            }
+        }
+    }
+
+    /// The clock that ran out, if one has.
+    fn overdue(&mut self, now: Instant) -> Option<(&'static str, Duration)> {
+        let events = self.stream.watch.events();
+        if events != self.last_data.0 {
+            self.last_data = (events, now);
+        }
+        if now >= self.end.0 {
+            let limit = if self.end.1 == "request" { self.clocks.request } else { self.clocks.total };
+            return Some((self.end.1, limit));
+        }
+        (now - self.last_data.1 >= self.clocks.gap).then_some(("gap", self.clocks.gap))
+    }
+}
+
+fn broken_code(detail: &str) -> String {
+    tracing::debug!(detail, "a stream could not be translated");
+    "upstream_malformed".to_owned()
+}
+
+impl Body for ObservedBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(chunk) = this.stream.held.pop_front() {
+                let chunk = this.hand_on(chunk);
+                return Poll::Ready(Some(Ok(Frame::data(chunk))));
+            }
+            let Some(rest) = &mut this.stream.rest else {
+                if this.trial.is_some() {
+                    this.complete(); // it was complete at the commit point
+                }
+                return Poll::Ready(None);
+            };
+            match Pin::new(rest).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Ok(chunk) = frame.into_data() {
+                        let now = Instant::now();
+                        let before = this.stream.watch.events();
+                        this.receive(chunk);
+                        if this.stream.watch.events() != before {
+                            this.last_data = (this.stream.watch.events(), now);
+                        }
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::debug!(error = chain(&error), "a stream broke");
+                    this.break_off(Fault::Broken, "the upstream's connection broke in mid-stream", "upstream_broken");
+                }
+                Poll::Ready(None) => this.ended(),
+                Poll::Pending => {
+                    if this.timer.as_mut().poll_timer(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    let now = Instant::now();
+                    match this.overdue(now) {
+                        Some((name, limit)) => {
+                            let message = format!("the upstream was silent for too long: the {name} clock of {} s ran out", limit.as_secs_f64());
+                            this.break_off(Fault::Timeout, &message, "upstream_timeout");
+                        }
+                        None => {
+                            let next = this.end.0.min(this.last_data.1 + this.clocks.gap);
+                            this.timer.as_mut().reset(next);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.held.is_empty() && self.stream.rest.is_none() && self.trial.is_none()
+    }
+}
+
+/// `Sleep` as a plain poll.
+trait PollTimer {
+    fn poll_timer(self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+impl PollTimer for Pin<&mut Sleep> {
+    fn poll_timer(self, cx: &mut Context<'_>) -> Poll<()> {
+        Future::poll(self, cx)
+    }
+}
+
+impl Drop for ObservedBody {
+    fn drop(&mut self) {
+        // The client left: what was used so far counts, the deployment is not blamed.
+        if let Some(mut trial) = self.trial.take() {
+            let usage = self.stream.watch.usage(self.stream.input_estimate);
+            trial.note_usage(usage);
+            self.record.note(&trial, usage);
+        }
+    }
+}
+
+/// A plain answer too large to be held: it passes as it is, and is watched for nothing but its end.
+#[derive(Debug)]
+pub struct LargeBody {
+    pub(super) read: VecDeque<Bytes>,
+    pub(super) rest: Answer,
+    pub(super) trial: Option<Trial>,
+    pub(super) record: Record,
+}
+
+impl Body for LargeBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Some(chunk) = self.read.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        }
+        let polled = Pin::new(&mut self.rest).poll_frame(cx);
+        let outcome = match &polled {
+            Poll::Ready(None) => Outcome::Success,
+            Poll::Ready(Some(Err(_))) => Outcome::Failed { fault: Fault::Broken, retry_after: None },
+            _ => return polled,
+        };
+        if let Some(trial) = self.trial.take() {
+            self.record.outcome = if outcome == Outcome::Success { "ok" } else { "broken_stream" };
+            trial.settle(outcome);
+        }
+        polled
+    }
+}

@@ -1,0 +1,294 @@
+//! What a request does next: attempts, waits and the end, as a pure state machine.
+//!
+//! One budget of attempts and one deadline cover everything done for a client's request. After a failure another
+//! deployment is tried at once if there is an untried one; otherwise the request waits (back-off with jitter, or until
+//! the first cooling deployment is back) and tries again; it never waits when there is nothing left to do. A request
+//! that finds every deployment cooling before its first attempt follows the group's [`AllCooling`] setting; one that
+//! has begun waits up to `max_wait`, since its client already counts on it.
+//!
+//! `next` is given time and randomness. It ends: every `Try` takes from the budget, and every `Wait` from the waiting
+//! time that is left.
+
+use std::time::Duration;
+
+use rand::{Rng, RngExt};
+use tokio::time::Instant;
+
+use crate::router::{Availability, NoneEligible};
+use crate::types::AllCooling;
+
+/// The first back-off, doubled each time (the OpenAI SDK's and LiteLLM's numbers).
+const BACKOFF_FIRST: Duration = Duration::from_millis(500);
+/// The longest back-off.
+const BACKOFF_MAX: Duration = Duration::from_secs(8);
+
+/// The settings of a plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Attempts in all.
+    pub attempts: u32,
+    /// Least wait before a retry that waits.
+    pub retry_after: Duration,
+    /// The longest the request waits for deployments, all waits together.
+    pub max_wait: Duration,
+    /// What to do if all are cooling from the start.
+    pub all_cooling: AllCooling,
+    /// When everything must be over.
+    pub deadline: Instant,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Nothing could be picked.
+    NoneEligible,
+    /// An attempt failed for a reason another attempt may not meet.
+    Failed,
+    /// A wait is over.
+    Waited,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Pick a deployment and try.
+    Try {
+        /// Even a cooling one.
+        even_cooling: bool,
+    },
+    /// Wait, then ask again.
+    Wait(Duration),
+    /// Give up.
+    Stop(Stop),
+}
+
+/// Why a plan gives up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The budget of attempts is used up; the last failure is the answer.
+    Exhausted,
+    /// The deadline is over, or would be before anything could be tried.
+    Deadline,
+    /// No deployment can be used, and none will be soon enough.
+    NoneEligible(NoneEligible),
+}
+
+/// One request's plan.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    limits: Limits,
+    made: u32,
+    waits: u32,
+    waited: Duration,
+}
+
+impl Plan {
+    /// A plan that begins now. At least one attempt is always allowed.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits: Limits { attempts: limits.attempts.max(1), ..limits }, made: 0, waits: 0, waited: Duration::ZERO }
+    }
+
+    /// Attempts made.
+    #[must_use]
+    pub const fn made(&self) -> u32 {
+        self.made
+    }
+
+    /// When everything must be over.
+    #[must_use]
+    pub const fn deadline(&self) -> Instant {
+        self.limits.deadline
+    }
+
+    /// An attempt begins.
+    pub fn begin(&mut self) {
+        self.made += 1;
+    }
+
+    /// The failed deployment allows its own number of retries for this request.
+    pub fn allow_retries(&mut self, retries: u32) {
+        self.limits.attempts = retries.saturating_add(1);
+    }
+
+    /// The next step after `event`, with what the router could offer at `now`.
+    pub fn next(&mut self, event: Event, offer: &Availability, now: Instant, rng: &mut dyn Rng) -> Step {
+        if self.made >= self.limits.attempts {
+            return Step::Stop(Stop::Exhausted);
+        }
+        if now >= self.limits.deadline {
+            return Step::Stop(Stop::Deadline);
+        }
+        match (offer, event) {
+            (Availability::Fresh, _) | (Availability::OnlyTried, Event::NoneEligible | Event::Waited) => {
+                Step::Try { even_cooling: false }
+            }
+            (Availability::OnlyTried, Event::Failed) => {
+                let wait = self.backoff(rng);
+                self.wait(wait, now).unwrap_or(Step::Stop(Stop::Deadline))
+            }
+            (Availability::None(none), _) => self.none(none, now, rng),
+        }
+    }
+
+    fn none(&mut self, none: &NoneEligible, now: Instant, rng: &mut dyn Rng) -> Step {
+        match self.limits.all_cooling {
+            AllCooling::Try if none.deployments.iter().any(|d| matches!(d.why, crate::router::Why::Cooling(_))) => {
+                return Step::Try { even_cooling: true };
+            }
+            AllCooling::Fail if self.made == 0 => return Step::Stop(Stop::NoneEligible(none.clone())),
+            AllCooling::Fail | AllCooling::Wait | AllCooling::Try => {}
+        }
+        let wait = match none.first_back_in() {
+            // A little later than the first, and not all at the same moment.
+            Some(back_in) => back_in + Duration::from_millis(rng.random_range(1..50)),
+            // Full, with no time known: a place may be free at any moment.
+            None => self.backoff(rng),
+        };
+        let step = if none.may_pass() { self.wait(wait, now) } else { None };
+        step.unwrap_or_else(|| Step::Stop(Stop::NoneEligible(none.clone())))
+    }
+
+    /// A wait of that length, if there is time for it.
+    fn wait(&mut self, wait: Duration, now: Instant) -> Option<Step> {
+        let left = self.limits.max_wait.saturating_sub(self.waited);
+        if wait > left || now + wait >= self.limits.deadline {
+            return None;
+        }
+        self.waits += 1;
+        self.waited += wait;
+        Some(Step::Wait(wait))
+    }
+
+    /// Half of the doubled delay is fixed, half is chance. Never so long that `max_wait` would forbid the first ones.
+    fn backoff(&self, rng: &mut dyn Rng) -> Duration {
+        let full = BACKOFF_FIRST.saturating_mul(1 << self.waits.min(8)).min(BACKOFF_MAX).max(self.limits.retry_after);
+        full.mul_f64(rng.random_range(0.5..1.0)).max(self.limits.retry_after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::router::{Ineligible, Why};
+    use crate::types::Fault;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn limits(attempts: u32, all_cooling: AllCooling, now: Instant) -> Limits {
+        Limits { attempts, retry_after: Duration::ZERO, max_wait: 10 * S, all_cooling, deadline: now + 60 * S }
+    }
+
+    fn none(fault: Fault, back_in: Duration) -> Availability {
+        let deployments = vec![Ineligible { deployment: "a".into(), why: Why::Cooling(fault), back_in: Some(back_in) }];
+        Availability::None(NoneEligible { group: "g".into(), deployments })
+    }
+
+    fn next(plan: &mut Plan, event: Event, offer: &Availability, now: Instant) -> Step {
+        plan.next(event, offer, now, &mut StdRng::seed_from_u64(3))
+    }
+
+    #[test]
+    fn another_deployment_is_tried_at_once() {
+        let now = Instant::now();
+        let mut plan = Plan::new(limits(2, AllCooling::Fail, now));
+        plan.begin();
+        assert_eq!(next(&mut plan, Event::Failed, &Availability::Fresh, now), Step::Try { even_cooling: false });
+        plan.begin();
+        assert_eq!(next(&mut plan, Event::Failed, &Availability::Fresh, now), Step::Stop(Stop::Exhausted));
+    }
+
+    #[test]
+    fn the_same_deployment_only_after_a_wait_that_grows() {
+        let now = Instant::now();
+        let mut plan = Plan::new(limits(9, AllCooling::Fail, now));
+        let mut last = Duration::ZERO;
+        for _ in 0..3 {
+            plan.begin();
+            let Step::Wait(wait) = next(&mut plan, Event::Failed, &Availability::OnlyTried, now) else { panic!("waits") };
+            assert!(wait > last, "{wait:?} after {last:?}");
+            last = wait;
+            assert_eq!(next(&mut plan, Event::Waited, &Availability::OnlyTried, now), Step::Try { even_cooling: false });
+        }
+    }
+
+    #[test]
+    fn nothing_is_waited_for_after_the_last_attempt() {
+        let now = Instant::now();
+        let mut plan = Plan::new(limits(1, AllCooling::Wait, now));
+        plan.begin();
+        assert_eq!(next(&mut plan, Event::Failed, &Availability::OnlyTried, now), Step::Stop(Stop::Exhausted));
+    }
+
+    #[test]
+    fn all_cooling_at_the_start() {
+        let now = Instant::now();
+        let soon = none(Fault::RateLimit, 3 * S);
+        let start = |how| next(&mut Plan::new(limits(3, how, now)), Event::NoneEligible, &soon, now);
+        assert!(matches!(start(AllCooling::Fail), Step::Stop(Stop::NoneEligible(_))));
+        assert!(matches!(start(AllCooling::Wait), Step::Wait(w) if w > 3 * S && w < 4 * S));
+        assert_eq!(start(AllCooling::Try), Step::Try { even_cooling: true });
+    }
+
+    #[test]
+    fn a_begun_request_waits_if_it_is_worth_it() {
+        let now = Instant::now();
+        let after_one = |offer: &Availability| {
+            let mut plan = Plan::new(limits(3, AllCooling::Fail, now));
+            plan.begin();
+            next(&mut plan, Event::Failed, offer, now)
+        };
+        assert!(matches!(after_one(&none(Fault::RateLimit, 3 * S)), Step::Wait(_)));
+        assert!(matches!(after_one(&none(Fault::RateLimit, 11 * S)), Step::Stop(Stop::NoneEligible(_))), "too long");
+        assert!(matches!(after_one(&none(Fault::Credential, S)), Step::Stop(Stop::NoneEligible(_))), "stays wrong");
+    }
+
+    #[test]
+    fn the_deadline_covers_everything() {
+        let now = Instant::now();
+        let mut plan = Plan::new(limits(9, AllCooling::Wait, now));
+        plan.begin();
+        assert_eq!(next(&mut plan, Event::Failed, &Availability::Fresh, now + 60 * S), Step::Stop(Stop::Deadline));
+        assert_eq!(next(&mut plan, Event::Failed, &Availability::OnlyTried, now + 60 * S - S / 5), Step::Stop(Stop::Deadline));
+    }
+
+    proptest! {
+        /// Whatever happens, a plan ends, and never makes more attempts than its budget.
+        #[test]
+        fn a_plan_ends_within_its_budget(
+            attempts in 0u32..6,
+            how in prop::sample::select(vec![AllCooling::Fail, AllCooling::Wait, AllCooling::Try]),
+            offers in prop::collection::vec((0u8..4, 0u64..20), 400),
+            seed in any::<u64>(),
+        ) {
+            let mut now = Instant::now();
+            let mut rng = StdRng::seed_from_u64(seed);
+            let mut plan = Plan::new(limits(attempts, how, now));
+            let end = now + 60 * S;
+            let mut step = Step::Try { even_cooling: false };
+            let mut ended = false;
+            for (kind, seconds) in offers {
+                let offer = match kind {
+                    0 => Availability::Fresh,
+                    1 => Availability::OnlyTried,
+                    2 => none(Fault::RateLimit, S * u32::try_from(seconds).expect("small")),
+                    _ => none(Fault::Quota, S),
+                };
+                let event = match step {
+                    Step::Try { .. } if kind == 3 => Event::NoneEligible,
+                    Step::Try { .. } => { plan.begin(); now += S; Event::Failed }
+                    Step::Wait(wait) => { now += wait; prop_assert!(now < end); Event::Waited }
+                    Step::Stop(_) => { ended = true; break }
+                };
+                step = plan.next(event, &offer, now, &mut rng);
+            }
+            prop_assert!(plan.made() <= attempts.max(1));
+            // `Try` that finds nothing again and again is the one loop the plan itself cannot bound.
+            prop_assert!(ended || matches!(step, Step::Stop(_)) || how == AllCooling::Try);
+        }
+    }
+}

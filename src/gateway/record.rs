@@ -1,0 +1,199 @@
+//! What is written down when an attempt settles and when a request is over: metrics and one log line.
+//!
+//! A [`Trial`] is an attempt with its meters, a [`Record`] a request with its line. Both settle when they are dropped, so
+//! a client that leaves is written down like everything else. Prompts, keys and bodies never get here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::metrics::{DeploymentMeters, GroupMeters};
+use crate::router::{Attempt, Outcome};
+use crate::types::{Cost, Fault, Operation, TokenUsage};
+
+/// An attempt under way, with what counts it.
+#[derive(Debug)]
+pub struct Trial {
+    attempt: Option<Attempt>,
+    meters: Arc<DeploymentMeters>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Trial {
+    /// Takes charge of `attempt`.
+    #[must_use]
+    pub fn new(attempt: Attempt, meters: Arc<DeploymentMeters>, clock: Arc<dyn Clock>) -> Self {
+        Self { attempt: Some(attempt), meters, clock }
+    }
+
+    /// The deployment has begun to answer.
+    pub fn note_first_content(&mut self) {
+        let now = self.clock.now();
+        if let Some(attempt) = &mut self.attempt {
+            attempt.note_first_content(now);
+        }
+    }
+
+    /// Time to the first content, once there was some.
+    #[must_use]
+    pub fn first_content(&self) -> Option<Duration> {
+        self.attempt.as_ref().and_then(Attempt::first_content)
+    }
+
+    /// Tokens used so far.
+    pub fn note_usage(&mut self, usage: TokenUsage) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.note_usage(usage);
+        }
+    }
+
+    /// What they cost, if that is known.
+    #[must_use]
+    pub fn cost(&self) -> Option<Cost> {
+        self.attempt.as_ref().and_then(Attempt::cost)
+    }
+
+    /// It is over.
+    pub fn settle(mut self, outcome: Outcome) {
+        self.end(Some(outcome));
+    }
+
+    fn end(&mut self, outcome: Option<Outcome>) {
+        let Some(attempt) = self.attempt.take() else { return };
+        let usage = attempt.usage();
+        if usage.total() > 0 {
+            self.meters.usage(&usage, attempt.cost().map(Cost::as_dollars));
+        }
+        if let Some(first) = attempt.first_content() {
+            self.meters.first_content(first.as_secs_f64());
+        }
+        match outcome {
+            None => self.meters.ended("cancelled"), // and `attempt` is dropped unsettled
+            Some(outcome) => {
+                match outcome {
+                    Outcome::Success => self.meters.success(),
+                    Outcome::Refused => self.meters.ended("refused"),
+                    Outcome::Failed { fault, .. } => self.meters.ended(fault.name()),
+                }
+                let (id, now) = (Arc::clone(&attempt.deployment().target.id), self.clock.now());
+                if let (Some(until), Outcome::Failed { fault, .. }) = (attempt.settle(outcome, now), outcome) {
+                    self.meters.cooled(fault.name());
+                    let seconds = (until - now).as_secs_f64();
+                    tracing::warn!(deployment = %id, cause = fault.name(), seconds, "deployment {id} is cooling down for {seconds:.1} s after a {} failure", fault.name());
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        self.end(None);
+    }
+}
+
+/// One request's line in the log, and its series.
+#[derive(Debug)]
+pub struct Record {
+    /// The request's id.
+    pub id: Arc<str>,
+    /// Its kind.
+    pub operation: Operation,
+    /// The caller's name, if keys are in use.
+    pub caller: Option<Arc<str>>,
+    /// The group, once known.
+    pub group: Option<(Arc<str>, GroupMeters)>,
+    /// The deployment that answered.
+    pub deployment: Option<Arc<str>>,
+    /// Attempts made.
+    pub attempts: u32,
+    /// Whether it is a stream.
+    pub stream: bool,
+    /// From the cache.
+    pub cache: &'static str,
+    /// Status, once known.
+    pub status: u16,
+    /// `ok`, or what went wrong; `cancelled` until something else is known.
+    pub outcome: &'static str,
+    /// Time to the first content of the attempt that answered.
+    pub first_content: Option<Duration>,
+    /// Its tokens.
+    pub usage: TokenUsage,
+    /// Their cost.
+    pub cost: Option<Cost>,
+    /// The failed attempts, in words.
+    pub failures: String,
+    began: Instant,
+    clock: Arc<dyn Clock>,
+}
+
+impl Record {
+    /// A request begins.
+    #[must_use]
+    pub fn begin(id: Arc<str>, operation: Operation, caller: Option<Arc<str>>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            id,
+            operation,
+            caller,
+            group: None,
+            deployment: None,
+            attempts: 0,
+            stream: false,
+            cache: "off",
+            status: 0,
+            outcome: "cancelled",
+            first_content: None,
+            usage: TokenUsage::default(),
+            cost: None,
+            failures: String::new(),
+            began: clock.now(),
+            clock,
+        }
+    }
+
+    /// What there is to say of the attempt that answers.
+    pub fn note(&mut self, trial: &Trial, usage: TokenUsage) {
+        self.first_content = trial.first_content();
+        self.usage = usage;
+        self.cost = trial.cost();
+    }
+
+    /// It ended as that fault would have it.
+    pub fn broke(&mut self, fault: Fault) {
+        self.outcome = "broken_stream";
+        self.failures = fault.name().to_owned();
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let total = self.clock.now().duration_since(self.began);
+        let name = self.group.as_ref().map(|(name, _)| &**name).unwrap_or_default();
+        if let Some((_, meters)) = &self.group {
+            meters.request(self.operation.name(), self.outcome, total.as_secs_f64());
+            meters.cache(self.cache);
+        }
+        tracing::info!(
+            target: "waypost::access",
+            request = %self.id,
+            caller = self.caller.as_deref().unwrap_or_default(),
+            operation = self.operation.name(),
+            group = name,
+            deployment = self.deployment.as_deref().unwrap_or_default(),
+            status = self.status,
+            outcome = self.outcome,
+            attempts = self.attempts,
+            stream = self.stream,
+            cache = self.cache,
+            first_content_ms = self.first_content.map(|d| d.as_secs_f64() * 1000.0),
+            total_ms = total.as_secs_f64() * 1000.0,
+            input_tokens = self.usage.input,
+            output_tokens = self.usage.output,
+            cost_dollars = self.cost.map(Cost::as_dollars),
+            failures = self.failures,
+            "{} {} {}", name, self.outcome, self.status,
+        );
+    }
+}

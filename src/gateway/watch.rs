@@ -1,0 +1,359 @@
+//! A stream as it passes: what has been said so far, seen without holding it up.
+//!
+//! Before the commit point each event is read, to know content from preamble and errors from both. Afterwards events
+//! are only searched for the few words that matter (`usage`, `error`, `finish_reason`), and parsed when one is there.
+//! Malformed events are nobody's end: they pass.
+
+use std::sync::LazyLock;
+
+use bytes::{Bytes, BytesMut};
+use memchr::memmem::Finder;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use crate::provider::{AdaptError, ErrorFacts, Translator, error_facts};
+use crate::sse;
+use crate::types::TokenUsage;
+use crate::usage::meter;
+
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
+static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
+
+/// What an event says, as far as Waypost cares.
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    choices: Option<Vec<IgnoredAny>>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+}
+
+/// The parts of a chunk that tell content from preamble.
+#[derive(Deserialize)]
+struct Chunk {
+    choices: Option<Vec<Choice>>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    delta: Option<serde_json::Map<String, serde_json::Value>>,
+    text: Option<String>,
+    finish_reason: Option<String>,
+}
+
+/// One stream under observation.
+#[derive(Debug)]
+pub(super) struct Watch {
+    splitter: sse::Splitter,
+    translator: Option<Box<dyn Translator>>,
+    /// Take out the usage event, which only Waypost asked for.
+    hide_usage: bool,
+    /// JSON text to put in place of each chunk's `model`.
+    model: Option<Bytes>,
+    content: bool,
+    finished: bool,
+    done: bool,
+    error: Option<(ErrorFacts, Bytes)>,
+    usage: Option<TokenUsage>,
+    events: u64,
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// With `[DONE]`, or at least a finish reason.
+    Complete,
+    /// In the middle.
+    Truncated,
+}
+
+impl Watch {
+    /// A watch over a stream that has not begun.
+    #[must_use]
+    pub(super) fn new(translator: Option<Box<dyn Translator>>, hide_usage: bool, model: Option<Bytes>) -> Self {
+        Self {
+            splitter: sse::Splitter::default(),
+            translator,
+            hide_usage,
+            model,
+            content: false,
+            finished: false,
+            done: false,
+            error: None,
+            usage: None,
+            events: 0,
+        }
+    }
+
+    /// Takes a chunk and returns what of the stream may be handed on; an error event is kept back (see [`Watch::error`]).
+    ///
+    /// # Errors
+    /// If a translator can't make sense of it.
+    pub(super) fn push(&mut self, chunk: Bytes) -> Result<Bytes, AdaptError> {
+        let chunk = match &mut self.translator {
+            None => chunk,
+            Some(translator) => {
+                let mut out = BytesMut::new();
+                translator.push(&chunk, &mut out)?;
+                out.freeze()
+            }
+        };
+        let whole = self.splitter.push(chunk);
+        if self.splitter.gave_up() {
+            self.content = true;
+            return Ok(whole);
+        }
+        Ok(self.look(whole))
+    }
+
+    /// The upstream is at its end. Returns the rest and how it ended.
+    ///
+    /// # Errors
+    /// As [`Watch::push`].
+    pub(super) fn finish(&mut self) -> Result<(Bytes, Ending), AdaptError> {
+        let mut rest = BytesMut::new();
+        if let Some(mut translator) = self.translator.take() {
+            let mut out = BytesMut::new();
+            translator.finish(&mut out)?;
+            rest.extend_from_slice(&self.splitter.push(out.freeze()));
+        }
+        rest.extend_from_slice(&self.splitter.finish());
+        let rest = self.look(rest.freeze());
+        let complete = self.error.is_none() && (self.done || self.finished);
+        Ok((rest, if complete { Ending::Complete } else { Ending::Truncated }))
+    }
+
+    /// Reads whole events; returns those to hand on, as one slice of what came in if all are.
+    fn look(&mut self, whole: Bytes) -> Bytes {
+        let mut out: Option<BytesMut> = None;
+        let mut at = 0;
+        for event in sse::events(&whole) {
+            let start = at;
+            at += event.len();
+            let replaced = match self.event(&event) {
+                Look::Pass => {
+                    if let Some(out) = &mut out {
+                        out.extend_from_slice(&event);
+                    }
+                    continue;
+                }
+                Look::Replace(new) => Some(new),
+                Look::Drop => None,
+            };
+            let out = out.get_or_insert_with(|| BytesMut::from(&whole[..start]));
+            if let Some(new) = replaced {
+                out.extend_from_slice(&new);
+            }
+            if self.error.is_some() {
+                break; // nothing follows an error
+            }
+        }
+        out.map_or(whole, BytesMut::freeze)
+    }
+
+    fn event(&mut self, event: &Bytes) -> Look {
+        let Some(data) = sse::data(event) else { return Look::Pass };
+        if &*data == b"[DONE]" {
+            self.done = true;
+            return Look::Pass;
+        }
+        self.events += 1;
+        if ERROR.find(&data).is_some()
+            && let Some(facts) = error_facts(&data)
+        {
+            self.error = Some((facts, Bytes::copy_from_slice(&data)));
+            return Look::Drop;
+        }
+        if !self.content {
+            self.content = has_content(&data);
+        }
+        if !self.finished && let Some(at) = FINISH.find(&data) {
+            let value = data[at + FINISH.needle().len()..].iter().find(|b| !matches!(b, b' ' | b'\t' | b':' | b'\n'));
+            self.finished = value.is_some_and(|b| *b == b'"');
+        }
+        let has_usage = USAGE.find(&data).is_some();
+        if !has_usage && self.model.is_none() {
+            return Look::Pass;
+        }
+        let Ok(parsed) = serde_json::from_slice::<Event<'_>>(&data) else { return Look::Pass };
+        if let Some(usage) = parsed.usage.and_then(|raw| meter::reported(raw.get())) {
+            self.usage = Some(usage);
+            if self.hide_usage && parsed.choices.is_some_and(|c| c.is_empty()) {
+                return Look::Drop;
+            }
+        }
+        match (&self.model, parsed.model) {
+            (Some(new), Some(old)) => {
+                let start = old.get().as_ptr().addr() - data.as_ptr().addr();
+                let mut out = BytesMut::from(&b"data: "[..]);
+                out.extend_from_slice(&data[..start]);
+                out.extend_from_slice(new);
+                out.extend_from_slice(&data[start + old.get().len()..]);
+                out.extend_from_slice(b"\n\n");
+                Look::Replace(out.freeze())
+            }
+            _ => Look::Pass,
+        }
+    }
+
+    /// Whether content was seen: the commit point.
+    #[must_use]
+    pub(super) const fn has_content(&self) -> bool {
+        self.content
+    }
+
+    /// An error the upstream put into the stream, with its JSON text.
+    #[must_use]
+    pub(super) const fn error(&self) -> Option<&(ErrorFacts, Bytes)> {
+        self.error.as_ref()
+    }
+
+    /// Tokens: as reported, else one per event, with `input` as estimated.
+    #[must_use]
+    pub(super) fn usage(&self, input: u64) -> TokenUsage {
+        self.usage.unwrap_or(TokenUsage { input, output: self.events, ..TokenUsage::default() })
+    }
+
+    /// Data events seen.
+    #[must_use]
+    pub(super) const fn events(&self) -> u64 {
+        self.events
+    }
+}
+
+enum Look {
+    Pass,
+    Drop,
+    Replace(Bytes),
+}
+
+/// Whether a chunk carries something a user would see, or the end. A role alone, an empty delta, Azure's filter results
+/// with no choices, and what can't be parsed do not; an object of another dialect does.
+fn has_content(data: &[u8]) -> bool {
+    let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else { return false };
+    let Some(choices) = chunk.choices else { return true };
+    choices.iter().any(|choice| {
+        choice.text.as_ref().is_some_and(|t| !t.is_empty())
+            || choice.finish_reason.is_some()
+            || choice.delta.as_ref().is_some_and(|delta| {
+                delta.iter().any(|(name, value)| name != "role" && !is_empty(value))
+            })
+    })
+}
+
+fn is_empty(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Null => true,
+        serde_json::Value::String(s) => s.is_empty(),
+        serde_json::Value::Array(a) => a.is_empty(),
+        serde_json::Value::Object(o) => o.is_empty(),
+        serde_json::Value::Bool(_) | serde_json::Value::Number(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROLE: &str = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n";
+    const FILTER: &str = "data: {\"choices\":[],\"prompt_filter_results\":[{}]}\n\n";
+    const TEXT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hé\"},\"finish_reason\":null}],\"usage\":null}\n\n";
+    const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\": \"stop\"}]}\n\n";
+    const USED: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n";
+    const DONE: &str = "data: [DONE]\n\n";
+
+    fn run(watch: &mut Watch, parts: &[&str]) -> (String, Ending) {
+        let mut out = Vec::new();
+        for part in parts {
+            out.extend_from_slice(&watch.push(Bytes::from((*part).to_owned())).expect("passes"));
+        }
+        let (rest, ending) = watch.finish().expect("ends");
+        out.extend_from_slice(&rest);
+        (String::from_utf8(out).expect("text"), ending)
+    }
+
+    fn plain() -> Watch {
+        Watch::new(None, false, None)
+    }
+
+    #[test]
+    fn content_is_told_from_preamble() {
+        for preamble in [ROLE, FILTER, ": ping\n\n", "data: {malformed\n\n", "event: x\n\n"] {
+            let mut watch = plain();
+            watch.push(Bytes::from(preamble.to_owned())).expect("passes");
+            assert!(!watch.has_content(), "{preamble}");
+        }
+        let tool = "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0}]}}]}\n\n";
+        let reasoning = "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"hm\"}}]}\n\n";
+        let completion = "data: {\"choices\":[{\"text\":\"x\"}]}\n\n";
+        for content in [TEXT, STOP, tool, reasoning, completion, "data: {\"object\":\"other\"}\n\n"] {
+            let mut watch = plain();
+            watch.push(Bytes::from(content.to_owned())).expect("passes");
+            assert!(watch.has_content(), "{content}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_changed_and_the_end_is_known() {
+        let all = [ROLE, "data: {bad\n\n", TEXT, STOP, USED, DONE];
+        let mut watch = plain();
+        assert_eq!(run(&mut watch, &all), (all.concat(), Ending::Complete));
+        assert_eq!(watch.usage(9), TokenUsage { input: 3, output: 2, reported: true, ..TokenUsage::default() });
+        assert_eq!(run(&mut plain(), &[ROLE, TEXT, STOP]).1, Ending::Complete, "a finish reason is an end");
+        assert_eq!(run(&mut plain(), &[ROLE, TEXT]).1, Ending::Truncated);
+        assert_eq!(run(&mut plain(), &[TEXT, "data: {\"cho"]), (format!("{TEXT}data: {{\"cho"), Ending::Truncated));
+    }
+
+    #[test]
+    fn a_whole_chunk_passes_uncopied() {
+        let chunk = Bytes::from(format!("{TEXT}{TEXT}"));
+        assert_eq!(plain().push(chunk.clone()).expect("passes").as_ptr(), chunk.as_ptr());
+    }
+
+    #[test]
+    fn usage_only_we_asked_for_is_hidden_whatever_the_cut() {
+        let all = [ROLE, TEXT, STOP, USED, DONE].concat();
+        let expected = [ROLE, TEXT, STOP, DONE].concat();
+        for cut in 0..all.len() {
+            if !all.is_char_boundary(cut) {
+                continue;
+            }
+            let mut watch = Watch::new(None, true, None);
+            let (out, ending) = run(&mut watch, &[&all[..cut], &all[cut..]]);
+            assert_eq!((out.as_str(), ending), (expected.as_str(), Ending::Complete), "cut at {cut}");
+            assert!(watch.usage(0).reported);
+        }
+        let with_choice = "data: {\"choices\":[{\"delta\":{}}],\"usage\":{\"prompt_tokens\":3}}\n\n";
+        assert_eq!(run(&mut Watch::new(None, true, None), &[with_choice]).0, with_choice);
+    }
+
+    #[test]
+    fn an_error_ends_it() {
+        let error = "data: {\"error\":{\"message\":\"m\",\"code\":429}}\n\n";
+        let mut watch = plain();
+        let (out, ending) = run(&mut watch, &[&format!("{TEXT}{error}{DONE}")]);
+        assert_eq!((out.as_str(), ending), (TEXT, Ending::Truncated));
+        assert_eq!(watch.error().expect("an error").0.code.as_deref(), Some("429"));
+        let quoted = "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\"\"}}],\"x\":\"error\"}\n\n";
+        let mut watch = plain();
+        assert_eq!(run(&mut watch, &[quoted]).0, quoted);
+        assert!(watch.error().is_none());
+    }
+
+    #[test]
+    fn the_model_can_be_renamed() {
+        let mut watch = Watch::new(None, false, Some(Bytes::from_static(b"\"g\"")));
+        let event = "data: {\"id\":1,\"model\": \"gpt\",\"choices\":[]}\n\n";
+        assert_eq!(run(&mut watch, &[event, DONE]).0, format!("data: {{\"id\":1,\"model\": \"g\",\"choices\":[]}}\n\n{DONE}"));
+    }
+
+    #[test]
+    fn unreported_usage_is_estimated() {
+        let mut watch = plain();
+        run(&mut watch, &[ROLE, TEXT, TEXT, STOP, DONE]);
+        assert_eq!(watch.usage(7), TokenUsage { input: 7, output: 4, ..TokenUsage::default() });
+    }
+}

@@ -1,0 +1,188 @@
+//! Wire dialects: from a client's call to a request the provider understands, and back. Pure: no I/O and no clock.
+//!
+//! Where both sides speak OpenAI the bytes pass through with the named members spliced, and nothing is parsed on the
+//! way back ([`Inbound::Passthrough`]). Otherwise a [`Translator`] is fed the raw chunks of the answer and emits OpenAI
+//! bytes. A new dialect is one file or folder and one arm in [`adapter`]; a provider that speaks OpenAI's dialect is one
+//! row in the catalog.
+
+mod completions;
+pub mod embeddings;
+mod openai;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::request::{Payload, RequestHead};
+use crate::types::{Dialect, Operation, Target};
+
+/// One client request as adapters see it.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// What is asked for.
+    pub operation: Operation,
+    /// Its table of contents.
+    pub head: Arc<RequestHead>,
+    /// The client's bytes.
+    pub body: Bytes,
+    /// The `openai-beta` header, the one request header that changes what a body means.
+    pub beta: Option<HeaderValue>,
+}
+
+/// How an answer gets back.
+#[derive(Debug)]
+pub enum Inbound {
+    /// As it is.
+    Passthrough,
+    /// Through a translator.
+    Translate(Box<dyn Translator>),
+}
+
+/// Turns a provider's answer into OpenAI's. Whole bodies and streams alike.
+pub trait Translator: fmt::Debug + Send {
+    /// Takes the next raw chunk and appends what can be said already.
+    ///
+    /// # Errors
+    /// If the answer is not what the dialect says it should be.
+    fn push(&mut self, chunk: &[u8], out: &mut BytesMut) -> Result<(), AdaptError>;
+    /// The answer is over.
+    ///
+    /// # Errors
+    /// If it is not whole.
+    fn finish(&mut self, out: &mut BytesMut) -> Result<(), AdaptError>;
+}
+
+/// Why a call can't be put into a dialect, or an answer not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdaptError {
+    /// The request uses something this deployment can't do.
+    #[error("{message}")]
+    Unsupported {
+        /// The request's member.
+        param: &'static str,
+        /// What about it, and what would work.
+        message: String,
+    },
+    /// The answer is malformed.
+    #[error("the upstream's answer is malformed: {0}")]
+    Malformed(String),
+}
+
+/// What an upstream's error body says, in OpenAI's terms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ErrorFacts {
+    /// `error.type`
+    pub kind: Option<String>,
+    /// `error.code`, as text
+    pub code: Option<String>,
+    /// `error.message`
+    pub message: Option<String>,
+    /// `error.param`
+    pub param: Option<String>,
+}
+
+/// One deployment's dialect.
+pub trait Adapter: fmt::Debug + Send + Sync {
+    /// The request to send. `bearer` is a fetched token, for credentials that expire.
+    ///
+    /// # Errors
+    /// If the call can't be expressed.
+    fn outbound(&self, call: &Call, bearer: Option<&HeaderValue>) -> Result<http::Request<Payload>, AdaptError>;
+    /// How the answer to `call` gets back.
+    fn inbound(&self, call: &Call) -> Inbound;
+    /// Whether Waypost asks for a usage event that the client did not ask for.
+    fn adds_usage(&self, call: &Call) -> bool;
+}
+
+/// The adapter of a target.
+///
+/// # Errors
+/// If the target's URL is none.
+pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
+    match target.dialect {
+        Dialect::OpenAi { .. } | Dialect::Azure { .. } | Dialect::AzureV1 => {
+            Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?))
+        }
+    }
+}
+
+/// Reads an error body of any of the shapes that OpenAI-compatible servers use: OpenAI's object, vLLM's and Mistral's flat one,
+/// TGI's and Ollama's plain text under `error`, FastAPI's `detail`. `None` if there is no error in it.
+#[must_use]
+pub fn error_facts(body: &[u8]) -> Option<ErrorFacts> {
+    #[derive(Deserialize)]
+    struct Wire<'a> {
+        #[serde(borrow)]
+        error: Option<&'a RawValue>,
+        object: Option<String>,
+        detail: Option<serde_json::Value>,
+    }
+    #[derive(Deserialize)]
+    struct Fields {
+        #[serde(rename = "type")]
+        kind: Option<serde_json::Value>,
+        code: Option<serde_json::Value>,
+        message: Option<serde_json::Value>,
+        param: Option<serde_json::Value>,
+        error_type: Option<String>,
+    }
+    let text = |value: Option<serde_json::Value>| match value {
+        None | Some(serde_json::Value::Null) => None,
+        Some(serde_json::Value::String(text)) => Some(text),
+        Some(other) => Some(other.to_string()),
+    };
+    let facts = |fields: Fields| ErrorFacts {
+        kind: text(fields.kind).or(fields.error_type),
+        code: text(fields.code),
+        message: text(fields.message),
+        param: text(fields.param),
+    };
+    let wire: Wire<'_> = serde_json::from_slice(body).ok()?;
+    match wire.error.map(RawValue::get) {
+        Some("null" | "false") | None => {}
+        Some(raw) => {
+            if let Ok(message) = serde_json::from_str::<String>(raw) {
+                let outer = serde_json::from_slice::<Fields>(body).ok().map(facts).unwrap_or_default();
+                return (!message.is_empty()).then_some(ErrorFacts { message: Some(message), ..outer });
+            }
+            return Some(serde_json::from_str::<Fields>(raw).map(facts).unwrap_or_default());
+        }
+    }
+    if wire.object.as_deref() == Some("error") {
+        return serde_json::from_slice::<Fields>(body).ok().map(facts);
+    }
+    wire.detail.map(|detail| ErrorFacts { message: text(Some(detail)), ..ErrorFacts::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_shapes() {
+        let cases = [
+            (r#"{"error":{"message":"m","type":"t","param":"p","code":"c"}}"#, Some(("t", "c", "m"))),
+            (r#"{"error":{"message":"m","type":null,"code":503}}"#, Some(("", "503", "m"))),
+            (r#"{"error":"plain"}"#, Some(("", "", "plain"))),
+            (r#"{"error":"plain","error_type":"validation"}"#, Some(("validation", "", "plain"))),
+            (r#"{"object":"error","message":"m","type":"BadRequestError","code":400}"#, Some(("BadRequestError", "400", "m"))),
+            (r#"{"detail":"Not Found"}"#, Some(("", "", "Not Found"))),
+            (r#"{"error":{}}"#, Some(("", "", ""))),
+            (r#"{"error":null,"choices":[]}"#, None),
+            (r#"{"choices":[]}"#, None),
+            ("<html>", None),
+        ];
+        for (body, expected) in cases {
+            let facts = error_facts(body.as_bytes());
+            let got = facts.as_ref().map(|f| {
+                let s = |t: &Option<String>| t.clone().unwrap_or_default();
+                (s(&f.kind), s(&f.code), s(&f.message))
+            });
+            assert_eq!(got, expected.map(|(k, c, m)| (k.to_owned(), c.to_owned(), m.to_owned())), "{body}");
+        }
+    }
+}

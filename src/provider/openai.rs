@@ -1,0 +1,314 @@
+//! The OpenAI dialect, and Azure's two forms of it: the same bodies at other addresses.
+//!
+//! What differs between the hosts that speak it (base URL, authentication, renamed members, whether `stream_options` is
+//! understood) is data of the [`Target`]; this file only applies it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+
+use super::{AdaptError, Adapter, Call, Inbound, completions};
+use crate::request::{Edit, Payload, quoted, splice};
+use crate::types::{Auth, Dialect, Operation, Target};
+
+/// Members of chat and completion requests that mean nothing to an embedding; defaults of a group that serves both are
+/// not sent where they would be refused.
+const NOT_FOR_EMBEDDINGS: [&str; 18] = [
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "seed",
+    "stop",
+    "response_format",
+    "reasoning_effort",
+    "verbosity",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "service_tier",
+];
+
+#[derive(Debug)]
+pub(super) struct OpenAi {
+    target: Arc<Target>,
+    /// By operation, in the order of [`Operation::ALL`].
+    urls: [Uri; 3],
+    model: Bytes,
+    headers: HeaderMap,
+}
+
+impl OpenAi {
+    pub(super) fn new(target: Arc<Target>) -> Result<Self, http::Error> {
+        let url = |operation| Uri::try_from(url(&target, operation)).map_err(http::Error::from);
+        let urls = [url(Operation::Chat)?, url(Operation::Completions)?, url(Operation::Embeddings)?];
+        let headers = headers(&target)?;
+        Ok(Self { urls, model: quoted(&target.model), headers, target })
+    }
+
+    /// Whether this call has to be asked as a completion and answered as a chat.
+    fn as_completion(&self, call: &Call) -> bool {
+        call.operation == Operation::Chat && self.target.dialect == Dialect::OpenAi { completions_only: true }
+    }
+
+    fn edits<'a>(&'a self, call: &Call) -> Vec<Edit<'a>> {
+        let target = &*self.target;
+        let mut edits = Vec::with_capacity(4 + target.defaults.len());
+        edits.push(Edit::Set("model", self.model.clone()));
+        edits.push(Edit::Remove("cache")); // LiteLLM's cache controls: read by Waypost, unknown to providers
+        for (ours, theirs) in target.renames {
+            edits.push(Edit::Rename(ours, theirs));
+        }
+        if call.operation == Operation::Embeddings && !target.encoding_format {
+            edits.push(Edit::Remove("encoding_format"));
+        }
+        if self.adds_usage(call) {
+            edits.push(Edit::Set("stream_options", with_usage(call)));
+        } else if !target.stream_options && call.head.has("stream_options") {
+            edits.push(Edit::Remove("stream_options"));
+        }
+        for (name, value) in &target.defaults {
+            if applies(name, call) {
+                let theirs = target.renames.iter().find(|(ours, _)| ours == name).map_or(name.as_str(), |(_, t)| t);
+                edits.push(Edit::Default(theirs, Bytes::from(value.to_string())));
+            }
+        }
+        for (name, value) in &target.extra_body {
+            edits.push(Edit::Set(name, Bytes::from(value.to_string())));
+        }
+        edits
+    }
+}
+
+impl Adapter for OpenAi {
+    fn outbound(&self, call: &Call, bearer: Option<&HeaderValue>) -> Result<http::Request<Payload>, AdaptError> {
+        let mut edits = self.edits(call);
+        let mut operation = call.operation;
+        if self.as_completion(call) {
+            operation = Operation::Completions;
+            completions::edit(call, &mut edits)?;
+        }
+        let payload = splice(&call.body, &call.head, &edits);
+        let mut request = http::Request::new(payload);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.urls[operation as usize].clone();
+        let mut headers = self.headers.clone();
+        let accept = if call.head.stream { "text/event-stream" } else { "application/json" };
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        if let Some(beta) = &call.beta {
+            headers.insert(HeaderName::from_static("openai-beta"), beta.clone());
+        }
+        if let Some(bearer) = bearer {
+            headers.insert(AUTHORIZATION, bearer.clone());
+        }
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    fn inbound(&self, call: &Call) -> Inbound {
+        if self.as_completion(call) {
+            Inbound::Translate(completions::translator(call.head.stream))
+        } else {
+            Inbound::Passthrough
+        }
+    }
+
+    fn adds_usage(&self, call: &Call) -> bool {
+        let streams = call.head.stream && call.operation != Operation::Embeddings;
+        streams && !call.head.include_usage && self.target.stream_options
+    }
+}
+
+/// The client's `stream_options`, with usage.
+fn with_usage(call: &Call) -> Bytes {
+    let own = call.head.raw(&call.body, "stream_options");
+    let mut options = own
+        .and_then(|raw| serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(raw).ok())
+        .unwrap_or_default();
+    options.insert("include_usage".to_owned(), true.into());
+    Bytes::from(serde_json::Value::Object(options).to_string())
+}
+
+/// Whether a default belongs into this call.
+fn applies(name: &str, call: &Call) -> bool {
+    match (name, call.operation) {
+        ("max_completion_tokens", _) if call.head.has("max_tokens") => false,
+        ("max_tokens", _) if call.head.has("max_completion_tokens") => false,
+        ("dimensions" | "encoding_format", operation) => operation == Operation::Embeddings,
+        (name, Operation::Embeddings) => !NOT_FOR_EMBEDDINGS.contains(&name),
+        (_, Operation::Chat | Operation::Completions) => true,
+    }
+}
+
+fn url(target: &Target, operation: Operation) -> String {
+    let (base, path) = (&target.base_url, operation.path());
+    match &target.dialect {
+        Dialect::OpenAi { .. } => format!("{base}/{path}"),
+        Dialect::Azure { api_version } => {
+            format!("{base}/openai/deployments/{}/{path}?api-version={api_version}", target.model)
+        }
+        Dialect::AzureV1 => format!("{base}/openai/v1/{path}"),
+    }
+}
+
+fn headers(target: &Target) -> Result<HeaderMap, http::Error> {
+    let mut headers = HeaderMap::with_capacity(10);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("waypost/", env!("CARGO_PKG_VERSION"))));
+    if let Some(organization) = &target.organization {
+        headers.insert(HeaderName::from_static("openai-organization"), HeaderValue::try_from(organization)?);
+    }
+    for (name, value) in &target.extra_headers {
+        let mut value = HeaderValue::try_from(value.expose())?;
+        value.set_sensitive(true);
+        headers.insert(HeaderName::try_from(name)?, value);
+    }
+    let (name, text) = match &target.auth {
+        Auth::None | Auth::Entra(_) => return Ok(headers),
+        Auth::Bearer(key) => (AUTHORIZATION, format!("Bearer {}", key.expose())),
+        Auth::ApiKey(key) => (HeaderName::from_static("api-key"), key.expose().to_owned()),
+    };
+    let mut value = HeaderValue::try_from(text)?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::RequestHead;
+    use crate::types::{Secret, TlsOptions};
+
+    fn target() -> Target {
+        Target {
+            id: "g/m".into(),
+            provider: "openai".into(),
+            dialect: Dialect::OpenAi { completions_only: false },
+            base_url: "https://host/v1".to_owned(),
+            model: "m".into(),
+            price_model: "m".into(),
+            auth: Auth::Bearer(Secret::new("sk-1")),
+            defaults: vec![],
+            extra_body: vec![],
+            extra_headers: vec![],
+            renames: &[],
+            stream_options: true,
+            encoding_format: true,
+            tls: TlsOptions::default(),
+            organization: None,
+        }
+    }
+
+    fn call(operation: Operation, body: &str) -> Call {
+        let head = Arc::new(RequestHead::read(body.as_bytes(), None).expect("a request"));
+        Call { operation, head, body: Bytes::from(body.to_owned()), beta: None }
+    }
+
+    fn sent(target: Target, operation: Operation, body: &str) -> (String, String, HeaderMap) {
+        let adapter = OpenAi::new(Arc::new(target)).expect("a target");
+        let request = adapter.outbound(&call(operation, body), None).expect("a request");
+        let body = String::from_utf8(request.body().to_bytes().to_vec()).expect("text");
+        (request.uri().to_string(), body, request.headers().clone())
+    }
+
+    #[test]
+    fn addresses_and_keys() {
+        let (url, body, headers) = sent(target(), Operation::Chat, r#"{"model":"g","messages":[]}"#);
+        assert_eq!(url, "https://host/v1/chat/completions");
+        assert_eq!(body, r#"{"model":"m","messages":[]}"#);
+        assert_eq!(headers["authorization"], "Bearer sk-1");
+        assert!(headers["authorization"].is_sensitive());
+
+        let azure = Target {
+            dialect: Dialect::Azure { api_version: "2024-10-21".to_owned() },
+            base_url: "https://host".to_owned(),
+            auth: Auth::ApiKey(Secret::new("k")),
+            ..target()
+        };
+        let (url, _, headers) = sent(azure, Operation::Embeddings, r#"{"model":"g","input":"x"}"#);
+        assert_eq!(url, "https://host/openai/deployments/m/embeddings?api-version=2024-10-21");
+        assert_eq!(headers["api-key"], "k");
+        assert!(!headers.contains_key("authorization"));
+
+        let v1 = Target { dialect: Dialect::AzureV1, base_url: "https://host".to_owned(), auth: Auth::None, ..target() };
+        let (url, _, headers) = sent(v1, Operation::Completions, r#"{"model":"g","prompt":"x"}"#);
+        assert_eq!(url, "https://host/openai/v1/completions");
+        assert!(!headers.contains_key("api-key") && !headers.contains_key("authorization"));
+    }
+
+    #[test]
+    fn bodies() {
+        let defaults = |pairs: &[(&str, serde_json::Value)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+        let cases: Vec<(Target, Operation, &str, &str)> = vec![
+            (
+                target(),
+                Operation::Chat,
+                r#"{"model":"g","stream":true}"#,
+                r#"{"stream_options":{"include_usage":true},"model":"m","stream":true}"#,
+            ),
+            (
+                target(),
+                Operation::Chat,
+                r#"{"model":"g","stream":true,"stream_options":{"include_usage":true,"x":1}}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true,"x":1}}"#,
+            ),
+            (
+                target(),
+                Operation::Chat,
+                r#"{"model":"g","stream":true,"stream_options":{"x":1}}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true,"x":1}}"#,
+            ),
+            (
+                Target { stream_options: false, ..target() },
+                Operation::Chat,
+                r#"{"model":"g","stream":true,"stream_options":{"include_usage":true}}"#,
+                r#"{"model":"m","stream":true}"#,
+            ),
+            (
+                Target { renames: &[("max_completion_tokens", "max_tokens")], ..target() },
+                Operation::Chat,
+                r#"{"model":"g","max_completion_tokens":5,"cache":{"no-cache":true}}"#,
+                r#"{"model":"m","max_tokens":5}"#,
+            ),
+            (
+                Target {
+                    defaults: defaults(&[("temperature", 0.5.into()), ("max_completion_tokens", 9.into())]),
+                    ..target()
+                },
+                Operation::Chat,
+                r#"{"model":"g","temperature":1,"max_tokens":5}"#,
+                r#"{"model":"m","temperature":1,"max_tokens":5}"#,
+            ),
+            (
+                Target { defaults: defaults(&[("temperature", 0.5.into()), ("dimensions", 9.into())]), ..target() },
+                Operation::Embeddings,
+                r#"{"model":"g","input":"x"}"#,
+                r#"{"dimensions":9,"model":"m","input":"x"}"#,
+            ),
+            (
+                Target { encoding_format: false, ..target() },
+                Operation::Embeddings,
+                r#"{"model":"g","encoding_format":"base64","input":"x"}"#,
+                r#"{"model":"m","input":"x"}"#,
+            ),
+            (
+                Target { extra_body: defaults(&[("think", true.into())]), ..target() },
+                Operation::Chat,
+                r#"{"model":"g","think":false}"#,
+                r#"{"model":"m","think":true}"#,
+            ),
+        ];
+        for (target, operation, body, expected) in cases {
+            let (_, got, _) = sent(target, operation, body);
+            assert_eq!(got, expected, "{body}");
+        }
+    }
+}

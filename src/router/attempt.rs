@@ -1,0 +1,174 @@
+//! [`Attempt`]: the only handle that changes a deployment's scores.
+//!
+//! An attempt is counted in when the router picks, and out exactly once, whatever path leads out: `settle` consumes it,
+//! and dropping it unsettled (the client left, the task was cancelled, something panicked) settles it as cancelled,
+//! which blames nobody. Nothing else counts down, so nothing can leak or go negative.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::deployment::Deployment;
+use crate::types::{Cost, Fault, TokenUsage};
+
+/// The least a failed attempt counts as, in the latency estimate.
+const PENALTY_FLOOR: Duration = Duration::from_secs(10);
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered to the end.
+    Success,
+    /// The deployment answered, and refused for a reason that lies with the request.
+    Refused,
+    /// The deployment, its account or the way to it failed.
+    Failed {
+        /// How.
+        fault: Fault,
+        /// The provider's wish, from `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// One try of one call against one deployment.
+#[derive(Debug)]
+pub struct Attempt {
+    deployment: Arc<Deployment>,
+    index: usize,
+    began: Instant,
+    minute: u64,
+    reserved: u64,
+    streaming: bool,
+    probe: bool,
+    first_content: Option<Duration>,
+    usage: TokenUsage,
+    settled: bool,
+}
+
+/// What the router knows when it counts an attempt in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begin {
+    pub(super) index: usize,
+    pub(super) now: Instant,
+    pub(super) minute: u64,
+    pub(super) reserved: u64,
+    pub(super) streaming: bool,
+    pub(super) probe: bool,
+}
+
+impl Attempt {
+    pub(super) fn begin(deployment: Arc<Deployment>, begin: Begin) -> Self {
+        let Begin { index, now, minute, reserved, streaming, probe } = begin;
+        deployment.scores.enter();
+        deployment.scores.reserve(minute, reserved);
+        if probe {
+            deployment.scores.with_cooldown(super::cooldown::Cooldown::begin_probe);
+        }
+        let usage = TokenUsage::default();
+        Self { deployment, index, began: now, minute, reserved, streaming, probe, first_content: None, usage, settled: false }
+    }
+
+    /// The deployment.
+    #[must_use]
+    pub fn deployment(&self) -> &Arc<Deployment> {
+        &self.deployment
+    }
+
+    /// Its place in the group.
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// When it began.
+    #[must_use]
+    pub const fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Time to the first content, once there was some.
+    #[must_use]
+    pub const fn first_content(&self) -> Option<Duration> {
+        self.first_content
+    }
+
+    /// The first content of the answer is there.
+    pub fn note_first_content(&mut self, now: Instant) {
+        if self.first_content.is_none() {
+            self.first_content = Some(now.duration_since(self.began));
+        }
+    }
+
+    /// Tokens used so far; recorded however the attempt ends.
+    pub fn note_usage(&mut self, usage: TokenUsage) {
+        self.usage = usage;
+    }
+
+    /// The tokens noted.
+    #[must_use]
+    pub const fn usage(&self) -> TokenUsage {
+        self.usage
+    }
+
+    /// What the tokens noted cost, if the price is known.
+    #[must_use]
+    pub fn cost(&self) -> Option<Cost> {
+        self.deployment.price.map(|price| price.of(&self.usage))
+    }
+
+    /// Ends the attempt. Returns the deadline if it put the deployment into cooldown.
+    pub fn settle(mut self, outcome: Outcome, now: Instant) -> Option<Instant> {
+        let scores = Arc::clone(&self.deployment.scores);
+        match outcome {
+            Outcome::Success => {
+                scores.with_cooldown(|c| c.succeeded(now));
+                if let Some(sample) = self.latency_sample(now) {
+                    scores.sample(self.streaming, sample, now);
+                }
+            }
+            // The deployment works: it read the request and said no.
+            Outcome::Refused => scores.with_cooldown(|c| c.succeeded(now)),
+            Outcome::Failed { fault, retry_after } => {
+                scores.penalise(self.streaming, now.duration_since(self.began), PENALTY_FLOOR, now);
+                let rule = self.deployment.rule;
+                let until = scores.with_cooldown(|c| c.failed(fault, retry_after, now, &rule));
+                self.probe = false;
+                self.release();
+                return until;
+            }
+        }
+        self.probe = false;
+        self.release();
+        None
+    }
+
+    /// Time to first content for streams; otherwise time per output token, or the whole time where there are none.
+    fn latency_sample(&self, now: Instant) -> Option<Duration> {
+        if self.streaming {
+            return self.first_content;
+        }
+        let took = now.duration_since(self.began);
+        let tokens = u32::try_from(self.usage.output).unwrap_or(u32::MAX);
+        Some(took / tokens.max(1))
+    }
+
+    fn release(&mut self) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let scores = &self.deployment.scores;
+        if self.probe {
+            scores.with_cooldown(super::cooldown::Cooldown::end_probe);
+        }
+        scores.correct(self.minute, self.reserved, self.usage.total());
+        scores.spend(self.usage.total(), self.cost().unwrap_or_default());
+        scores.leave();
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

@@ -1,0 +1,34 @@
+//! A deployment as the router knows it: its fixed target and limits, and its live scores.
+
+use std::sync::Arc;
+
+use super::cooldown::Rule;
+use super::scores::Scores;
+use crate::types::{Clocks, Price, Target};
+
+/// One concrete target of a group.
+#[derive(Debug)]
+pub struct Deployment {
+    /// Where and how.
+    pub target: Arc<Target>,
+    /// Share in simple-shuffle.
+    pub weight: Option<f64>,
+    /// Requests per minute.
+    pub rpm: Option<u64>,
+    /// Tokens per minute.
+    pub tpm: Option<u64>,
+    /// Requests in flight.
+    pub max_parallel_requests: Option<u32>,
+    /// Priority; `None` is last.
+    pub order: Option<u32>,
+    /// Known price.
+    pub price: Option<Price>,
+    /// When it cools.
+    pub rule: Rule,
+    /// Retries its failure allows, if it says so itself.
+    pub num_retries: Option<u32>,
+    /// Time limits of an attempt.
+    pub clocks: Clocks,
+    /// The live numbers.
+    pub scores: Arc<Scores>,
+}

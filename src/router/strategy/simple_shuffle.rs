@@ -1,0 +1,70 @@
+//! simple-shuffle: at random by `weight`; if no candidate has one, by `rpm`; else by `tpm`; else evenly.
+//!
+//! As in LiteLLM, a candidate without the number that decides counts as 0 and is not drawn while another has one.
+
+use rand::RngExt;
+
+use super::{Candidate, Pick, Strategy};
+
+#[derive(Debug)]
+pub(super) struct SimpleShuffle;
+
+impl Strategy for SimpleShuffle {
+    #[expect(clippy::cast_precision_loss, reason = "shares, not counts")]
+    fn pick(&self, pick: &mut Pick<'_>) -> usize {
+        let shares: [fn(&Candidate) -> f64; 3] = [
+            |c| c.weight.unwrap_or(0.0),
+            |c| c.rpm.map_or(0.0, |n| n as f64),
+            |c| c.tpm.map_or(0.0, |n| n as f64),
+        ];
+        for share in shares {
+            let total: f64 = pick.candidates.iter().map(share).sum();
+            if total > 0.0 {
+                let mut at = pick.rng.random::<f64>() * total;
+                let mut last = 0;
+                for (index, candidate) in pick.candidates.iter().enumerate() {
+                    let share = share(candidate);
+                    if share > 0.0 {
+                        last = index;
+                        if at < share {
+                            return index;
+                        }
+                        at -= share;
+                    }
+                }
+                return last; // rounding left a crumb
+            }
+        }
+        pick.any()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::spread;
+    use super::*;
+
+    fn with(weight: Option<f64>, rpm: Option<u64>, tpm: Option<u64>) -> Candidate {
+        Candidate { weight, rpm, tpm, ..Candidate::default() }
+    }
+
+    #[test]
+    fn the_first_number_any_candidate_has_decides() {
+        let cases: [(&[Candidate], [f64; 3]); 5] = [
+            (&[with(None, None, None); 3], [1.0, 1.0, 1.0]),
+            (&[with(Some(3.0), Some(1), None), with(Some(1.0), Some(9), None), with(None, Some(9), None)], [3.0, 1.0, 0.0]),
+            (&[with(None, Some(1), Some(9)), with(None, Some(2), None), with(None, Some(3), None)], [1.0, 2.0, 3.0]),
+            (&[with(None, None, Some(5)), with(None, None, Some(5)), with(None, None, None)], [1.0, 1.0, 0.0]),
+            (&[with(Some(0.0), None, None), with(Some(0.5), None, None), with(Some(0.5), None, None)], [0.0, 1.0, 1.0]),
+        ];
+        for (candidates, shares) in cases {
+            let counts = spread(&SimpleShuffle, candidates, 6000);
+            let total: f64 = shares.iter().sum();
+            for (count, share) in counts.iter().zip(shares) {
+                let expected = 6000.0 * share / total;
+                assert!((*count as f64 - expected).abs() < 200.0, "{counts:?} {shares:?}");
+                assert!(share > 0.0 || *count == 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+use proptest::prelude::*;
+use rand::SeedableRng;
+
+use super::strategy::{Args, build};
+use super::*;
+use crate::router::cooldown::Rule;
+use crate::router::scores::Scores;
+use crate::types::{Auth, Clocks, Cost, Dialect, Price, StrategyKind, Target, TlsOptions};
+
+const S: Duration = Duration::from_secs(1);
+
+fn deployment(id: &str) -> Deployment {
+    let target = Target {
+        id: id.into(),
+        provider: "openai".into(),
+        dialect: Dialect::OpenAi { completions_only: false },
+        base_url: "http://127.0.0.1:1/v1".to_owned(),
+        model: id.into(),
+        price_model: id.into(),
+        auth: Auth::None,
+        defaults: vec![],
+        extra_body: vec![],
+        extra_headers: vec![],
+        renames: &[],
+        stream_options: true,
+        encoding_format: true,
+        tls: TlsOptions::default(),
+        organization: None,
+    };
+    Deployment {
+        target: Arc::new(target),
+        weight: None,
+        rpm: None,
+        tpm: None,
+        max_parallel_requests: None,
+        order: None,
+        price: None,
+        rule: Rule { cooldown_time: 5 * S, allowed_fails: None },
+        num_retries: None,
+        clocks: Clocks::default(),
+        scores: Arc::new(Scores::default()),
+    }
+}
+
+fn router(kind: StrategyKind, deployments: Vec<Deployment>) -> Router {
+    let deployments = deployments.into_iter().map(Arc::new).collect();
+    Router::new("g".into(), deployments, build(kind, Args::default()), StdRng::seed_from_u64(1))
+}
+
+fn ask(tried: &[usize], now: Instant) -> Ask<'_> {
+    let tokens = TokenUsage { input: 10, ..TokenUsage::default() };
+    Ask { tried, now, unix: 90 * S, tokens, streaming: false, even_cooling: false }
+}
+
+fn fail(attempt: Attempt, fault: Fault, now: Instant) {
+    attempt.settle(Outcome::Failed { fault, retry_after: None }, now);
+}
+
+#[test]
+fn thirty_at_once_are_fifteen_each() {
+    let r = router(StrategyKind::LeastBusy, vec![deployment("a"), deployment("b")]);
+    let now = Instant::now();
+    let held: Vec<_> = (0..30).map(|_| r.begin(&ask(&[], now)).expect("one")).collect();
+    assert!(r.deployments().iter().all(|d| d.scores.in_flight() == 15));
+    drop(held);
+    assert!(r.deployments().iter().all(|d| d.scores.in_flight() == 0));
+}
+
+#[test]
+fn a_tried_one_is_used_again_only_alone() {
+    let r = router(StrategyKind::SimpleShuffle, vec![deployment("a"), deployment("b")]);
+    let now = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(r.begin(&ask(&[0], now)).expect("b").index(), 1);
+    }
+    assert_eq!(r.availability(&ask(&[0], now)), Availability::Fresh);
+    assert_eq!(r.availability(&ask(&[0, 1], now)), Availability::OnlyTried);
+    fail(r.begin(&ask(&[0], now)).expect("b"), Fault::Connect, now);
+    assert_eq!(r.availability(&ask(&[0], now)), Availability::OnlyTried);
+    assert_eq!(r.begin(&ask(&[0], now)).expect("a").index(), 0);
+}
+
+#[test]
+fn refusals_say_why_and_until_when() {
+    let mut rpm = deployment("rpm");
+    rpm.rpm = Some(1);
+    let mut tpm = deployment("tpm");
+    tpm.tpm = Some(15);
+    let mut full = deployment("full");
+    full.max_parallel_requests = Some(1);
+    let r = router(StrategyKind::LeastBusy, vec![deployment("cooling"), rpm, tpm, full]);
+    let now = Instant::now();
+    fail(r.begin(&ask(&[1, 2, 3], now)).expect("cooling"), Fault::Credential, now);
+    drop(r.begin(&ask(&[2, 3], now)).expect("rpm"));
+    let held: Vec<_> = (0..2).map(|_| r.begin(&ask(&[], now)).expect("tpm, full")).collect();
+    let refusal = r.begin(&ask(&[], now)).expect_err("none");
+    let whys: Vec<_> = refusal.deployments.iter().map(|d| (&*d.deployment, d.why, d.back_in)).collect();
+    assert_eq!(
+        whys,
+        [
+            ("cooling", Why::Cooling(Fault::Credential), Some(5 * S)),
+            ("rpm", Why::OverRpm { limit: 1 }, Some(30 * S)),
+            ("tpm", Why::OverTpm { limit: 15, used: 10 }, Some(30 * S)),
+            ("full", Why::Full { limit: 1 }, None),
+        ]
+    );
+    assert_eq!(refusal.first_back_in(), Some(5 * S));
+    drop(held);
+    assert!(r.begin(&ask(&[], now)).is_ok());
+}
+
+#[test]
+fn a_request_larger_than_the_limit_gets_a_minute_to_itself() {
+    let mut small = deployment("small");
+    small.tpm = Some(5);
+    let r = router(StrategyKind::SimpleShuffle, vec![small]);
+    let held = r.begin(&ask(&[], Instant::now())).expect("the first");
+    assert!(r.begin(&ask(&[], Instant::now())).is_err());
+    drop(held);
+}
+
+#[test]
+fn the_lowest_order_first_and_none_is_last() {
+    let mut first = deployment("first");
+    first.order = Some(1);
+    let mut second = deployment("second");
+    second.order = Some(2);
+    let r = router(StrategyKind::LeastBusy, vec![deployment("last"), second, first]);
+    let now = Instant::now();
+    for expected in ["first", "second", "last"] {
+        let attempt = r.begin(&ask(&[], now)).expect("one");
+        assert_eq!(&*attempt.deployment().target.id, expected);
+        fail(attempt, Fault::NotFound, now);
+    }
+}
+
+#[test]
+fn one_probe_after_a_cooldown() {
+    let r = router(StrategyKind::SimpleShuffle, vec![deployment("a")]);
+    let now = Instant::now();
+    fail(r.begin(&ask(&[], now)).expect("a"), Fault::RateLimit, now);
+    assert!(r.begin(&ask(&[], now)).is_err());
+    let later = now + 5 * S;
+    let probe = r.begin(&ask(&[], later)).expect("the probe");
+    let refusal = r.begin(&ask(&[], later)).expect_err("one at a time");
+    assert_eq!(refusal.deployments[0].why, Why::Probing);
+    drop(probe);
+    let probe = r.begin(&ask(&[], later)).expect("a cancelled probe is no verdict");
+    probe.settle(Outcome::Success, later);
+    let held = (r.begin(&ask(&[], later)), r.begin(&ask(&[], later)));
+    assert!(held.0.is_ok() && held.1.is_ok());
+}
+
+#[test]
+fn even_cooling_takes_the_one_that_is_back_first() {
+    let r = router(StrategyKind::SimpleShuffle, vec![deployment("a"), deployment("b")]);
+    let now = Instant::now();
+    fail(r.begin(&ask(&[1], now)).expect("a"), Fault::Connect, now + S);
+    fail(r.begin(&ask(&[0], now)).expect("b"), Fault::Connect, now);
+    let attempt = r.begin(&Ask { even_cooling: true, ..ask(&[], now + S) }).expect("b");
+    assert_eq!(attempt.index(), 1);
+}
+
+#[test]
+fn usage_and_cost_are_counted_once_however_it_ends() {
+    let mut d = deployment("a");
+    d.price = Some(Price { input: Cost(2), output: Cost(3), cached_input: Some(Cost(1)) });
+    d.tpm = Some(1000);
+    let r = router(StrategyKind::SimpleShuffle, vec![d]);
+    let now = Instant::now();
+    let usage = TokenUsage { input: 100, output: 10, cached_input: 40, reasoning: 0, reported: true };
+    let mut attempt = r.begin(&ask(&[], now)).expect("a");
+    attempt.note_usage(usage);
+    attempt.settle(Outcome::Success, now);
+    let mut attempt = r.begin(&ask(&[], now)).expect("a");
+    attempt.note_usage(usage);
+    drop(attempt);
+    let scores = &r.deployments()[0].scores;
+    assert_eq!(scores.spent(), Cost(2 * (60 * 2 + 40 + 10 * 3)));
+    assert_eq!(scores.total_tokens(), 220);
+    assert_eq!(scores.minute(minute_of(90 * S)).tokens, 220);
+}
+
+proptest! {
+    /// Whatever happens to attempts, in whatever order, nothing is in flight at rest, and a cooling deployment is
+    /// never picked while another is free.
+    #[test]
+    fn in_flight_is_zero_at_rest(steps in prop::collection::vec((0u8..6, any::<prop::sample::Index>()), 0..80)) {
+        let kinds = [StrategyKind::SimpleShuffle, StrategyKind::LeastBusy, StrategyKind::Latency, StrategyKind::Cost, StrategyKind::Usage];
+        let r = router(kinds[steps.len() % 5], vec![deployment("a"), deployment("b"), deployment("c")]);
+        let mut now = Instant::now();
+        let mut open: Vec<Attempt> = Vec::new();
+        for (step, which) in steps {
+            match step {
+                0 | 1 => if let Ok(attempt) = r.begin(&ask(&[], now)) {
+                    open.push(attempt);
+                },
+                _ if open.is_empty() => now += S,
+                step => {
+                    let attempt = open.swap_remove(which.index(open.len()));
+                    match step {
+                        2 => drop(attempt),
+                        3 => { attempt.settle(Outcome::Success, now); }
+                        4 => { attempt.settle(Outcome::Refused, now); }
+                        _ => fail(attempt, Fault::Server, now),
+                    }
+                }
+            }
+            let flying: u32 = r.deployments().iter().map(|d| d.scores.in_flight()).sum();
+            prop_assert_eq!(flying as usize, open.len());
+        }
+        let panicking = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _held = std::mem::take(&mut open);
+            std::panic::resume_unwind(Box::new("a task died"));
+        }));
+        prop_assert!(panicking.is_err());
+        prop_assert!(r.deployments().iter().all(|d| d.scores.in_flight() == 0));
+    }
+}

@@ -1,0 +1,120 @@
+//! Opening a connection: TCP, a proxy if the environment names one, TLS, HTTP/1.1.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::rt::{Read, Write};
+use hyper_util::client::proxy::matcher::Intercept;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_util::task::TaskTracker;
+
+use crate::request::Payload;
+
+/// The largest answer a proxy may give to CONNECT.
+const CONNECT_HEAD: usize = 8 * 1024;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// TCP: refused, unreachable, no such host.
+    #[error("could not connect: {0}")]
+    Tcp(#[source] io::Error),
+    /// TLS: a certificate that is not trusted, another name, no TLS at all.
+    #[error("TLS handshake failed: {0}")]
+    Tls(#[source] io::Error),
+    /// The proxy said no.
+    #[error("the proxy refused: {0}")]
+    Proxy(String),
+    /// HTTP set-up.
+    #[error("HTTP handshake failed: {0}")]
+    Http(#[source] hyper::Error),
+    /// The clock ran out.
+    #[error("no connection within {0:?}")]
+    TimedOut(Duration),
+}
+
+/// Where to and how.
+pub(super) struct Target {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) tls: Option<Arc<rustls::ClientConfig>>,
+    pub(super) proxy: Option<Intercept>,
+}
+
+impl Target {
+    /// Plain HTTP through a proxy: requests carry the whole URL, and the proxy's credentials.
+    pub(super) const fn is_plain_proxy(&self) -> bool {
+        self.proxy.is_some() && self.tls.is_none()
+    }
+
+    pub(super) fn proxy_authorization(&self) -> Option<HeaderValue> {
+        if self.tls.is_none() { self.proxy.as_ref()?.basic_auth().cloned() } else { None }
+    }
+
+    /// A connection ready for a request; its task is one of `tasks`.
+    pub(super) async fn open(&self, tasks: &TaskTracker) -> Result<SendRequest<Payload>, ConnectError> {
+        let (host, port) = match &self.proxy {
+            None => (self.host.as_str(), self.port),
+            Some(proxy) => {
+                let uri = proxy.uri();
+                let host = uri.host().ok_or_else(|| ConnectError::Proxy("its URL has no host".to_owned()))?;
+                (host, uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 }))
+            }
+        };
+        let mut stream = TcpStream::connect((host, port)).await.map_err(ConnectError::Tcp)?;
+        stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
+        let Some(tls) = &self.tls else { return handshake(TokioIo::new(stream), tasks).await };
+        if let Some(proxy) = &self.proxy {
+            tunnel(&mut stream, &self.host, self.port, proxy.basic_auth()).await?;
+        }
+        let name = ServerName::try_from(self.host.clone()).map_err(|e| ConnectError::Tls(io::Error::other(e)))?;
+        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(ConnectError::Tls)?;
+        handshake(TokioIo::new(stream), tasks).await
+    }
+}
+
+async fn handshake<T>(io: T, tasks: &TaskTracker) -> Result<SendRequest<Payload>, ConnectError>
+where
+    T: Read + Write + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(io).await.map_err(ConnectError::Http)?;
+    tasks.spawn(async move {
+        // Its errors reach whoever waits for an answer on it.
+        let _ = connection.await;
+    });
+    Ok(sender)
+}
+
+/// Asks an HTTP proxy for a way through.
+async fn tunnel(stream: &mut TcpStream, host: &str, port: u16, auth: Option<&HeaderValue>) -> Result<(), ConnectError> {
+    let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let mut head = format!("CONNECT {bracketed}:{port} HTTP/1.1\r\nhost: {bracketed}:{port}\r\n").into_bytes();
+    if let Some(auth) = auth {
+        head.extend_from_slice(b"proxy-authorization: ");
+        head.extend_from_slice(auth.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    stream.write_all(&head).await.map_err(ConnectError::Tcp)?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        if answer.len() > CONNECT_HEAD {
+            return Err(ConnectError::Proxy("its answer to CONNECT has no end".to_owned()));
+        }
+        // Byte by byte: what follows the head belongs to TLS.
+        answer.push(stream.read_u8().await.map_err(ConnectError::Tcp)?);
+    }
+    let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
+    if line.split(' ').nth(1).is_some_and(|status| status.starts_with('2')) {
+        Ok(())
+    } else {
+        Err(ConnectError::Proxy(format!("CONNECT was answered with `{line}`")))
+    }
+}

@@ -1,0 +1,226 @@
+//! Tokens that expire: fetched when first needed, renewed before they run out, one fetch at a time per credential.
+//!
+//! A token is renewed after four fifths of its life; while that fails the old one is used as long as it is valid. A
+//! fetch that fails counts against the deployments that need it as a refused credential would.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use http::HeaderValue;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::types::{EntraCredential, EntraSource, Secret};
+
+/// How long a token endpoint may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// The life of a token whose endpoint does not say: Entra's shortest.
+const DEFAULT_LIFE: Duration = Duration::from_secs(3600);
+/// The instance metadata service of Azure's machines.
+const IMDS: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
+
+/// Why there is no token. Never holds a secret.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("no Entra token: {0}")]
+pub struct TokenError(String);
+
+/// All token sources of a process, one per distinct credential.
+#[derive(Debug, Default)]
+pub struct Credentials {
+    sources: std::sync::Mutex<HashMap<String, Arc<TokenSource>>>,
+}
+
+impl Credentials {
+    /// The source for `credential`; deployments with equal credentials share one.
+    pub fn source(&self, credential: &Arc<EntraCredential>) -> Arc<TokenSource> {
+        // The key holds secrets and stays in here.
+        let key = match &credential.source {
+            EntraSource::ClientSecret { tenant_id, client_id, client_secret } => format!(
+                "{}\n{tenant_id}\n{}\n{}\n{:?}",
+                credential.authority_host,
+                client_id.expose(),
+                client_secret.expose(),
+                credential.scopes
+            ),
+            EntraSource::Default => format!("{}\n{:?}", credential.authority_host, credential.scopes),
+        };
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(TokenSource { credential: Arc::clone(credential), client: client(), held: Mutex::default() });
+        Arc::clone(sources.entry(key).or_insert_with(new))
+    }
+}
+
+/// One credential and the token it yields.
+pub struct TokenSource {
+    credential: Arc<EntraCredential>,
+    client: reqwest::Client,
+    held: Mutex<Option<Token>>,
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSource").field("credential", &self.credential).finish_non_exhaustive()
+    }
+}
+
+struct Token {
+    header: HeaderValue,
+    renew: Instant,
+    expires: Instant,
+}
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(LIMIT)
+        .build()
+        .unwrap_or_default()
+}
+
+impl TokenSource {
+    /// The `Authorization` value to send now.
+    ///
+    /// # Errors
+    /// If there is no valid token and none can be fetched.
+    pub async fn bearer(&self) -> Result<HeaderValue, TokenError> {
+        // Whoever comes while a fetch is under way waits here for its result.
+        let mut held = self.held.lock().await;
+        let now = Instant::now();
+        if let Some(token) = held.as_ref().filter(|t| now < t.renew) {
+            return Ok(token.header.clone());
+        }
+        match self.fetch().await {
+            Ok(answer) => {
+                let life = answer.life();
+                let mut header = HeaderValue::try_from(format!("Bearer {}", answer.access_token.expose()))
+                    .map_err(|_| TokenError("the token endpoint's answer holds no usable token".to_owned()))?;
+                header.set_sensitive(true);
+                *held = Some(Token { header: header.clone(), renew: now + life.mul_f64(0.8), expires: now + life });
+                Ok(header)
+            }
+            Err(error) => match held.as_mut().filter(|t| now < t.expires) {
+                Some(token) => {
+                    tracing::warn!(%error, "the token could not be renewed; the old one is still valid");
+                    token.renew = (now + LIMIT).min(token.expires);
+                    Ok(token.header.clone())
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    async fn fetch(&self) -> Result<Answer, TokenError> {
+        let scope = self.credential.scopes.join(" ");
+        match &self.credential.source {
+            EntraSource::ClientSecret { tenant_id, client_id, client_secret } => {
+                let form = [
+                    ("grant_type", "client_credentials"),
+                    ("client_id", client_id.expose()),
+                    ("client_secret", client_secret.expose()),
+                    ("scope", &scope),
+                ];
+                self.ask_authority(tenant_id, &form).await
+            }
+            EntraSource::Default => self.fetch_default(&scope).await,
+        }
+    }
+
+    /// Environment, workload identity, managed identity, in that order.
+    async fn fetch_default(&self, scope: &str) -> Result<Answer, TokenError> {
+        let env = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        let (tenant, client_id) = (env("AZURE_TENANT_ID"), env("AZURE_CLIENT_ID"));
+        if let (Some(tenant), Some(id), Some(secret)) = (&tenant, &client_id, env("AZURE_CLIENT_SECRET")) {
+            let form = [
+                ("grant_type", "client_credentials"),
+                ("client_id", id),
+                ("client_secret", secret.as_str()),
+                ("scope", scope),
+            ];
+            return self.ask_authority(tenant, &form).await;
+        }
+        if let (Some(tenant), Some(id), Some(file)) = (&tenant, &client_id, env("AZURE_FEDERATED_TOKEN_FILE")) {
+            let assertion = tokio::fs::read_to_string(&file).await.map_err(|e| TokenError(format!("{file}: {e}")))?;
+            let form = [
+                ("grant_type", "client_credentials"),
+                ("client_id", id),
+                ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+                ("client_assertion", assertion.trim()),
+                ("scope", scope),
+            ];
+            return self.ask_authority(tenant, &form).await;
+        }
+        let resource = scope.trim_end_matches(".default").to_owned();
+        let id = client_id.unwrap_or_default();
+        let mut query = vec![("resource", resource.as_str())];
+        if !id.is_empty() {
+            query.push(("client_id", &id));
+        }
+        let request = match (env("IDENTITY_ENDPOINT"), env("IDENTITY_HEADER")) {
+            (Some(endpoint), Some(header)) => {
+                query.push(("api-version", "2019-08-01"));
+                self.client.get(with_query(&endpoint, &query)?).header("x-identity-header", header)
+            }
+            _ => {
+                query.push(("api-version", "2018-02-01"));
+                self.client.get(with_query(IMDS, &query)?).header("metadata", "true")
+            }
+        };
+        answer(request).await
+    }
+
+    async fn ask_authority(&self, tenant: &str, form: &[(&str, &str)]) -> Result<Answer, TokenError> {
+        let url = format!("{}/{tenant}/oauth2/v2.0/token", self.credential.authority_host.trim_end_matches('/'));
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let content_type = "application/x-www-form-urlencoded";
+        answer(self.client.post(url).header(http::header::CONTENT_TYPE, content_type).body(body)).await
+    }
+}
+
+fn with_query(base: &str, query: &[(&str, &str)]) -> Result<String, TokenError> {
+    let url = url::Url::parse_with_params(base, query).map_err(|e| TokenError(format!("identity endpoint: {e}")))?;
+    Ok(url.into())
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    access_token: String,
+    expires_in: Option<serde_json::Value>,
+}
+
+struct Answer {
+    access_token: Secret,
+    expires_in: Option<u64>,
+}
+
+impl Answer {
+    fn life(&self) -> Duration {
+        self.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs)
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, TokenError> {
+    let unreachable = |e: reqwest::Error| TokenError(format!("the token endpoint can't be asked: {}", e.without_url()));
+    let response = request.send().await.map_err(unreachable)?;
+    let status = response.status();
+    let body = response.bytes().await.map_err(unreachable)?;
+    if !status.is_success() {
+        // Of an error only the fixed-form parts: descriptions may repeat what was sent.
+        #[derive(Deserialize, Default)]
+        struct Refusal {
+            error: Option<String>,
+            error_codes: Option<Vec<u64>>,
+        }
+        let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
+        let codes = refusal.error_codes.unwrap_or_default();
+        let error = refusal.error.unwrap_or_default();
+        return Err(TokenError(format!("the token endpoint answered {status} {error} {codes:?}")));
+    }
+    let wire: Wire = serde_json::from_slice(&body)
+        .map_err(|_| TokenError("the token endpoint's answer holds no access_token".to_owned()))?;
+    // Some endpoints write the number as text.
+    let expires_in = wire.expires_in.and_then(|v| v.as_u64().or_else(|| v.as_str().and_then(|s| s.parse().ok())));
+    Ok(Answer { access_token: Secret::new(wire.access_token), expires_in })
+}

@@ -1,0 +1,3 @@
+//! Tokens and what they cost: read from answers where the provider reports them, estimated where it does not.
+
+pub mod meter;
