@@ -69,9 +69,9 @@ class Result:
 
 
 class Run:
-    def __init__(self, client: openai.OpenAI, tokens: int):
-        self.client, self.tokens = client, tokens
-        self.begun = threading.Semaphore(0)  # released whenever an answer begins to come
+    def __init__(self, client: openai.OpenAI, tokens: int, watched_port: int):
+        self.client, self.tokens, self.watched = client, tokens, f":{watched_port}"
+        self.begun = threading.Event()  # a stream of the watched server has just begun
         self.done = threading.Semaphore(0)
 
     def ask(self, number: int) -> Result:
@@ -89,7 +89,8 @@ class Run:
                     if chunk.choices and chunk.choices[0].delta.content:
                         if result.tokens == 0:
                             result.first = time.monotonic() - begin
-                            self.begun.release()
+                            if result.deployment.endswith(self.watched):
+                                self.begun.set()
                         result.tokens += 1
                         result.text += chunk.choices[0].delta.content
             else:
@@ -158,7 +159,7 @@ def main() -> int:
         tell(f"waypost {found[0]}")
 
         client = stack.enter_context(openai.OpenAI(base_url=f"{found[1]}/v1", api_key="none", max_retries=0, timeout=120))
-        run = Run(client, options.tokens)
+        run = Run(client, options.tokens, ports[0])
 
         tell("one request, then one that streams:")
         for number in (0, 1):
@@ -173,13 +174,14 @@ def main() -> int:
         for deployment, count in sorted(Counter(result.deployment for result in calm).items()):
             tell(f"  {deployment}: {count}")
 
-        run.begun, run.done = threading.Semaphore(0), threading.Semaphore(0)
+        run.done = threading.Semaphore(0)
 
         def kill() -> None:
-            # In the middle: some answered, some under way, most still to come.
+            # In the middle: some answered, a stream of this server begun, others waiting, most still to come.
             for _ in range(options.requests // 4):
                 run.done.acquire()
-            run.begun.acquire()
+            run.begun.clear()
+            run.begun.wait(20)
             servers[0].send_signal(signal.SIGKILL)
             servers[0].wait()
             tell("  killed llama.cpp server 1 (SIGKILL)")

@@ -202,7 +202,7 @@ def test_stream_that_breaks_raises_after_what_came(client, lab, fault):
     assert lab["ordered-2"].requests() == []  # begun is begun: never mixed from two deployments
 
 
-@pytest.mark.parametrize("fault", ["server_error", "error_in200", "reset", "refused", {"stream_error": {"after": 0}},
+@pytest.mark.parametrize("fault", ["server_error", "error_in_200", "reset", "refused", {"stream_error": {"after": 0}},
                                    {"cut": {"after": 0}}, "unavailable", "loading", "rate_limit"],
                          ids=lambda fault: fault if isinstance(fault, str) else next(iter(fault)))
 def test_stream_that_fails_before_it_begins_is_served_by_another(client, lab, fault):
@@ -436,7 +436,7 @@ def test_all_cooling(client, lab):
 
 
 @pytest.mark.parametrize("fault", ["server_error", "unavailable", "rate_limit", "reset", "refused", "malformed_json",
-                                   "truncated_body", "error_in200", "unauthorized", "insufficient_quota", "timeout",
+                                   "truncated_body", "error_in_200", "unauthorized", "insufficient_quota", "timeout",
                                    "deployment_not_found"])
 def test_a_failing_deployment_is_replaced_by_another(client, lab, fault):
     lab["ordered-1"].behave(fault=fault)
