@@ -29,6 +29,7 @@ use waypost::config::{self, Config};
 use waypost::gateway::Deps;
 use waypost::lab::{Handle, Lab, Script};
 use waypost::router::Deployment;
+use waypost::router::cooldown::Readiness;
 
 pub(crate) use client::{Answer, Request, Streaming, together};
 pub(crate) use logs::Logs;
@@ -172,4 +173,34 @@ pub(crate) async fn at_rest(deployments: &[Handle]) {
     for deployment in deployments {
         deployment.wait_for(|stats| stats.in_flight == 0).await;
     }
+}
+
+/// Until `n` requests wait for a release, at all deployments together.
+pub(crate) async fn held(deployments: &[Handle], n: u64) {
+    // Each one's wait sees the counts of all, so that the last change, wherever it is, ends it.
+    let waits = deployments.iter().enumerate().map(|(i, own)| {
+        Box::pin(own.wait_for(move |stats| {
+            let others = deployments.iter().enumerate().filter(|(j, _)| *j != i);
+            stats.held + others.map(|(_, other)| other.stats().held).sum::<u64>() >= n
+        }))
+    });
+    futures_util::future::select_all(waits).await;
+}
+
+/// Two deployments of which the first is always asked first.
+pub(crate) fn first_then_second(lab: &Lab) -> Yaml {
+    let models = (1..)
+        .zip(lab.deployments())
+        .map(|(n, d)| Model::of(d).with(&format!("order: {n}")));
+    Yaml::default().group("g", models)
+}
+
+/// Whether the deployment of that place in the group sits out at the gateway's time.
+#[track_caller]
+pub(crate) fn cools(gateway: &Gateway, index: usize) -> bool {
+    let now = gateway.app().gateway().deps().clock.now();
+    matches!(
+        gateway.deployments("g")[index].scores.readiness(now),
+        Readiness::Cooling { .. }
+    )
 }
