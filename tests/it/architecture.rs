@@ -10,6 +10,7 @@ const LEAVES: &[&str] = &[
     "clock",
     "metrics",
     "telemetry",
+    "access_log",
     "catalog",
 ];
 
@@ -46,6 +47,8 @@ const MAY: &[(&str, &[&str])] = &[
     ("config/", &["types", "catalog"]),
     ("lab/", &[LEAF]),
     ("types.rs", &[]),
+    // How lines are written is one choice for all logs.
+    ("access_log.rs", &["telemetry"]),
     ("catalog.rs", &[]),
     ("clock.rs", &["types"]),
     ("metrics.rs", &["types"]),

@@ -78,10 +78,20 @@ impl Gateway {
         (gateway, clock)
     }
 
+    /// With everything it logs in `logs`; what it says of requests is there once it has stopped.
+    pub(crate) async fn logging(yaml: &Yaml, logs: &Logs) -> Self {
+        let mut deps = Deps::with_clock(Arc::new(SystemClock), Some(7));
+        deps.access_log = Some(logs.access_log());
+        Self::with_deps(&load(&yaml.to_string()), deps).await
+    }
+
     /// Of a configuration made elsewhere.
     pub(crate) async fn of(config: &Config, clock: Arc<dyn Clock>) -> Self {
-        let app =
-            App::build(config, Deps::with_clock(clock, Some(7))).expect("a usable configuration");
+        Self::with_deps(config, Deps::with_clock(clock, Some(7))).await
+    }
+
+    async fn with_deps(config: &Config, deps: Deps) -> Self {
+        let app = App::build(config, deps).expect("a usable configuration");
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a loopback port");
@@ -156,6 +166,9 @@ impl Gateway {
     pub(crate) async fn stop(self) -> Arc<App> {
         let Self { app, server } = self;
         assert!(server.stop(s(60)).await, "a connection did not end");
+        if let Some(log) = &app.gateway().deps().access_log {
+            log.flush();
+        }
         app
     }
 }
