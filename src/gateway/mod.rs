@@ -217,7 +217,9 @@ impl Gateway {
             Ok(answered) => Ok(self.reply(answered, record)),
             Err(error) => {
                 record.outcome = error.outcome();
-                record.attempts = u32::try_from(error.attempts()).unwrap_or(u32::MAX);
+                if matches!(error, Error::Unsupported { .. }) {
+                    record.attempts = 0; // it never left
+                }
                 record.failures = failures_of(&error).iter().map(Failure::brief).collect::<Vec<_>>().join("; ");
                 if let Error::Rejected { answer, .. } = &error {
                     record.status = answer.status.as_u16();

@@ -79,6 +79,21 @@ async fn a_deployment_may_allow_its_own_number_of_retries() {
 }
 
 #[tokio::test]
+async fn attempts_before_a_refused_request_are_counted() {
+    let lab = lab(["a", "b"]);
+    lab.deployment("a").set(Fault::ServerError);
+    lab.deployment("b").set(Fault::BadRequest {
+        param: "temperature".into(),
+    });
+    let gateway = Gateway::start(&first_then_second(&lab)).await;
+    let answer = gateway.chat("g").await;
+    assert_eq!(
+        (answer.status, answer.attempts(), answer.deployment()),
+        (400, 2, "b")
+    );
+}
+
+#[tokio::test]
 async fn a_single_deployment_is_asked_again_after_a_pause() {
     let lab = lab(["a"]);
     lab.deployment("a").behave_next(1, Fault::ServerError);
