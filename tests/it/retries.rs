@@ -64,6 +64,33 @@ async fn the_budget_covers_everything_and_the_end_is_final() {
 }
 
 #[tokio::test]
+async fn retries_an_sdk_has_made_are_taken_off_the_budget() {
+    for own in ["", "num_retries: 2"] {
+        for (made, expected) in [("0", 3), ("1", 2), ("2", 1), ("9", 1), ("no number", 3)] {
+            let lab = lab(["a", "b", "c", "d"]);
+            lab.deployments()
+                .iter()
+                .for_each(|d| d.set(Fault::ServerError));
+            let mut yaml = Yaml::over(&lab).router("num_retries: 2");
+            if !own.is_empty() {
+                yaml = yaml.each(own);
+            }
+            let gateway = Gateway::start(&yaml).await;
+            let request = gateway
+                .chat_with(&chat_body("g"))
+                .header("x-stainless-retry-count", made);
+            let answer = request.send().await;
+            assert_eq!(
+                answer.attempts(),
+                expected,
+                "{made} made, {own:?} at the models"
+            );
+            assert_eq!(received(&lab).iter().sum::<u64>(), u64::from(expected));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_deployment_may_allow_its_own_number_of_retries() {
     let lab = lab(["a", "b", "c"]);
     lab.deployments()
