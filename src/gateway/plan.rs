@@ -65,7 +65,7 @@ pub enum Step {
 /// Why a plan gives up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// The budget of attempts is used up; the last failure is the answer.
+    /// The budget of attempts, or of waiting, is used up; the last failure is the answer.
     Exhausted,
     /// The deadline is over, or would be before anything could be tried.
     Deadline,
@@ -125,7 +125,8 @@ impl Plan {
             }
             (Availability::OnlyTried, Event::Failed) => {
                 let wait = self.backoff(rng);
-                self.wait(wait, now).unwrap_or(Step::Stop(Stop::Deadline))
+                let end = if now + wait >= self.limits.deadline { Stop::Deadline } else { Stop::Exhausted };
+                self.wait(wait, now).unwrap_or(Step::Stop(end))
             }
             (Availability::None(none), _) => self.none(none, now, rng),
         }

@@ -140,6 +140,24 @@ async fn a_single_deployment_is_asked_again_after_a_pause() {
 }
 
 #[tokio::test]
+async fn a_pause_longer_than_waiting_may_take_ends_with_the_failure_itself() {
+    let lab = lab(["a"]);
+    lab.deployment("a").set(Fault::ServerError);
+    let yaml = Yaml::over(&lab)
+        .router("retry_after: 5")
+        .waypost("max_wait: 1s");
+    let gateway = Gateway::start(&yaml).await;
+    let answer = gateway.chat("g").await;
+    assert_eq!(
+        (answer.status, answer.attempts()),
+        (500, 1),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(answer.json()["error"]["type"], "server_error");
+}
+
+#[tokio::test]
 async fn the_deadline_covers_all_attempts_and_blames_nobody() {
     let lab = lab(["a", "b"]);
     lab.deployments()
