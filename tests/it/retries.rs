@@ -206,6 +206,30 @@ async fn a_fresh_connection_that_breaks_is_a_failed_attempt() {
 }
 
 #[tokio::test]
+async fn trying_the_cooling_is_no_hammering() {
+    let lab = lab(["a"]);
+    lab.deployment("a").set(Fault::rate_limit_for(s(9)));
+    let yaml = Yaml::over(&lab)
+        .router("num_retries: 1")
+        .waypost("all_cooling: try");
+    let gateway = Gateway::start(&yaml).await;
+    assert_eq!(gateway.chat("g").await.status, 429);
+    let times: Vec<_> = lab
+        .deployment("a")
+        .requests()
+        .iter()
+        .map(|r| r.received)
+        .collect();
+    if let [first, second] = times[..] {
+        assert!(
+            second - first >= Duration::from_millis(250),
+            "asked again after {:?}",
+            second - first
+        );
+    }
+}
+
+#[tokio::test]
 async fn embeddings_and_completions_are_tried_again_too() {
     for (path, body) in [
         ("/v1/embeddings", json!({"model": "g", "input": "hello"})),
