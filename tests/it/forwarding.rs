@@ -88,6 +88,35 @@ proptest! {
         })?;
     }
 
+    #[test]
+    fn defaults_and_extra_body_change_what_they_name_and_nothing_else(members in any_members()) {
+        runtime().block_on(async {
+            let lab = lab(["a"]);
+            let model = Model::of(lab.deployment("a"))
+                .with("temperature: 0.25")
+                .with("max_completion_tokens: 9")
+                .with("extra_body: {guided: {a: [1]}, top_k: 3, temperature: 0.75}");
+            let gateway = Gateway::start(&Yaml::default().group("g", [model])).await;
+            let mut body = members.clone();
+            body.insert("model".into(), "g".into());
+            body.entry("messages").or_insert(json!([]));
+            let text = Value::Object(body).to_string();
+            gateway.post("/v1/chat/completions").body(text.clone()).send().await.ok();
+            let mut expected: Map<String, Value> = serde_json::from_str(&text).expect("what was just written");
+            expected.insert("model".into(), "a".into());
+            expected.insert("max_completion_tokens".into(), json!(9));
+            expected.insert("guided".into(), json!({"a": [1]}));
+            expected.insert("top_k".into(), json!(3));
+            expected.insert("temperature".into(), json!(0.75));
+            let sent = sent(&lab);
+            prop_assert_eq!(sent.json(), Value::Object(expected));
+            let text = String::from_utf8_lossy(&sent.body).into_owned();
+            if !members.values().any(|value| value.to_string().contains("temperature")) {
+                prop_assert_eq!(text.matches("\"temperature\"").count(), 1, "twice in {}", text);
+            }
+            Ok(())
+        })?;
+    }
 }
 
 #[tokio::test]
