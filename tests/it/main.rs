@@ -1,6 +1,7 @@
 //! The one integration test binary: everything through the public library and the compiled command.
 
 mod architecture;
+mod azure;
 mod completions_only;
 mod config;
 mod cooldown;
