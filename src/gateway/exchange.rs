@@ -116,7 +116,7 @@ impl Exchange<'_> {
 
     async fn attempt(&self, trial: &mut Trial, began: Instant) -> Result<(StatusCode, HeaderMap, CommittedBody), Trouble> {
         let clocks = &self.deployment.clocks;
-        let (bearer, masks) = self.bearer().await?;
+        let (bearer, masks) = self.within("first_content", began, clocks, self.bearer()).await??;
         let request = self.link.adapter.outbound(self.call, bearer.as_ref())?;
         let again = || self.link.adapter.outbound(self.call, bearer.as_ref()).ok();
         let send = self.link.endpoint.send(request, again, clocks.connect);

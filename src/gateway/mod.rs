@@ -217,7 +217,9 @@ impl Gateway {
             Ok(answered) => Ok(self.reply(answered, record)),
             Err(error) => {
                 record.outcome = error.outcome();
-                record.attempts = u32::try_from(error.attempts()).unwrap_or(u32::MAX);
+                if matches!(error, Error::Unsupported { .. }) {
+                    record.attempts = 0; // it never left
+                }
                 record.failures = failures_of(&error).iter().map(Failure::brief).collect::<Vec<_>>().join("; ");
                 if let Error::Rejected { answer, .. } = &error {
                     record.status = answer.status.as_u16();
@@ -275,7 +277,8 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<(Committed, End), Error> {
         let began = Instant::now();
-        let mut plan = Plan::new(limits(group, incoming, began));
+        let by_sdk = retries_by_sdk(incoming);
+        let mut plan = Plan::new(limits(group, by_sdk, began));
         let mut tried: Vec<usize> = Vec::new();
         let mut failures: Failures = Vec::new();
         let mut step = Step::Try { even_cooling: false };
@@ -289,7 +292,7 @@ impl Gateway {
                         record.attempts = plan.made();
                         let index = attempt.index();
                         if let Some(retries) = attempt.deployment().num_retries {
-                            plan.allow_retries(retries);
+                            plan.allow_retries(retries.saturating_sub(by_sdk));
                         }
                         match self.attempt(group, call, attempt, plan.deadline(), tokens.input, record).await {
                             Ok(done) => return Ok(done),
@@ -401,12 +404,16 @@ fn facts(record: &Record) -> ReplyFacts {
     }
 }
 
-/// The request's budget. Retries the client's SDK has already made are taken off ours.
-fn limits(group: &Group, incoming: &Incoming, now: Instant) -> Limits {
+/// Retries the client's SDK has already made.
+fn retries_by_sdk(incoming: &Incoming) -> u32 {
     let header = incoming.headers.get("x-stainless-retry-count").and_then(|v| v.to_str().ok());
-    let made_by_sdk: u32 = header.and_then(|v| v.trim().parse().ok()).unwrap_or(0);
+    header.and_then(|v| v.trim().parse().ok()).unwrap_or(0)
+}
+
+/// The request's budget. Retries the client's SDK has already made are taken off ours.
+fn limits(group: &Group, by_sdk: u32, now: Instant) -> Limits {
     Limits {
-        attempts: group.attempts.saturating_sub(made_by_sdk),
+        attempts: group.attempts.saturating_sub(by_sdk),
         retry_after: group.settings.retry_after,
         max_wait: group.settings.max_wait,
         all_cooling: group.all_cooling(),

@@ -77,7 +77,9 @@ impl OpenAi {
         for (name, value) in &target.defaults {
             if applies(name, call) {
                 let theirs = target.renames.iter().find(|(ours, _)| ours == name).map_or(name.as_str(), |(_, t)| t);
-                edits.push(Edit::Default(theirs, Bytes::from(value.to_string())));
+                if target.extra_body.iter().all(|(set, _)| set != theirs) {
+                    edits.push(Edit::Default(theirs, Bytes::from(value.to_string())));
+                }
             }
         }
         for (name, value) in &target.extra_body {

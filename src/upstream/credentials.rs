@@ -73,6 +73,8 @@ struct Token {
 }
 
 fn client() -> reqwest::Client {
+    // reqwest finds its TLS only here. An error means that somebody has chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(LIMIT)
