@@ -72,7 +72,13 @@ const DEPLOYMENT: [&str; 6] = [
     "model_not_found",
 ];
 /// Phrases of 400s that say the account is out of credit.
-const ACCOUNT: [&str; 4] = ["credit balance is too low", "insufficient credit", "billing", "exceeded your current quota"];
+const ACCOUNT: [&str; 5] = [
+    "credit balance is too low",
+    "insufficient credit",
+    "plan and billing",
+    "billing hard limit",
+    "exceeded your current quota",
+];
 
 /// The verdict on an upstream answer that is no success.
 #[must_use]
@@ -193,6 +199,8 @@ mod tests {
             (400, "", "", "The provided model identifier is invalid.", Retry(NotFound)),
             (400, "model_not_found", "", "", Retry(NotFound)),
             (400, "", "", "Your credit balance is too low", Retry(Quota)),
+            (400, "", "", "Billing hard limit has been reached", Retry(Quota)),
+            (400, "", "", "Invalid schema for function 'billing_address'", Reject(Invalid)),
             (400, "", "", "please mind the rate limit", Reject(Invalid)),
             (401, "invalid_api_key", "", "", Retry(Credential)),
             (403, "", "", "", Retry(Credential)),
