@@ -4,8 +4,8 @@
 //! a label, so the number of series is bounded by the file. Handles are taken once per deployment; recording is an
 //! atomic add.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
@@ -14,6 +14,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::types::{Operation, TokenUsage};
 
 /// Upper bounds in seconds: from a cached answer to the longest reasoning.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
@@ -100,7 +102,14 @@ impl Metrics {
     /// The series of one group.
     #[must_use]
     pub fn group(self: &Arc<Self>, group: &Arc<str>) -> GroupMeters {
-        GroupMeters { metrics: Arc::clone(self), group: Arc::clone(group) }
+        let group = ("group", Arc::clone(group));
+        GroupMeters(Arc::new(GroupSeries {
+            metrics: Arc::clone(self),
+            requests: Default::default(),
+            duration: self.duration.get_or_create_owned(&Labels(vec![group.clone()])),
+            cache: Default::default(),
+            group,
+        }))
     }
 
     /// The series of one deployment.
@@ -149,26 +158,46 @@ fn with(own: &[(&'static str, Arc<str>)], name: &'static str, value: &str) -> La
     Labels(labels)
 }
 
-/// Handles of a group.
+/// How a request can end, for its counter.
+pub const OUTCOMES: [&str; 6] = ["ok", "rejected", "unavailable", "failed", "broken_stream", "cancelled"];
+/// What the cache can say to a request.
+const CACHE_RESULTS: [&str; 3] = ["hit", "miss", "bypass"];
+
+/// Handles of a group. A series appears with its first event.
 #[derive(Debug, Clone)]
-pub struct GroupMeters {
+pub struct GroupMeters(Arc<GroupSeries>);
+
+#[derive(Debug)]
+struct GroupSeries {
     metrics: Arc<Metrics>,
-    group: Arc<str>,
+    group: (&'static str, Arc<str>),
+    requests: [[OnceLock<Counter>; OUTCOMES.len()]; Operation::ALL.len()],
+    duration: Histogram,
+    cache: [OnceLock<Counter>; CACHE_RESULTS.len()],
 }
 
 impl GroupMeters {
-    /// A request is over.
-    pub fn request(&self, operation: &'static str, outcome: &'static str, seconds: f64) {
-        let group = ("group", Arc::clone(&self.group));
-        let labels = Labels(vec![group.clone(), ("operation", operation.into()), ("outcome", outcome.into())]);
-        self.metrics.requests.get_or_create(&labels).inc();
-        self.metrics.duration.get_or_create(&Labels(vec![group])).observe(seconds);
+    /// A request is over, with one of [`OUTCOMES`].
+    pub fn request(&self, operation: Operation, outcome: &'static str, seconds: f64) {
+        let series = &*self.0;
+        let Some(at) = OUTCOMES.iter().position(|o| *o == outcome) else { return };
+        let counter = series.requests[operation as usize][at].get_or_init(|| {
+            let labels = vec![series.group.clone(), ("operation", operation.name().into()), ("outcome", outcome.into())];
+            series.metrics.requests.get_or_create_owned(&Labels(labels))
+        });
+        counter.inc();
+        series.duration.observe(seconds);
     }
 
-    /// The cache was asked, or not.
+    /// The cache was asked, or passed by. Other words (`off`) are not counted.
     pub fn cache(&self, result: &'static str) {
-        let labels = Labels(vec![("group", Arc::clone(&self.group)), ("result", result.into())]);
-        self.metrics.cache.get_or_create(&labels).inc();
+        let series = &*self.0;
+        let Some(at) = CACHE_RESULTS.iter().position(|r| *r == result) else { return };
+        let counter = series.cache[at].get_or_init(|| {
+            let labels = vec![series.group.clone(), ("result", result.into())];
+            series.metrics.cache.get_or_create_owned(&Labels(labels))
+        });
+        counter.inc();
     }
 }
 
@@ -211,7 +240,7 @@ impl DeploymentMeters {
     }
 
     /// Tokens used, and what they cost in dollars if that is known.
-    pub fn usage(&self, usage: &crate::types::TokenUsage, dollars: Option<f64>) {
+    pub fn usage(&self, usage: &TokenUsage, dollars: Option<f64>) {
         self.input.inc_by(usage.input);
         self.output.inc_by(usage.output);
         self.cached_input.inc_by(usage.cached_input);

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod in_force;
 pub mod lab;
 pub mod probe;
 pub mod schema;

@@ -73,11 +73,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             file = args.config.display()
         );
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = runtime()?;
     let code = runtime.block_on(serve(args, &config, SocketAddr::new(host, port)))?;
     // Whatever is left is a stream that outlived the drain, or a second signal's.
     runtime.shutdown_background();
     Ok(code)
+}
+
+/// All cores; on a single one (a small container) a runtime that never hands work from thread to thread.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut builder =
+        if cores == 1 { tokio::runtime::Builder::new_current_thread() } else { tokio::runtime::Builder::new_multi_thread() };
+    builder.enable_all().build()
 }
 
 /// The configuration, its findings told; `None` if it has errors.

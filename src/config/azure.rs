@@ -40,6 +40,10 @@ pub(super) fn endpoint(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option
         None if v1 => None,
         None => ctx.first_set(&["AZURE_API_VERSION"]),
     };
+    if version.is_none() && ctx.strict {
+        let message = "Rasa wants api_version for azure, here or in AZURE_API_VERSION";
+        ctx.findings.error(node.at, path, message);
+    }
     let base_url = url.as_str().trim_end_matches('/').to_owned();
     let newest = |base_url| {
         Some(Endpoint {
@@ -137,6 +141,12 @@ pub(super) fn oauth(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<Au
     const CERTIFICATE: &str = "azure_entra_id_client_certificate";
     let kind = node.text("type")?;
     let scopes = node.get("scopes").and_then(|scopes| texts(scopes).ok())?;
+    if scopes.iter().all(|scope| scope.trim().is_empty()) {
+        let message = "no scope is given; usually https://cognitiveservices.azure.com/.default";
+        ctx.findings
+            .error(node.place("scopes"), &format!("{path}.scopes"), message);
+        return None;
+    }
     let at = node.place("type");
     let key = format!("{path}.type");
     let source = match kind.as_str() {

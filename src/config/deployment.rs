@@ -191,6 +191,10 @@ fn model(
     };
     let Some(text) = node.text(key).filter(|text| !text.trim().is_empty()) else {
         if node.get(key).is_none_or(|n| value::text(n).is_ok()) {
+            let named = match provider.name {
+                "" => "every model".to_owned(),
+                known => format!("provider \"{known}\""),
+            };
             let more = if key == "deployment" {
                 "; model alone does not say where to send the request"
             } else {
@@ -199,7 +203,7 @@ fn model(
             ctx.findings.error(
                 node.at,
                 path,
-                format!("{key} is required for provider \"{name}\"{more}"),
+                format!("{key} is required for {named}{more}"),
             );
         }
         return None;

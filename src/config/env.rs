@@ -72,19 +72,13 @@ pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Expand
     while let Some(start) = rest.find("${") {
         out.text.push_str(&rest[..start]);
         let inside = &rest[start + 2..];
-        let reference = inside.find('}').and_then(|end| {
-            let (name, default) = match inside[..end].split_once(":-") {
-                Some((name, default)) => (name, Some(default)),
-                None => (&inside[..end], None),
-            };
-            is_name(name).then_some((name, default, end))
-        });
-        let Some((name, default, end)) = reference else {
+        let Some(reference) = reference(inside) else {
             out.malformed = true;
             out.text.push_str("${");
             rest = inside;
             continue;
         };
+        let Reference { name, default, end } = reference;
         out.defaults |= default.is_some();
         // As in a shell, `:-` also stands in for a variable that is set but empty.
         match (
@@ -105,10 +99,48 @@ pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Expand
                 out.unset.push(name.to_owned());
             }
         }
-        rest = &inside[end + 1..];
+        rest = &inside[end..];
     }
     out.text.push_str(rest);
     out
+}
+
+/// What stands behind a `${`.
+struct Reference<'a> {
+    name: &'a str,
+    default: Option<&'a str>,
+    /// Where it is over.
+    end: usize,
+}
+
+/// Looks no further than it has to, so that a text of nothing but `${` is read in one pass.
+fn reference(inside: &str) -> Option<Reference<'_>> {
+    let len = inside
+        .bytes()
+        .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_')
+        .count();
+    let name = &inside[..len];
+    let rest = &inside[len..];
+    if !is_name(name) {
+        None
+    } else if rest.starts_with('}') {
+        Some(Reference {
+            name,
+            default: None,
+            end: len + 1,
+        })
+    } else {
+        // A default cannot contain the beginning of another reference, so the search ends there.
+        let text = rest.strip_prefix(":-")?;
+        let close = text
+            .find(['}', '$'])
+            .filter(|at| text[*at..].starts_with('}'))?;
+        Some(Reference {
+            name,
+            default: Some(&text[..close]),
+            end: len + 2 + close + 1,
+        })
+    }
 }
 
 fn is_name(name: &str) -> bool {
@@ -168,6 +200,14 @@ fn descend(
     secret: bool,
 ) {
     let at = node.at;
+    if let Some(tag) = &node.tag {
+        let tag: String = tag.chars().take(40).collect();
+        ctx.findings.error(
+            at,
+            path,
+            format!("the tag {tag} is not known; write the value without it"),
+        );
+    }
     match &mut node.value {
         Value::Null => {}
         Value::Scalar(scalar) => {
@@ -349,6 +389,9 @@ mod tests {
             ("${a.b}", "${a.b}"),
             ("${a-${A}}", "${a-1}"),
             ("ä${A}ö", "ä1ö"),
+            ("${NOPE:-a b/c}", "a b/c"),
+            ("${NOPE:-x${A}}", "${NOPE:-x1}"),
+            ("${NOPE:-", "${NOPE:-"),
         ] {
             assert_eq!(expand(text, &env).text, expected, "{text}");
         }

@@ -52,7 +52,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Findings kept of one file.
+/// Errors and warnings kept of one file, of each.
 const LIMIT: usize = 1000;
 
 /// Collects findings while a file is checked.
@@ -61,6 +61,8 @@ pub(super) struct Findings {
     list: Vec<Finding>,
     file: String,
     muted: HashSet<Pos>,
+    /// Warnings and errors kept.
+    kept: [usize; 2],
 }
 
 impl Findings {
@@ -68,6 +70,7 @@ impl Findings {
         Self {
             list: Vec::new(),
             muted: HashSet::new(),
+            kept: [0; 2],
             file: file.to_owned(),
         }
     }
@@ -90,8 +93,11 @@ impl Findings {
             key: key.to_owned(),
             message: message.into(),
         };
-        // A file with more mistakes than this is not a configuration; what it says further on helps nobody.
-        if self.list.len() < LIMIT {
+        // A file with more mistakes than this is not a configuration; what it says further on helps nobody. Errors
+        // and warnings are counted apart, so that no number of warnings hides an error.
+        let kept = &mut self.kept[usize::from(severity == Severity::Error)];
+        if *kept < LIMIT {
+            *kept += 1;
             self.list.push(finding);
         }
     }
@@ -101,9 +107,9 @@ impl Findings {
         self.muted.insert(at);
     }
 
-    /// Whether further findings would not be kept, so that looking for hints is a waste.
+    /// Whether further errors would not be kept, so that looking for hints is a waste.
     pub(super) fn full(&self) -> bool {
-        self.list.len() >= LIMIT
+        self.kept[1] >= LIMIT
     }
 
     pub(super) fn error(&mut self, at: Pos, key: &str, message: impl Into<String>) {
@@ -112,6 +118,11 @@ impl Findings {
 
     pub(super) fn warning(&mut self, at: Pos, key: &str, message: impl Into<String>) {
         self.push(Severity::Warning, at, key, message);
+    }
+
+    /// Whether there is an error.
+    pub(super) fn failed(&self) -> bool {
+        self.kept[1] > 0
     }
 
     /// The findings by place, and whether one of them is an error.

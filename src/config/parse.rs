@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span};
+use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use super::tree::{Entry, Map, Node, Pos, Scalar, Value};
 
@@ -75,6 +75,13 @@ fn explain(text: &str, at: Pos, info: &str) -> String {
     format!("this is not YAML: {info}{more}")
 }
 
+/// The tag as written, unless it is one of YAML's own.
+fn custom(tag: Option<&Tag>) -> Option<String> {
+    tag.filter(|tag| tag.is_custom())
+        .map(Tag::original)
+        .filter(|tag| tag != "!")
+}
+
 enum Open {
     List(Vec<Node>),
     Map {
@@ -86,6 +93,7 @@ enum Open {
 struct Frame {
     open: Open,
     at: Pos,
+    tag: Option<String>,
     anchor: usize,
     height: usize,
     nodes: usize,
@@ -136,17 +144,22 @@ impl Builder {
                         variables: Vec::new(),
                     })
                 };
-                self.deliver(Node::leaf(at, value, bytes), anchor)?;
+                let node = Node {
+                    tag: custom(tag.as_deref()),
+                    ..Node::leaf(at, value, bytes)
+                };
+                self.deliver(node, anchor)?;
             }
-            Event::SequenceStart(_, anchor, _) => self.open(at, anchor, Open::List(Vec::new())),
-            Event::MappingStart(_, anchor, _) => self.open(
-                at,
-                anchor,
-                Open::Map {
+            Event::SequenceStart(_, anchor, tag) => {
+                self.open(at, anchor, custom(tag.as_deref()), Open::List(Vec::new()));
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                let map = Open::Map {
                     map: Map::default(),
                     key: None,
-                },
-            ),
+                };
+                self.open(at, anchor, custom(tag.as_deref()), map);
+            }
             Event::SequenceEnd | Event::MappingEnd => self.close()?,
             Event::Alias(id) => {
                 let Some(mut node) = self.anchors.get(&id).cloned() else {
@@ -181,10 +194,11 @@ impl Builder {
         )
     }
 
-    fn open(&mut self, at: Pos, anchor: usize, open: Open) {
+    fn open(&mut self, at: Pos, anchor: usize, tag: Option<String>, open: Open) {
         self.stack.push(Frame {
             open,
             at,
+            tag,
             anchor,
             height: 0,
             nodes: 0,
@@ -204,6 +218,7 @@ impl Builder {
         let node = Node {
             at: frame.at,
             value,
+            tag: frame.tag,
             height: frame.height + 1,
             nodes: frame.nodes + 1,
             bytes: frame.bytes,

@@ -21,6 +21,8 @@ pub(super) struct Pos {
 pub(super) struct Node {
     pub(super) at: Pos,
     pub(super) value: Value,
+    /// A tag that no YAML schema defines, such as `!env`.
+    pub(super) tag: Option<String>,
     /// How many lists and mappings are in each other below, this one included.
     pub(super) height: usize,
     /// How many values are below, this one included.
@@ -131,6 +133,7 @@ impl Node {
         Self {
             at: Pos { line: 0, column: 0 },
             value: Value::Map(map),
+            tag: None,
             height: 1,
             nodes: 1,
             bytes: 0,
@@ -152,6 +155,7 @@ impl Node {
         Self {
             at,
             value,
+            tag: None,
             height: 0,
             nodes: 1,
             bytes,

@@ -1,6 +1,7 @@
 //! Secrets of ours that come back from a provider are not handed on.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
@@ -10,9 +11,9 @@ const MASK: &[u8] = b"***";
 /// Shorter ones (`none`, `EMPTY`, `sk-1`) are placeholders, and masking them would maim ordinary text.
 const SHORTEST: usize = 8;
 
-/// The secrets sent to one deployment.
+/// The secrets sent to one deployment. Cloning shares them.
 #[derive(Clone, Default)]
-pub struct Masks(Vec<Finder<'static>>);
+pub struct Masks(Arc<[Finder<'static>]>);
 
 impl std::fmt::Debug for Masks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -30,11 +31,8 @@ impl Masks {
     /// These and one more.
     #[must_use]
     pub fn and(&self, secret: &[u8]) -> Self {
-        let mut all = self.clone();
-        if secret.len() >= SHORTEST {
-            all.0.push(Finder::new(secret).into_owned());
-        }
-        all
+        let new = (secret.len() >= SHORTEST).then(|| Finder::new(secret).into_owned());
+        Self(self.0.iter().cloned().chain(new).collect())
     }
 
     /// `bytes` without the secrets; untouched, and uncopied, if there are none in it.
@@ -48,7 +46,7 @@ impl Masks {
 
     fn masked<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let mut current = Cow::Borrowed(bytes);
-        for finder in &self.0 {
+        for finder in self.0.iter() {
             let mut found = finder.find_iter(&current).peekable();
             if found.peek().is_none() {
                 continue;

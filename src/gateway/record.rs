@@ -172,7 +172,7 @@ impl Drop for Record {
         let total = self.clock.now().duration_since(self.began);
         let name = self.group.as_ref().map(|(name, _)| &**name).unwrap_or_default();
         if let Some((_, meters)) = &self.group {
-            meters.request(self.operation.name(), self.outcome, total.as_secs_f64());
+            meters.request(self.operation, self.outcome, total.as_secs_f64());
             meters.cache(self.cache);
         }
         tracing::info!(

@@ -5,13 +5,16 @@
 //! ([`super::schema`]) are all made from it, so they cannot disagree. A key that is accepted has an effect, or its
 //! [`Effect`] says that it has none, and then loading says so too.
 
+mod accepted;
+mod call;
 mod group;
 mod model;
 mod own;
 mod router;
 
+pub(super) use call::{CALL, PASSED_ON};
 pub(super) use group::{DEFAULT_PARAMS, GROUP};
-pub(super) use model::{CALL, MODEL, PASSED_ON};
+pub(super) use model::MODEL;
 pub(super) use own::WAYPOST;
 pub(super) use router::ROUTER;
 

@@ -120,6 +120,128 @@ fn strict_refuses_what_rasa_refuses() {
     }
 }
 
+/// One mistake each, too small for a file of its own.
+#[test]
+fn small_mistakes_are_named() {
+    let model = |more: &str| {
+        format!("model_groups: [{{id: g, models: [{{provider: ollama, model: m, {more}}}]}}]\n")
+    };
+    let azure = |more: &str| {
+        format!("model_groups: [{{id: g, models: [{{provider: azure, deployment: m, {more}}}]}}]\n")
+    };
+    let own = |more: &str| format!("{}waypost: {{{more}}}\n", model("seed: 1"));
+    for (yaml, part) in [
+        (model("weight: !env W"), "the tag !env is not known"),
+        (
+            model("api_base: \"ftp://h\""),
+            "does not begin with http://",
+        ),
+        (
+            model("api_base: \"http://u:hidden-literal@h\""),
+            "has a user or password",
+        ),
+        (
+            model("api_base: \"http://h?key=hidden-literal\""),
+            "a base URL has no",
+        ),
+        (model("api_base: \"http://h:port\""), "is no URL"),
+        (model("api_key: [hidden-literal]"), "a list is not a text"),
+        (model("n: 2"), "belongs to the request"),
+        (model("ssl_verify: no-such.pem"), "not a file"),
+        (
+            azure("api_base: \"http://h\", api_key: k, api_version: 2024"),
+            "no version of the API",
+        ),
+        (
+            azure("api_base: \"http://h\", api_key: \"\""),
+            "the key is empty",
+        ),
+        (azure("api_key: \"${KEY_NORTH}\""), "AZURE_API_BASE"),
+        (
+            azure("api_base: \"http://h\", oauth: {type: azure_entra_id_default, scopes: []}"),
+            "no scope",
+        ),
+        (own("host: example.org"), "not an address"),
+        (own("admin: \"9090\""), "not an address with a port"),
+        (own("keys: [{name: a}]"), "none is given"),
+        (
+            own("keys: [{name: a, key: \"${KEY_NORTH}\", sha256: x}]"),
+            "given: key, sha256",
+        ),
+        (own("keys: [{name: a, sha256: x}]"), "64 hexadecimal digits"),
+        (
+            own("keys: [{name: a, key: \"${KEY_NORTH}\"}, {name: b, key: \"${KEY_NORTH}\"}]"),
+            "the same key",
+        ),
+        (own("prices_file: no-such.json"), "cannot be read"),
+        (own("body_limit: lots"), "not a size"),
+        (own("prices: {m: {input_cost_per_token: -1}}"), "at least 0"),
+        (
+            "model_groups: [{id: g, weight: 1, models: [{provider: ollama, model: m}]}]\n"
+                .to_owned(),
+            "a key of a model",
+        ),
+        (
+            "model_groups:\n- id: g\n  models: [{provider: ollama, model: ${X}}]\n".to_owned(),
+            "needs quotes",
+        ),
+        ("model_groups:\n".to_owned(), "is null"),
+        ("model_groups: []\n".to_owned(), "the list is empty"),
+        ("model_groups: {id: g}\n".to_owned(), "not a list"),
+    ] {
+        let Err(findings) = text(&yaml) else {
+            panic!("{yaml} loads")
+        };
+        assert!(
+            findings.iter().any(|f| f.message.contains(part)),
+            "{yaml}: {findings:#?}"
+        );
+        assert!(!format!("{findings:?}").contains(HIDDEN), "{findings:?}");
+    }
+    for (yaml, part) in [
+        (model("temperatur: 1"), "did you mean \"temperature\"?"),
+        (own("host: 0.0.0.0"), "serve refuses to start"),
+        (
+            own("groups: {g: {cost: total}}"),
+            "the group uses simple-shuffle",
+        ),
+        (
+            model("input_cost_per_token: 1"),
+            "output_cost_per_token is not given",
+        ),
+        (
+            "model_groups: [{id: g, route: {}, models: [{provider: ollama, model: m}]}]\n"
+                .to_owned(),
+            "\"router\"",
+        ),
+    ] {
+        let (_, findings) = text(&yaml).unwrap_or_else(|findings| panic!("{yaml}: {findings:#?}"));
+        assert!(
+            findings.iter().any(|f| f.message.contains(part)),
+            "{yaml}: {findings:#?}"
+        );
+    }
+}
+
+#[test]
+fn sections_of_others_are_left_alone() {
+    let yaml = "model_groups: [{id: g, models: [{provider: ollama, model: m}]}]\n\
+                tracker_store: {a: 1, a: 2, b: !tag \"${NOPE}\", c: $NOPE}\nnlu: 1\nnlu: 2\n";
+    let (_, findings) = text(yaml).expect("loads");
+    assert_eq!(findings, []);
+}
+
+#[test]
+fn no_number_of_warnings_hides_an_error() {
+    let extra: String = (0..3000).map(|i| format!("temperatur{i}: 1, ")).collect();
+    let yaml =
+        format!("model_groups: [{{id: g, models: [{{provider: ollama, {extra}rpm: x}}]}}]\n");
+    let Err(findings) = text(&yaml) else {
+        panic!("loads")
+    };
+    assert!(findings.iter().any(|f| f.key.ends_with(".rpm")));
+}
+
 #[test]
 fn a_bare_name_is_left_alone_and_pointed_out_where_rasa_would_expand_it() {
     let yaml = "model_groups: [{id: g, models: [{provider: ollama, model: m, user: $REDIS_HOST, stop: [$NOPE]}]}]\n";
