@@ -14,30 +14,49 @@ fn floats(body: &[u8]) -> Option<Vec<Vec<u32>>> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let items = body.get("data")?.as_array()?;
     let floats = |item: &Value| -> Option<Vec<u32>> {
-        item.get("embedding")?.as_array()?.iter().map(|n| serde_json::from_value::<f32>(n.clone()).ok().map(f32::to_bits)).collect()
+        item.get("embedding")?
+            .as_array()?
+            .iter()
+            .map(|n| {
+                serde_json::from_value::<f32>(n.clone())
+                    .ok()
+                    .map(f32::to_bits)
+            })
+            .collect()
     };
     items.iter().map(floats).collect()
 }
 
 fuzz_target!(|input: &[u8]| {
     if let Some(facts) = error_facts(input) {
-        assert!(serde_json::from_slice::<serde::de::IgnoredAny>(input).is_ok(), "{facts:?} of no JSON");
+        assert!(
+            serde_json::from_slice::<serde::de::IgnoredAny>(input).is_ok(),
+            "{facts:?} of no JSON"
+        );
     }
     if let Ok(text) = std::str::from_utf8(input)
         && let Some(usage) = meter::reported(text)
     {
-        assert!(usage.reported && usage.cached_input <= usage.input && usage.reasoning <= usage.output);
+        assert!(
+            usage.reported && usage.cached_input <= usage.input && usage.reasoning <= usage.output
+        );
         let _ = usage.total();
     }
     let body = Bytes::copy_from_slice(input);
     for wanted in [EncodingFormat::Float, EncodingFormat::Base64] {
-        let Ok(once) = embeddings::encode(&body, wanted) else { continue };
+        let Ok(once) = embeddings::encode(&body, wanted) else {
+            continue;
+        };
         let twice = embeddings::encode(&once, wanted).expect("its own output");
         assert_eq!(once, twice, "already as wanted");
     }
     let Some(before) = floats(input) else { return };
     // Numbers beyond f32 become infinite, which JSON can't say.
-    if before.iter().flatten().any(|bits| !f32::from_bits(*bits).is_finite()) {
+    if before
+        .iter()
+        .flatten()
+        .any(|bits| !f32::from_bits(*bits).is_finite())
+    {
         return;
     }
     let base64 = embeddings::encode(&body, EncodingFormat::Base64).expect("numbers");

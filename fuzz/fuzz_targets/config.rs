@@ -9,8 +9,16 @@ use waypost::config::{Severity, load_str};
 /// The value of every variable whose name begins with S; nothing else contains it.
 const PLANTED: &str = "qzvjx7kwpy3";
 /// Where such a variable may stand. The name of a group is shown, wherever it comes from.
-const SECRETS: [&str; 8] =
-    ["api_key:", "client_secret:", "client_id:", "key:", "redis_url:", "redis_password:", "authorization:", "secret:"];
+const SECRETS: [&str; 8] = [
+    "api_key:",
+    "client_secret:",
+    "client_id:",
+    "key:",
+    "redis_url:",
+    "redis_password:",
+    "authorization:",
+    "secret:",
+];
 
 fn only_where_secrets_belong(text: &str) -> bool {
     text.match_indices("${S").all(|(at, _)| {
@@ -20,7 +28,9 @@ fn only_where_secrets_belong(text: &str) -> bool {
 }
 
 fuzz_target!(|input: &[u8]| -> Corpus {
-    let Ok(text) = std::str::from_utf8(input) else { return Corpus::Reject };
+    let Ok(text) = std::str::from_utf8(input) else {
+        return Corpus::Reject;
+    };
     // The files a configuration names are read; which ones exist here is no part of the input.
     if text.contains("_file") || text.contains(PLANTED) || !only_where_secrets_belong(text) {
         return Corpus::Reject;
@@ -33,7 +43,11 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     for strict in [false, true] {
         let began = Instant::now();
         let loaded = load_str("endpoints.yml", text, &env, strict);
-        assert!(began.elapsed() < Duration::from_secs(1), "took {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(1),
+            "took {:?}",
+            began.elapsed()
+        );
         let findings = match loaded {
             Ok((config, findings)) => {
                 assert!(findings.iter().all(|f| f.severity == Severity::Warning));
@@ -51,7 +65,10 @@ fuzz_target!(|input: &[u8]| -> Corpus {
             assert!(!finding.message.is_empty());
             assert_eq!(finding.line == 0, finding.column == 0, "{finding}");
             assert!(finding.line <= lines + 1, "{finding}");
-            assert!(finding.line > 0 || finding.key.is_empty() || finding.key == "model_groups", "no place: {finding}");
+            assert!(
+                finding.line > 0 || finding.key.is_empty() || finding.key == "model_groups",
+                "no place: {finding}"
+            );
         }
     }
     Corpus::Keep

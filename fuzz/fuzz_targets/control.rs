@@ -12,7 +12,13 @@ use waypost::cache::{CacheKey, KeyParts};
 use waypost::types::Operation;
 
 fn key(body: &[u8], group: &str) -> Option<CacheKey> {
-    CacheKey::new(&KeyParts { group, operation: Operation::Chat, caller: "", namespace: "", body })
+    CacheKey::new(&KeyParts {
+        group,
+        operation: Operation::Chat,
+        caller: "",
+        namespace: "",
+        body,
+    })
 }
 
 fuzz_target!(|input: &[u8]| {
@@ -24,7 +30,10 @@ fuzz_target!(|input: &[u8]| {
     }
     let control = Control::read(&headers, Some(body));
     let alone = Control::read(&headers, None);
-    assert!(!alone.no_cache || control.no_cache, "the body can't take back what the header says");
+    assert!(
+        !alone.no_cache || control.no_cache,
+        "the body can't take back what the header says"
+    );
     assert!(!alone.no_store || control.no_store);
 
     let Ok(mut tree) = serde_json::from_slice::<Value>(body) else {
@@ -34,12 +43,30 @@ fuzz_target!(|input: &[u8]| {
     let expected = key(body, "g");
     assert_eq!(expected.is_some(), tree.is_object());
     assert_eq!(key(tree.to_string().as_bytes(), "g"), expected, "compact");
-    assert_eq!(key(&serde_json::to_vec_pretty(&tree).expect("JSON"), "g"), expected, "pretty");
-    let Some(object) = tree.as_object_mut() else { return };
+    assert_eq!(
+        key(&serde_json::to_vec_pretty(&tree).expect("JSON"), "g"),
+        expected,
+        "pretty"
+    );
+    let Some(object) = tree.as_object_mut() else {
+        return;
+    };
     object.insert("cache".to_owned(), serde_json::json!({"no-cache": true}));
     object.insert("model".to_owned(), "other".into());
-    assert_eq!(key(tree.to_string().as_bytes(), "g"), expected, "the controls and the model are no part of it");
-    assert_ne!(key(tree.to_string().as_bytes(), "h"), expected, "the group is");
+    assert_eq!(
+        key(tree.to_string().as_bytes(), "g"),
+        expected,
+        "the controls and the model are no part of it"
+    );
+    assert_ne!(
+        key(tree.to_string().as_bytes(), "h"),
+        expected,
+        "the group is"
+    );
     tree["\u{1}new"] = 1.into();
-    assert_ne!(key(tree.to_string().as_bytes(), "g"), expected, "every other member is");
+    assert_ne!(
+        key(tree.to_string().as_bytes(), "g"),
+        expected,
+        "every other member is"
+    );
 });

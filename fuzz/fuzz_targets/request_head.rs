@@ -10,9 +10,17 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
 use waypost::request::{Edit, RequestError, RequestHead, splice};
 
-const NAMES: [&str; 8] = ["model", "stream", "cache", "a", "b", "\"", "max_tokens", "max_completion_tokens"];
+const NAMES: [&str; 8] = [
+    "model",
+    "stream",
+    "cache",
+    "a",
+    "b",
+    "\"",
+    "max_tokens",
+    "max_completion_tokens",
+];
 const VALUES: [&[u8]; 4] = [b"\"x\"", b"1", b"{\"n\": [ ]}", b"null"];
-
 
 /// All members in order, duplicates included, with their values' bytes.
 struct Members(Vec<(String, String)>);
@@ -25,7 +33,10 @@ impl<'de> serde::Deserialize<'de> for Members {
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Members, A::Error> {
                 let mut all = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
                     all.push((name, value.get().to_owned()));
@@ -58,7 +69,10 @@ fn edited(members: &[(String, String)], edits: &[Edit<'_>]) -> Vec<(String, Stri
         let has = |name: &str| all.iter().any(|(n, _)| n == name);
         match edit {
             Edit::Set(name, value) if has(name) => {
-                let first = all.iter().position(|(n, _)| n == name).expect("it is there");
+                let first = all
+                    .iter()
+                    .position(|(n, _)| n == name)
+                    .expect("it is there");
                 let mut at = 0;
                 all.retain(|(n, _)| {
                     at += 1;
@@ -77,7 +91,9 @@ fn edited(members: &[(String, String)], edits: &[Edit<'_>]) -> Vec<(String, Stri
             }
             Edit::Rename(from, to) => {
                 if !has(to) {
-                    all.iter_mut().filter(|(n, _)| n == from).for_each(|(n, _)| *n = (*to).to_owned());
+                    all.iter_mut()
+                        .filter(|(n, _)| n == from)
+                        .for_each(|(n, _)| *n = (*to).to_owned());
                 }
             }
         }
@@ -92,7 +108,10 @@ fuzz_target!(|input: &[u8]| {
     let by_tree = serde_json::from_slice::<serde_json::Value>(body);
     let head = match RequestHead::read(body, Some("g")) {
         Err(RequestError::NotJson(_) | RequestError::NotObject) => {
-            assert!(by_map.is_err() && !by_tree.is_ok_and(|t| t.is_object()), "refused, but serde_json reads it");
+            assert!(
+                by_map.is_err() && !by_tree.is_ok_and(|t| t.is_object()),
+                "refused, but serde_json reads it"
+            );
             return;
         }
         Err(_) => {
@@ -102,7 +121,9 @@ fuzz_target!(|input: &[u8]| {
         Ok(head) => head,
     };
     let by_map = by_map.expect("read, but not by serde_json");
-    let before = serde_json::from_slice::<Members>(body).expect("an object").0;
+    let before = serde_json::from_slice::<Members>(body)
+        .expect("an object")
+        .0;
     for (name, value) in &by_map {
         assert!(head.has(name));
         // Of duplicates the map keeps the last one, and the head finds the first.
@@ -118,10 +139,14 @@ fuzz_target!(|input: &[u8]| {
     if edits.is_empty() {
         assert_eq!(after, body, "nothing to change");
     }
-    let after = serde_json::from_slice::<Members>(&after).expect("still an object").0;
+    let after = serde_json::from_slice::<Members>(&after)
+        .expect("still an object")
+        .0;
     assert_eq!(after, edited(&before, &edits), "{edits:?}");
     // What no edit names keeps its bytes, white space around it included, as far as neighbours allow.
-    let untouched = edits.iter().all(|e| matches!(e, Edit::Set(n, _) | Edit::Default(n, _) if !head.has(n)));
+    let untouched = edits
+        .iter()
+        .all(|e| matches!(e, Edit::Set(n, _) | Edit::Default(n, _) if !head.has(n)));
     if untouched {
         let open = body.iter().position(|b| *b == b'{').expect("an object") + 1;
         let payload = payload.to_bytes();

@@ -9,7 +9,8 @@ use waypost::sse::{Splitter, data, events};
 
 /// The data of all whole events, and all bytes that came out.
 fn split(stream: &[u8], cuts: &[usize]) -> (Vec<Vec<u8>>, Vec<u8>) {
-    let (mut splitter, mut found, mut out, mut from) = (Splitter::default(), Vec::new(), Vec::new(), 0);
+    let (mut splitter, mut found, mut out, mut from) =
+        (Splitter::default(), Vec::new(), Vec::new(), 0);
     for cut in cuts.iter().copied().chain([stream.len()]) {
         let whole = splitter.push(Bytes::copy_from_slice(&stream[from..cut]));
         let mut length = 0;
@@ -31,10 +32,16 @@ fn split(stream: &[u8], cuts: &[usize]) -> (Vec<Vec<u8>>, Vec<u8>) {
 
 fuzz_target!(|input: &[u8]| {
     let _ = data(input);
-    let Some((n, rest)) = input.split_first() else { return };
-    let Some((cuts, stream)) = rest.split_at_checked(usize::from(n % 8) * 2) else { return };
-    let mut cuts: Vec<usize> =
-        cuts.chunks_exact(2).map(|b| usize::from(u16::from_le_bytes([b[0], b[1]])) % (stream.len() + 1)).collect();
+    let Some((n, rest)) = input.split_first() else {
+        return;
+    };
+    let Some((cuts, stream)) = rest.split_at_checked(usize::from(n % 8) * 2) else {
+        return;
+    };
+    let mut cuts: Vec<usize> = cuts
+        .chunks_exact(2)
+        .map(|b| usize::from(u16::from_le_bytes([b[0], b[1]])) % (stream.len() + 1))
+        .collect();
     cuts.sort_unstable();
     let (expected, whole) = split(stream, &[]);
     assert_eq!(whole, stream);

@@ -163,6 +163,9 @@ fn http_date(text: &str) -> Option<Duration> {
     let year: i64 = words.next()?.parse().ok()?;
     let mut time = words.next()?.split(':').map(|n| n.parse::<i64>().ok());
     let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
+    if !(1..=31).contains(&day) || !(1970..=9999).contains(&year) || [hour, minute, second].iter().any(|n| !(0..=60).contains(n)) {
+        return None;
+    }
     // Days since 1970-01-01 of a civil date: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
     let y = if month <= 2 { year - 1 } else { year };
     let era = y.div_euclid(400);
@@ -236,6 +239,9 @@ mod tests {
             ("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT", Some(0.0)),
             ("retry-after", "Thu, 29 Feb 1996 00:00:00 GMT", Some(825_552_000.0 - 784_111_777.0)),
             ("retry-after-ms", "1500", Some(1.5)),
+            ("retry-after", "Sun, 06 Nov 9223372036854775807 08:50:07 GMT", None),
+            ("retry-after", "Sun, 9223372036854775807 Nov 1994 08:50:07 GMT", None),
+            ("retry-after", "Sun, 06 Nov 1994 9223372036854775807:50:07 GMT", None),
             ("retry-after", "-1", None),
             ("retry-after", "soon", None),
             ("retry-after", "NaN", None),

@@ -65,7 +65,7 @@ pub enum Step {
 /// Why a plan gives up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// The budget of attempts is used up; the last failure is the answer.
+    /// The budget of attempts, or of waiting, is used up; the last failure is the answer.
     Exhausted,
     /// The deadline is over, or would be before anything could be tried.
     Deadline,
@@ -125,7 +125,9 @@ impl Plan {
             }
             (Availability::OnlyTried, Event::Failed) => {
                 let wait = self.backoff(rng);
-                self.wait(wait, now).unwrap_or(Step::Stop(Stop::Deadline))
+                // Without time for another attempt the failure there is is the answer.
+                let late = now + wait >= self.limits.deadline;
+                self.wait(wait, now).unwrap_or(Step::Stop(if late { Stop::Deadline } else { Stop::Exhausted }))
             }
             (Availability::None(none), _) => self.none(none, now, rng),
         }
@@ -220,6 +222,14 @@ mod tests {
     fn nothing_is_waited_for_after_the_last_attempt() {
         let now = Instant::now();
         let mut plan = Plan::new(limits(1, AllCooling::Wait, now));
+        plan.begin();
+        assert_eq!(next(&mut plan, Event::Failed, &Availability::OnlyTried, now), Step::Stop(Stop::Exhausted));
+    }
+
+    #[test]
+    fn too_little_time_to_wait_is_no_deadline() {
+        let now = Instant::now();
+        let mut plan = Plan::new(Limits { max_wait: Duration::ZERO, ..limits(3, AllCooling::Fail, now) });
         plan.begin();
         assert_eq!(next(&mut plan, Event::Failed, &Availability::OnlyTried, now), Step::Stop(Stop::Exhausted));
     }

@@ -19,6 +19,8 @@ use crate::types::{EntraCredential, EntraSource, Secret};
 const LIMIT: Duration = Duration::from_secs(10);
 /// The life of a token whose endpoint does not say: Entra's shortest.
 const DEFAULT_LIFE: Duration = Duration::from_secs(3600);
+/// The longest life believed.
+const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
 /// The instance metadata service of Azure's machines.
 const IMDS: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 
@@ -213,7 +215,7 @@ struct Answer {
 
 impl Answer {
     fn life(&self) -> Duration {
-        self.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs)
+        self.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs).min(LONGEST_LIFE)
     }
 }
 

@@ -320,10 +320,11 @@ mod tests {
     #[tokio::test]
     async fn connections_below_the_one_in_use_do_not_stay_for_ever() {
         let (listener, endpoint) = pair().await;
+        let tasks = TaskTracker::new();
         let serve = async {
             loop {
                 let (mut stream, _) = listener.accept().await.expect("a connection");
-                tokio::spawn(async move {
+                tasks.spawn(async move {
                     loop {
                         request(&mut stream).await;
                         answer(&mut stream).await;
