@@ -26,7 +26,7 @@
 //! 4. Every refusal says why, whose fault it is, and when or how it would work.
 //!
 //! Imports run one way: `cli` → `api` → `gateway` → (`router`, `provider`, `upstream`, `usage`, `cache`) → the leaves
-//! (`types`, `request`, `sse`, `clock`, `metrics`, `telemetry`, `catalog`). Peers never import each other, with two edges for a
+//! (`types`, `request`, `sse`, `clock`, `metrics`, `telemetry`, `access_log`, `catalog`). Peers never import each other, with two edges for a
 //! reason: `upstream` knows `request`'s payload, and `config` reads the `catalog` of providers, so that what is checked at
 //! load and what is spoken later can't differ. `tests/it/architecture.rs` holds all of this to be true.
 //!
@@ -34,6 +34,7 @@
 //! [`gateway::Snapshot::group`]; a dialect that is not OpenAI's is a [`provider::Translator`]; a shared store exchanges
 //! the [`router::scores`]; a reload builds a second [`gateway::Snapshot`] and carries the scores over by deployment id.
 
+pub mod access_log;
 pub mod api;
 pub mod cache;
 pub mod catalog;

@@ -94,19 +94,20 @@ fn success(reply: Reply) -> Response {
 
 /// `x-waypost-*`
 fn put_facts(headers: &mut HeaderMap, facts: &ReplyFacts) {
-    let mut put = |name: &'static str, value: &str| {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
+    headers.reserve(5);
     if let Some(group) = &facts.group {
-        put("x-waypost-model-group", group);
+        headers.insert(HeaderName::from_static("x-waypost-model-group"), group.clone());
     }
     if let Some(deployment) = &facts.deployment {
-        put("x-waypost-deployment", deployment);
+        headers.insert(HeaderName::from_static("x-waypost-deployment"), deployment.clone());
     }
-    put("x-waypost-cache", facts.cache);
-    headers.insert(HeaderName::from_static("x-waypost-attempts"), facts.attempts.into());
+    headers.insert(HeaderName::from_static("x-waypost-cache"), HeaderValue::from_static(facts.cache));
+    let attempts = match facts.attempts {
+        0 => HeaderValue::from_static("0"),
+        1 => HeaderValue::from_static("1"),
+        more => HeaderValue::from(more),
+    };
+    headers.insert(HeaderName::from_static("x-waypost-attempts"), attempts);
 }
 
 /// The client's own id if it is fit for a header and a log, else a new one.
@@ -157,7 +158,7 @@ async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Un
     if declared.is_some_and(|n| n > limit as u64) {
         return Err(Unread::TooLarge);
     }
-    tokio::time::timeout(BODY_TIME, collect(body, limit)).await.unwrap_or(Err(Unread::Slow))
+    tokio::time::timeout(BODY_TIME, collect(body, limit)).await.unwrap_or(Err(Unread::Slow)) // armed only if it has to wait
 }
 
 async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Unread> {

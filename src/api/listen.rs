@@ -4,9 +4,10 @@
 //! `Content-Length` and `Transfer-Encoding`, is refused: hyper follows the latter and drops the former, so what came
 //! over the wire is looked at here.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,9 +17,9 @@ use axum::body::Body;
 use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
 use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -70,16 +71,14 @@ impl Server {
 }
 
 async fn accept(listener: TcpListener, routes: Router, stop: CancellationToken, tasks: TaskTracker) {
-    let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stop.cancelled() => break,
+            () = stop.cancelled() => return,
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = connection(stream, routes.clone(), &graceful);
-                tasks.spawn(connection);
+                tasks.spawn(connection(stream, routes.clone(), stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -87,16 +86,20 @@ async fn accept(listener: TcpListener, routes: Router, stop: CancellationToken, 
             }
         }
     }
-    drop(listener);
-    graceful.shutdown().await;
 }
 
-fn connection(stream: TcpStream, routes: Router, graceful: &GracefulShutdown) -> impl Future<Output = ()> + use<> {
+/// Serves one connection until the client or `stop` ends it; requests under way are finished.
+async fn connection(stream: TcpStream, routes: Router, stop: CancellationToken) {
     // Without it the second chunk of a stream waits for the first one's acknowledgement.
     let _ = stream.set_nodelay(true);
+    let version = tokio::select! {
+        version = preface(&stream) => version,
+        () = stop.cancelled() => return, // nothing was asked
+    };
+    let Ok(version) = version else { return };
     let head = Arc::new(Head::default());
     let io = TokioIo::new(Overheard { stream, head: Arc::clone(&head) });
-    let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| {
+    let service = TowerToHyperService::new(tower::service_fn(move |request: Request<Incoming>| {
         let (routes, head) = (routes.clone(), Arc::clone(&head));
         async move {
             if request.headers().contains_key(TRANSFER_ENCODING) && head.declares_length() {
@@ -104,17 +107,58 @@ fn connection(stream: TcpStream, routes: Router, graceful: &GracefulShutdown) ->
             }
             routes.oneshot(request.map(Body::new)).await
         }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
-    builder.http2().timer(TokioTimer::new());
-    let watcher = graceful.watcher();
-    async move {
-        let connection = builder.serve_connection(io, TowerToHyperService::new(service)).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%error, "a client's connection ended early");
+    }));
+    let ended = match version {
+        Version::Http1 => {
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+            let connection = builder.serve_connection(io, service);
+            until(connection, stop, |c| c.graceful_shutdown()).await
         }
+        Version::Http2 => {
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.timer(TokioTimer::new()).keep_alive_interval(HEAD_TIME);
+            let connection = builder.serve_connection(io, service);
+            until(connection, stop, |c| c.graceful_shutdown()).await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a client's connection ended early");
     }
+}
+
+enum Version {
+    Http1,
+    Http2,
+}
+
+/// HTTP/2 with prior knowledge begins with `PRI * HTTP/2.0`, and no method of HTTP/1.1 does.
+async fn preface(stream: &TcpStream) -> io::Result<Version> {
+    let mut start = [0; 3];
+    tokio::time::timeout(HEAD_TIME, stream.peek(&mut start)).await??;
+    Ok(if start == *b"PRI" { Version::Http2 } else { Version::Http1 })
+}
+
+/// Drives `connection`; when `stop` comes, asks it once to end gracefully. The token is looked at when it wakes us, not each time the
+/// connection does.
+async fn until<C, E>(connection: C, stop: CancellationToken, end: impl Fn(Pin<&mut C>)) -> Result<(), E>
+where
+    C: Future<Output = Result<(), E>>,
+{
+    let mut connection = pin!(connection);
+    let mut stopped = pin!(stop.cancelled());
+    let (mut listening, mut ending) = (false, false);
+    poll_fn(|cx| {
+        if !ending && (!listening || stop.is_cancelled()) {
+            listening = true;
+            if stopped.as_mut().poll(cx).is_ready() {
+                ending = true;
+                end(connection.as_mut());
+            }
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await
 }
 
 fn twice_declared() -> Response {
@@ -186,5 +230,21 @@ impl AsyncWrite for Overheard {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_silent_connection_does_not_hold_up_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let server = Server::start(listener, Router::new()).expect("a server");
+        let _silent = TcpStream::connect(server.addr()).await.expect("a connection");
+        while server.tasks.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert!(server.stop(HEAD_TIME / 3).await, "waited for a client that asks for nothing");
     }
 }

@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use tokio::net::TcpListener;
 
 use super::shutdown::Signals;
+use crate::access_log::AccessLog;
 use crate::api::App;
 use crate::api::listen::Server;
 use crate::config::{self, Config};
@@ -41,6 +42,9 @@ pub struct Args {
     /// How to write logs.
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
+    /// No line per request.
+    #[arg(long)]
+    no_access_log: bool,
 }
 
 /// `5`, `5s`, `500ms`, `2m`
@@ -111,7 +115,12 @@ fn load(file: &Path) -> Option<Config> {
 
 async fn serve(args: &Args, config: &Config, addr: SocketAddr) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let app = App::build(config, Deps::new(None))?;
+    let mut deps = Deps::new(None);
+    if !args.no_access_log {
+        deps.access_log = Some(Arc::new(AccessLog::new(args.log_format, Box::new(std::io::stderr()))));
+    }
+    let log = deps.access_log.clone();
+    let app = App::build(config, deps)?;
     let listener = TcpListener::bind(addr).await.with_context(|| format!("can't listen on {addr}"))?;
     let server = Server::start(listener, app.routes())?;
     let admin = match config.settings.admin {
@@ -124,22 +133,40 @@ async fn serve(args: &Args, config: &Config, addr: SocketAddr) -> anyhow::Result
     anstream::print!("{}", banner(config, server.addr(), admin.as_ref().map(Server::addr)));
     let delay = args.drain_delay.unwrap_or(config.settings.drain_delay);
     let limit = args.drain_timeout.unwrap_or(config.settings.drain_timeout);
-    let signal = signals.next().await;
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        () = flush_often(log.as_deref()) => return Ok(ExitCode::FAILURE), // it never ends
+    };
     tracing::info!("{signal}: not ready from now on; accepting {delay:?} more, then finishing within {limit:?}");
     app.drain();
     let all_done = tokio::select! {
         done = drain(server, admin, delay, limit) => done,
+        () = flush_often(log.as_deref()) => false,
         signal = signals.next() => {
             tracing::warn!("{signal} again: stopping at once");
             return Ok(ExitCode::FAILURE);
         }
     };
+    if let Some(log) = &log {
+        log.flush();
+    }
     if all_done {
         tracing::info!("all requests are done");
     } else {
         tracing::warn!("some requests were still open after {limit:?} and are cut");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the access lines that wait, a few times a second.
+async fn flush_often(log: Option<&AccessLog>) {
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        tick.tick().await;
+        if let Some(log) = log {
+            log.flush();
+        }
+    }
 }
 
 async fn drain(server: Server, admin: Option<Server>, delay: Duration, limit: Duration) -> bool {

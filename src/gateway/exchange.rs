@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde::Deserialize;
@@ -118,7 +118,8 @@ impl Exchange<'_> {
         let clocks = &self.deployment.clocks;
         let (bearer, masks) = self.within("first_content", began, clocks, self.bearer()).await??;
         let request = self.link.adapter.outbound(self.call, bearer.as_ref())?;
-        let send = self.link.endpoint.send(request, clocks.connect);
+        let again = || self.link.adapter.outbound(self.call, bearer.as_ref()).ok();
+        let send = self.link.endpoint.send(request, again, clocks.connect);
         let head = self.within("first_content", began, clocks, send).await?.map_err(|error| match error {
             SendError::Connect(error) => Trouble::Fault(Fault::Connect, Cause::Transport(error.to_string())),
             SendError::Broken(_) => broken(chain(&error)),
@@ -395,7 +396,8 @@ fn relayed(headers: &HeaderMap, masks: &Masks) -> HeaderMap {
         "x-should-retry",
     ];
     let mut relayed = HeaderMap::with_capacity(headers.len());
-    let named: Vec<&str> = headers.get_all("connection").iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim).collect();
+    let listed = headers.get_all(CONNECTION).iter().filter_map(|v| v.to_str().ok());
+    let named: Vec<&str> = listed.flat_map(|v| v.split(',')).map(str::trim).collect();
     for (name, value) in headers {
         let text = name.as_str();
         let stays = STAY.contains(&text)
@@ -403,10 +405,7 @@ fn relayed(headers: &HeaderMap, masks: &Masks) -> HeaderMap {
             || text.starts_with("access-control-")
             || named.iter().any(|n| n.eq_ignore_ascii_case(text));
         if !stays {
-            let masked = masks.apply(Bytes::copy_from_slice(value.as_bytes()));
-            if let Ok(value) = HeaderValue::from_maybe_shared(masked) {
-                relayed.append(name.clone(), value);
-            }
+            relayed.append(name.clone(), masks.header(value));
         }
     }
     if let Some(id) = headers.get("x-request-id") {

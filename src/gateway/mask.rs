@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use memchr::memmem::Finder;
 
 /// What stands in their place.
@@ -41,6 +42,15 @@ impl Masks {
         match self.masked(&bytes) {
             Cow::Borrowed(_) => bytes,
             Cow::Owned(masked) => masked.into(),
+        }
+    }
+
+    /// `value` without the secrets.
+    #[must_use]
+    pub fn header(&self, value: &HeaderValue) -> HeaderValue {
+        match self.masked(value.as_bytes()) {
+            Cow::Borrowed(_) => value.clone(),
+            Cow::Owned(masked) => HeaderValue::try_from(masked).unwrap_or(HeaderValue::from_static("***")),
         }
     }
 

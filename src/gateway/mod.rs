@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
@@ -34,6 +34,7 @@ use plan::{Event, Limits, Plan, Step, Stop};
 use record::{Record, Trial};
 use snapshot::Group;
 
+use crate::access_log::AccessLog;
 use crate::cache::Memory;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -61,6 +62,8 @@ pub struct Deps {
     pub credentials: Credentials,
     /// Series.
     pub metrics: Arc<Metrics>,
+    /// One line per request, if wanted.
+    pub access_log: Option<Arc<AccessLog>>,
     rng: Mutex<StdRng>,
 }
 
@@ -86,6 +89,7 @@ impl Deps {
             upstream: Upstream::new(),
             credentials: Credentials::default(),
             metrics: Arc::new(Metrics::new()),
+            access_log: None,
             rng: Mutex::new(rng),
         }
     }
@@ -131,9 +135,9 @@ pub struct Reply {
 #[derive(Debug, Clone, Default)]
 pub struct ReplyFacts {
     /// The group.
-    pub group: Option<Arc<str>>,
+    pub group: Option<HeaderValue>,
     /// The deployment.
-    pub deployment: Option<Arc<str>>,
+    pub deployment: Option<HeaderValue>,
     /// Attempts made.
     pub attempts: u32,
     /// The cache's part.
@@ -210,7 +214,7 @@ impl Gateway {
     /// A [`Refusal`] that says why there is no answer.
     pub async fn handle(&self, incoming: Incoming) -> Result<Reply, Box<Refusal>> {
         let clock = Arc::clone(&self.deps.clock);
-        let mut record = Record::begin(Arc::clone(&incoming.id), incoming.operation, incoming.caller.clone(), clock);
+        let mut record = Record::begin(Arc::clone(&incoming.id), incoming.operation, incoming.caller.clone(), clock, self.deps.access_log.clone());
         match self.answer(&incoming, &mut record).await {
             Ok(answered) => Ok(self.reply(answered, record)),
             Err(error) => {
@@ -219,8 +223,7 @@ impl Gateway {
                     record.attempts = record.attempts.saturating_sub(1); // the last one never left
                 }
                 record.failures = failures_of(&error).iter().map(Failure::brief).collect::<Vec<_>>().join("; ");
-                if let Error::Rejected { deployment, answer, .. } = &error {
-                    record.deployment = Some(Arc::clone(deployment));
+                if let Error::Rejected { answer, .. } = &error {
                     record.status = answer.status.as_u16();
                 }
                 Err(Box::new(Refusal { facts: facts(&record), error }))
@@ -231,7 +234,7 @@ impl Gateway {
     async fn answer(&self, incoming: &Incoming, record: &mut Record) -> Result<Answered, Error> {
         let head = RequestHead::read(&incoming.body, incoming.path_model.as_deref())?;
         let group = self.group(&head, incoming)?;
-        record.group = Some((Arc::clone(&group.id), group.meters.clone()));
+        record.group = Some(Arc::clone(group));
         record.stream = head.stream;
         let recorder = match self.cached(group, &head, incoming).await {
             Cached::Off => None,
@@ -331,7 +334,7 @@ impl Gateway {
     ) -> Result<(Committed, End), Uncommitted> {
         let deployment = Arc::clone(attempt.deployment());
         let link = &group.links[attempt.index()];
-        record.deployment = Some(Arc::clone(&deployment.target.id));
+        record.deployment = Some((Arc::clone(&deployment.target.id), link.header.clone()));
         let began = Instant::now();
         let trial = Trial::new(attempt, Arc::clone(&link.meters), Arc::clone(&self.deps.clock));
         let unix = self.deps.clock.unix();
@@ -395,8 +398,8 @@ struct End {
 
 fn facts(record: &Record) -> ReplyFacts {
     ReplyFacts {
-        group: record.group.as_ref().map(|(id, _)| Arc::clone(id)),
-        deployment: record.deployment.clone(),
+        group: record.group.as_ref().map(|group| group.header.clone()),
+        deployment: record.deployment.as_ref().map(|(_, header)| header.clone()),
         attempts: record.attempts,
         cache: record.cache,
     }

@@ -6,10 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::time::Instant;
 
+use super::snapshot::Group;
+use crate::access_log::{AccessLog, Field};
 use crate::clock::Clock;
-use crate::metrics::{DeploymentMeters, GroupMeters};
+use crate::metrics::DeploymentMeters;
 use crate::router::{Attempt, Outcome};
 use crate::types::{Cost, Fault, Operation, TokenUsage};
 
@@ -104,9 +107,9 @@ pub struct Record {
     /// The caller's name, if keys are in use.
     pub caller: Option<Arc<str>>,
     /// The group, once known.
-    pub group: Option<(Arc<str>, GroupMeters)>,
-    /// The deployment that answered.
-    pub deployment: Option<Arc<str>>,
+    pub group: Option<Arc<Group>>,
+    /// The deployment that answered: its id, and that as a header.
+    pub deployment: Option<(Arc<str>, HeaderValue)>,
     /// Attempts made.
     pub attempts: u32,
     /// Whether it is a stream.
@@ -127,12 +130,19 @@ pub struct Record {
     pub failures: String,
     began: Instant,
     clock: Arc<dyn Clock>,
+    log: Option<Arc<AccessLog>>,
 }
 
 impl Record {
     /// A request begins.
     #[must_use]
-    pub fn begin(id: Arc<str>, operation: Operation, caller: Option<Arc<str>>, clock: Arc<dyn Clock>) -> Self {
+    pub fn begin(
+        id: Arc<str>,
+        operation: Operation,
+        caller: Option<Arc<str>>,
+        clock: Arc<dyn Clock>,
+        log: Option<Arc<AccessLog>>,
+    ) -> Self {
         Self {
             id,
             operation,
@@ -150,6 +160,7 @@ impl Record {
             failures: String::new(),
             began: clock.now(),
             clock,
+            log,
         }
     }
 
@@ -170,30 +181,31 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let total = self.clock.now().duration_since(self.began);
-        let name = self.group.as_ref().map(|(name, _)| &**name).unwrap_or_default();
-        if let Some((_, meters)) = &self.group {
-            meters.request(self.operation, self.outcome, total.as_secs_f64());
-            meters.cache(self.cache);
+        let name = self.group.as_ref().map(|group| &*group.id).unwrap_or_default();
+        if let Some(group) = &self.group {
+            group.meters.request(self.operation, self.outcome, total.as_secs_f64());
+            group.meters.cache(self.cache);
         }
-        tracing::info!(
-            target: "waypost::access",
-            request = %self.id,
-            caller = self.caller.as_deref().unwrap_or_default(),
-            operation = self.operation.name(),
-            group = name,
-            deployment = self.deployment.as_deref().unwrap_or_default(),
-            status = self.status,
-            outcome = self.outcome,
-            attempts = self.attempts,
-            stream = self.stream,
-            cache = self.cache,
-            first_content_ms = self.first_content.map(|d| d.as_secs_f64() * 1000.0),
-            total_ms = total.as_secs_f64() * 1000.0,
-            input_tokens = self.usage.input,
-            output_tokens = self.usage.output,
-            cost_dollars = self.cost.map(Cost::as_dollars),
-            failures = self.failures,
-            "{} {} {}", name, self.outcome, self.status,
-        );
+        let Some(log) = &self.log else { return };
+        let ms = |d: Duration| d.as_secs_f64() * 1000.0;
+        let fields = [
+            ("request", Field::Text(&self.id)),
+            ("caller", Field::Text(self.caller.as_deref().unwrap_or_default())),
+            ("operation", Field::Text(self.operation.name())),
+            ("group", Field::Text(name)),
+            ("deployment", Field::Text(self.deployment.as_ref().map(|(id, _)| &**id).unwrap_or_default())),
+            ("status", Field::Count(self.status.into())),
+            ("outcome", Field::Text(self.outcome)),
+            ("attempts", Field::Count(self.attempts.into())),
+            ("stream", Field::Flag(self.stream)),
+            ("cache", Field::Text(self.cache)),
+            ("first_content_ms", Field::Number(self.first_content.map(ms))),
+            ("total_ms", Field::Number(Some(ms(total)))),
+            ("input_tokens", Field::Count(self.usage.input)),
+            ("output_tokens", Field::Count(self.usage.output)),
+            ("cost_dollars", Field::Number(self.cost.map(Cost::as_dollars))),
+            ("failures", Field::Text(&self.failures)),
+        ];
+        log.line(self.clock.unix(), &fields);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::Uri;
+use http::{HeaderValue, Uri};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -33,6 +33,8 @@ pub struct Snapshot {
 pub struct Group {
     /// Its name.
     pub id: Arc<str>,
+    /// Its name as a header.
+    pub header: HeaderValue,
     /// Picks deployments.
     pub router: Router,
     /// How to reach each deployment, in the router's order.
@@ -64,6 +66,8 @@ impl Group {
 /// How to reach a deployment.
 #[derive(Debug)]
 pub struct Link {
+    /// The deployment's id as a header.
+    pub header: HeaderValue,
     /// Its dialect.
     pub adapter: Box<dyn Adapter>,
     /// Its connections.
@@ -137,8 +141,17 @@ fn group(config: &config::Group, deps: &Deps) -> Result<Group, BuildError> {
         meters: deps.metrics.group(&config.id),
         attempts: settings.num_retries.saturating_add(1),
         response_model: settings.response_model_is_group.then(|| quoted(&config.id)),
+        header: header(&config.id),
         id: Arc::clone(&config.id),
         settings,
+    })
+}
+
+/// A name as a header's value; what headers can't hold is percent-encoded.
+fn header(name: &str) -> HeaderValue {
+    HeaderValue::try_from(name).unwrap_or_else(|_| {
+        let encoded: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+        HeaderValue::try_from(encoded).unwrap_or(HeaderValue::from_static("?"))
     })
 }
 
@@ -180,5 +193,5 @@ fn link(deployment: &Deployment, group: &Arc<str>, deps: &Deps) -> Result<Link, 
     };
     let masks = Masks::new(key.into_iter().chain(target.extra_headers.iter().map(|(_, v)| v.expose())));
     let meters = Arc::new(deps.metrics.deployment(group, &target.id));
-    Ok(Link { adapter, endpoint, token, masks, meters })
+    Ok(Link { header: header(&target.id), adapter, endpoint, token, masks, meters })
 }

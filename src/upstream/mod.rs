@@ -142,30 +142,31 @@ impl fmt::Debug for Endpoint {
 
 impl Endpoint {
     /// Sends `request` (its URL's path and query; scheme and host are the endpoint's) and waits for the answer's head.
+    /// `again` makes the same request a second time, for the one free retry.
     ///
     /// # Errors
     /// If no connection stands within `connect`, or it breaks before the head has come.
-    pub async fn send(&self, mut request: Request<Payload>, connect: Duration) -> Result<Response<Answer>, SendError> {
+    pub async fn send(
+        &self,
+        mut request: Request<Payload>,
+        again: impl FnOnce() -> Option<Request<Payload>>,
+        connect: Duration,
+    ) -> Result<Response<Answer>, SendError> {
         let pool = &self.0;
-        if !pool.target.is_plain_proxy() {
-            let path = request.uri().path_and_query().cloned();
-            *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
-        }
-        request.headers_mut().insert(HOST, pool.header.clone());
-        if let Some(auth) = pool.target.proxy_authorization() {
-            request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, auth);
-        }
+        pool.address(&mut request);
         if let Some(mut sender) = pool.reuse().await {
-            // Kept for the one free retry; the payload is shared, not copied.
-            let again = request.clone();
             let sent = Instant::now();
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok(pool.answer(response, sender)),
                 Err(error) if error.message().is_some() || (sent.elapsed() < STILLBORN && died_idle(error.error())) => {
-                    request = again;
+                    match again() {
+                        Some(same) => request = same,
+                        None => return Err(SendError::Broken(error.into_error())),
+                    }
                 }
                 Err(error) => return Err(SendError::Broken(error.into_error())),
             }
+            pool.address(&mut request);
         }
         let mut sender = pool.connect(connect).await?;
         let response = sender.send_request(request).await.map_err(SendError::Broken)?;
@@ -190,6 +191,18 @@ fn died_idle(error: &hyper::Error) -> bool {
 }
 
 impl Pool {
+    /// Makes the request's URL and headers fit the connection it goes out on.
+    fn address(&self, request: &mut Request<Payload>) {
+        if !self.target.is_plain_proxy() {
+            let path = request.uri().path_and_query().cloned();
+            *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+        }
+        request.headers_mut().insert(HOST, self.header.clone());
+        if let Some(auth) = self.target.proxy_authorization() {
+            request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, auth);
+        }
+    }
+
     /// The connection used last that still lives.
     async fn reuse(&self) -> Option<SendRequest<Payload>> {
         loop {
@@ -295,9 +308,12 @@ mod tests {
     }
 
     async fn send(endpoint: &Endpoint) -> Result<Response<Answer>, SendError> {
-        let mut request = Request::new(Payload::from(Bytes::from_static(b"{}")));
-        *request.method_mut() = http::Method::POST;
-        endpoint.send(request, Duration::from_secs(5)).await
+        let request = || {
+            let mut request = Request::new(Payload::from(Bytes::from_static(b"{}")));
+            *request.method_mut() = http::Method::POST;
+            request
+        };
+        endpoint.send(request(), || Some(request()), Duration::from_secs(5)).await
     }
 
     async fn request(stream: &mut TcpStream) {

@@ -1,0 +1,195 @@
+//! One line per request, written in batches.
+//!
+//! A line costs its formatting and a push into a buffer; the buffer is written when it is large, and by whoever owns the
+//! log every now and then ([`AccessLog::flush`]), so that a busy gateway makes one system call for many lines. It is not a
+//! ledger: a killed process loses the lines of the last moment.
+
+use std::fmt;
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::telemetry::LogFormat;
+
+/// A buffer larger than this is written at once.
+const LARGE: usize = 32 * 1024;
+
+/// Where access lines go.
+pub struct AccessLog {
+    format: LogFormat,
+    sink: Mutex<Sink>,
+}
+
+struct Sink {
+    buffer: Vec<u8>,
+    out: Box<dyn Write + Send>,
+}
+
+impl fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessLog").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+/// A value of a line.
+#[derive(Debug, Clone, Copy)]
+pub enum Field<'a> {
+    /// Text; left out if empty.
+    Text(&'a str),
+    /// A count.
+    Count(u64),
+    /// A measure; left out if there is none.
+    Number(Option<f64>),
+    /// Yes or no.
+    Flag(bool),
+}
+
+impl AccessLog {
+    /// A log that writes to `out`.
+    #[must_use]
+    pub fn new(format: LogFormat, out: Box<dyn Write + Send>) -> Self {
+        Self { format, sink: Mutex::new(Sink { buffer: Vec::with_capacity(LARGE), out }) }
+    }
+
+    /// Adds a line of the moment `unix` (since the epoch).
+    pub fn line(&self, unix: Duration, fields: &[(&'static str, Field<'_>)]) {
+        let mut sink = self.lock();
+        let buffer = &mut sink.buffer;
+        let time = humantime::format_rfc3339_millis(UNIX_EPOCH + unix);
+        // Writing to a Vec does not fail.
+        let _ = match self.format {
+            LogFormat::Text => text(buffer, time, fields),
+            LogFormat::Json => json(buffer, time, fields),
+        };
+        if sink.buffer.len() >= LARGE {
+            sink.write();
+        }
+    }
+
+    /// Writes what is waiting.
+    pub fn flush(&self) {
+        self.lock().write();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sink> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink {
+    fn write(&mut self) {
+        // A log that can't be written must not stop the service, and there is nowhere to say so.
+        let _ = self.out.write_all(&self.buffer).and_then(|()| self.out.flush());
+        self.buffer.clear();
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+fn text(out: &mut Vec<u8>, time: impl fmt::Display, fields: &[(&str, Field<'_>)]) -> std::io::Result<()> {
+    write!(out, "{time}  INFO access")?;
+    for (name, field) in fields {
+        match field {
+            Field::Text("") | Field::Number(None) => {}
+            Field::Text(text) if text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'=') => {
+                out.push(b' ');
+                out.extend_from_slice(name.as_bytes());
+                out.push(b'=');
+                out.extend_from_slice(text.as_bytes());
+            }
+            Field::Text(text) => write!(out, " {name}={text:?}")?,
+            Field::Count(n) => write!(out, " {name}={n}")?,
+            Field::Number(Some(n)) => write!(out, " {name}={}", Short(*n))?,
+            Field::Flag(b) => write!(out, " {name}={b}")?,
+        }
+    }
+    out.push(b'\n');
+    Ok(())
+}
+
+fn json(out: &mut Vec<u8>, time: impl fmt::Display, fields: &[(&str, Field<'_>)]) -> std::io::Result<()> {
+    write!(out, "{{\"timestamp\":\"{time}\",\"level\":\"INFO\",\"target\":\"access\"")?;
+    for (name, field) in fields {
+        match field {
+            Field::Text("") | Field::Number(None) => {}
+            Field::Text(text) => {
+                write!(out, ",\"{name}\":")?;
+                serde_json::to_writer(&mut *out, text)?;
+            }
+            Field::Count(n) => write!(out, ",\"{name}\":{n}")?,
+            Field::Number(Some(n)) => write!(out, ",\"{name}\":{}", Short(*n))?,
+            Field::Flag(b) => write!(out, ",\"{name}\":{b}")?,
+        }
+    }
+    out.extend_from_slice(b"}\n");
+    Ok(())
+}
+
+/// A measure in as many digits as matter: three decimals, or what a small amount of money needs.
+struct Short(f64);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 != 0.0 && self.0.abs() < 0.01 { write!(f, "{:.9}", self.0) } else { write!(f, "{:.3}", self.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("one thread").write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: LogFormat) -> String {
+        let out = Shared::default();
+        let log = AccessLog::new(format, Box::new(out.clone()));
+        let fields = [
+            ("group", Field::Text("a \"b\"\n")),
+            ("none", Field::Text("")),
+            ("deployment", Field::Text("g/m")),
+            ("n", Field::Count(3)),
+            ("ms", Field::Number(Some(1.23456))),
+            ("cost", Field::Number(Some(0.000_001_5))),
+            ("absent", Field::Number(None)),
+            ("stream", Field::Flag(true)),
+        ];
+        log.line(Duration::from_millis(784_111_777_001), &fields);
+        assert!(out.0.lock().expect("one thread").is_empty(), "written in batches");
+        drop(log);
+        let bytes = out.0.lock().expect("one thread").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn lines_for_people() {
+        assert_eq!(
+            logged(LogFormat::Text),
+            "1994-11-06T08:49:37.001Z  INFO access group=\"a \\\"b\\\"\\n\" deployment=g/m n=3 ms=1.235 cost=0.000001500 stream=true\n"
+        );
+    }
+
+    #[test]
+    fn lines_for_machines() {
+        let line: serde_json::Value = serde_json::from_str(&logged(LogFormat::Json)).expect("json");
+        assert_eq!(line["group"], "a \"b\"\n");
+        assert_eq!(line["n"], 3);
+        assert_eq!(line["timestamp"], "1994-11-06T08:49:37.001Z");
+        assert!(line.get("none").is_none() && line.get("absent").is_none());
+    }
+}

@@ -1,0 +1,175 @@
+//! What the tests stand on: a gateway over simulated deployments, and a client that sees everything.
+//!
+//! ```ignore
+//! let lab = lab(["a", "b"]);
+//! let gateway = Gateway::start(&Yaml::over(&lab).router("routing_strategy: least-busy")).await;
+//! let answer = gateway.chat("g").await;
+//! assert_eq!(answer.deployment(), "a");
+//! gateway.stop().await;
+//! ```
+//!
+//! Ports are free ones, randomness is seeded, and time is the machine's or stands still ([`Gateway::with_manual_clock`]).
+//! Each request has a connection of its own, so that dropping an answer is a client that goes away.
+
+mod client;
+mod logs;
+mod yaml;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use waypost::api::App;
+use waypost::api::listen::Server;
+use waypost::clock::{Clock, ManualClock, SystemClock};
+use waypost::config::{self, Config};
+use waypost::gateway::Deps;
+use waypost::lab::{Handle, Lab, Script};
+use waypost::router::Deployment;
+
+pub(crate) use client::{Answer, Request, Streaming, together};
+pub(crate) use logs::Logs;
+pub(crate) use yaml::{Model, Yaml};
+
+/// Seconds, since most tests of time speak of them.
+pub(crate) const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Healthy deployments with these names.
+pub(crate) fn lab<'a>(names: impl IntoIterator<Item = &'a str>) -> Lab {
+    Lab::start(&Script::healthy(names)).expect("loopback ports")
+}
+
+/// The smallest chat request for `group`.
+pub(crate) fn chat_body(group: &str) -> Value {
+    json!({"model": group, "messages": [{"role": "user", "content": "hello"}]})
+}
+
+/// Reads a configuration, with no environment.
+#[track_caller]
+pub(crate) fn load(yaml: &str) -> Config {
+    match config::load_str("test.yml", yaml, &|_| None, false) {
+        Ok((config, _)) => config,
+        Err(findings) => panic!("refused: {findings:#?}\n{yaml}"),
+    }
+}
+
+/// A gateway at work on a port of loopback.
+pub(crate) struct Gateway {
+    app: Arc<App>,
+    server: Server,
+}
+
+impl Gateway {
+    /// With the machine's time.
+    pub(crate) async fn start(yaml: &Yaml) -> Self {
+        Self::of(&load(&yaml.to_string()), Arc::new(SystemClock)).await
+    }
+
+    /// With time that stands still until it is moved. Clocks of attempts and back-offs are the machine's all the same.
+    pub(crate) async fn with_manual_clock(yaml: &Yaml) -> (Self, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new());
+        let gateway = Self::of(&load(&yaml.to_string()), Arc::<ManualClock>::clone(&clock)).await;
+        (gateway, clock)
+    }
+
+    /// Of a configuration made elsewhere.
+    pub(crate) async fn of(config: &Config, clock: Arc<dyn Clock>) -> Self {
+        let app =
+            App::build(config, Deps::with_clock(clock, Some(7))).expect("a usable configuration");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a loopback port");
+        let server = Server::start(listener, app.routes()).expect("an address");
+        Self { app, server }
+    }
+
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    /// What is behind the listener.
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// A request to send; `path` as in `/v1/chat/completions`.
+    pub(crate) fn request(&self, method: Method, path: &str) -> Request {
+        Request::new(self.addr(), method, path)
+    }
+
+    /// `POST`.
+    pub(crate) fn post(&self, path: &str) -> Request {
+        self.request(Method::POST, path)
+    }
+
+    /// `GET`, sent.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.request(Method::GET, path).send().await
+    }
+
+    /// A chat request with this body, to be sent or changed further.
+    pub(crate) fn chat_with(&self, body: &Value) -> Request {
+        self.post("/v1/chat/completions").json(body)
+    }
+
+    /// The smallest chat, sent.
+    pub(crate) async fn chat(&self, group: &str) -> Answer {
+        self.chat_with(&chat_body(group)).send().await
+    }
+
+    /// The same as a stream; returns when its head is there.
+    pub(crate) async fn stream(&self, group: &str) -> Streaming {
+        let mut body = chat_body(group);
+        body["stream"] = true.into();
+        self.chat_with(&body).stream().await
+    }
+
+    /// The deployments of a group, in the order of the file.
+    #[track_caller]
+    pub(crate) fn deployments(&self, group: &str) -> Vec<Arc<Deployment>> {
+        let group = self
+            .app
+            .gateway()
+            .snapshot()
+            .group(group)
+            .expect("a group of that name");
+        group.router.deployments().to_vec()
+    }
+
+    /// Requests in flight by the group's own counts, in the order of the file.
+    #[track_caller]
+    pub(crate) fn in_flight(&self, group: &str) -> Vec<u32> {
+        self.deployments(group)
+            .iter()
+            .map(|d| d.scores.in_flight())
+            .collect()
+    }
+
+    /// Stops it, and waits until every connection has ended: what is under way then is a leak.
+    pub(crate) async fn stop(self) -> Arc<App> {
+        let Self { app, server } = self;
+        assert!(server.stop(s(60)).await, "a connection did not end");
+        app
+    }
+}
+
+/// How many requests each deployment of the lab has received.
+pub(crate) fn received(lab: &Lab) -> Vec<u64> {
+    lab.deployments()
+        .iter()
+        .map(|d| d.stats().requests)
+        .collect()
+}
+
+/// Until nothing is under way at any of them.
+pub(crate) async fn at_rest(deployments: &[Handle]) {
+    for deployment in deployments {
+        deployment.wait_for(|stats| stats.in_flight == 0).await;
+    }
+}
