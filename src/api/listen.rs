@@ -88,7 +88,11 @@ async fn accept(listener: TcpListener, routes: Edge, stop: CancellationToken, ta
 async fn connection(stream: TcpStream, routes: Edge, stop: CancellationToken) {
     // Without it the second chunk of a stream waits for the first one's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let Ok(version) = preface(&stream).await else { return };
+    let version = tokio::select! {
+        version = preface(&stream) => version,
+        () = stop.cancelled() => return, // nothing was asked
+    };
+    let Ok(version) = version else { return };
     let head = Arc::new(Head::default());
     let io = TokioIo::new(Overheard { stream, head: Arc::clone(&head) });
     let service = service_fn(move |request: Request<Incoming>| {
@@ -222,5 +226,21 @@ impl AsyncWrite for Overheard {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_silent_connection_does_not_hold_up_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let server = Server::start(listener, Router::new()).expect("a server");
+        let _silent = TcpStream::connect(server.addr()).await.expect("a connection");
+        while server.tasks.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert!(server.stop(HEAD_TIME / 3).await, "waited for a client that asks for nothing");
     }
 }

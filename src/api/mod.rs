@@ -9,6 +9,8 @@
 //! | `GET` `/metrics` | here, or on a listener of its own |
 
 mod auth;
+#[cfg(test)]
+mod docs;
 mod edge;
 pub mod error;
 mod health;
