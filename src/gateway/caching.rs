@@ -74,8 +74,8 @@ impl Gateway {
         let not_before = control.max_age.map_or(0, |age| now.saturating_sub(millis(age)) + 1);
         let mut found = memory.lookup(key, not_before);
         if let Lookup::Pending(mut fetched) = found {
-            // Ends when whoever fetches has stored it, or given up, or gone.
-            let _ = fetched.changed().await;
+            // Ends when whoever fetches has stored it, or given up, or gone; or dawdles over reading it.
+            let _ = tokio::time::timeout(group.settings.deadline, fetched.changed()).await;
             found = memory.lookup(key, not_before);
         }
         match found {
