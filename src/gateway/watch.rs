@@ -109,7 +109,8 @@ impl Watch {
         Ok(self.look(whole))
     }
 
-    /// The upstream is at its end. Returns the rest and how it ended.
+    /// The upstream is at its end. Returns the rest and how it ended. The rest is an event without its blank line, if
+    /// it can be read all the same and the stream is complete with it.
     ///
     /// # Errors
     /// As [`Watch::push`].
@@ -121,9 +122,11 @@ impl Watch {
             rest.extend_from_slice(&self.splitter.push(out.freeze()));
         }
         rest.extend_from_slice(&self.splitter.finish());
-        let rest = self.look(rest.freeze());
-        let complete = self.error.is_none() && (self.done || self.finished);
-        Ok((rest, if complete { Ending::Complete } else { Ending::Truncated }))
+        let rest = rest.freeze();
+        let rest = if is_readable(&rest) { self.look(rest) } else { Bytes::new() };
+        // What was too large to be looked at has ended well if HTTP says so.
+        let complete = self.error.is_none() && (self.done || self.finished || self.splitter.gave_up());
+        Ok(if complete { (rest, Ending::Complete) } else { (Bytes::new(), Ending::Truncated) })
     }
 
     /// Reads whole events; returns those to hand on, as one slice of what came in if all are.
@@ -224,6 +227,11 @@ impl Watch {
     }
 }
 
+/// Whether the last event can be read although its blank line is missing.
+fn is_readable(rest: &[u8]) -> bool {
+    sse::data(rest).is_some_and(|data| &*data == b"[DONE]" || serde_json::from_slice::<IgnoredAny>(&data).is_ok())
+}
+
 enum Look {
     Pass,
     Drop,
@@ -304,7 +312,7 @@ mod tests {
         assert_eq!(watch.usage(9), TokenUsage { input: 3, output: 2, reported: true, ..TokenUsage::default() });
         assert_eq!(run(&mut plain(), &[ROLE, TEXT, STOP]).1, Ending::Complete, "a finish reason is an end");
         assert_eq!(run(&mut plain(), &[ROLE, TEXT]).1, Ending::Truncated);
-        assert_eq!(run(&mut plain(), &[TEXT, "data: {\"cho"]), (format!("{TEXT}data: {{\"cho"), Ending::Truncated));
+        assert_eq!(run(&mut plain(), &[TEXT, "data: {\"cho"]), (TEXT.to_owned(), Ending::Truncated));
     }
 
     #[test]
