@@ -49,6 +49,8 @@ use crate::usage::meter;
 
 /// Output tokens assumed where a request sets no bound, for reservations and prices. Corrected when the answer is there.
 const OUTPUT_GUESS: u64 = 256;
+/// A client's own bound counts up to here: no answer is longer, and sums of such bounds stay numbers.
+const OUTPUT_MOST: u64 = 1 << 32;
 
 /// What the outside world is made of; built once, by `main` or by a test.
 pub struct Deps {
@@ -425,7 +427,7 @@ fn limits(group: &Group, by_sdk: u32, now: Instant) -> Limits {
 fn estimate(call: &Call) -> TokenUsage {
     let output = match call.operation {
         Operation::Embeddings => 0,
-        Operation::Chat | Operation::Completions => call.head.max_tokens.unwrap_or(OUTPUT_GUESS),
+        Operation::Chat | Operation::Completions => call.head.max_tokens.unwrap_or(OUTPUT_GUESS).min(OUTPUT_MOST),
     };
     TokenUsage { input: meter::estimate(call.body.len() as u64), output, ..TokenUsage::default() }
 }

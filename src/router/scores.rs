@@ -106,14 +106,14 @@ impl Scores {
             *minute = Minute { number, totals: Totals::default() };
         }
         minute.totals.requests += 1;
-        minute.totals.tokens += tokens;
+        minute.totals.tokens = minute.totals.tokens.saturating_add(tokens);
     }
 
     /// Replaces a reservation by what was used. A reservation of a minute that is over is nobody's business any more.
     pub(super) fn correct(&self, number: u64, reserved: u64, used: u64) {
         let mut minute = lock(&self.minute);
         if minute.number == number {
-            minute.totals.tokens = (minute.totals.tokens + used).saturating_sub(reserved);
+            minute.totals.tokens = minute.totals.tokens.saturating_add(used).saturating_sub(reserved);
         }
     }
 
