@@ -357,3 +357,20 @@ async fn metrics_and_models_answer_while_all_are_cooling() {
         .collect();
     assert_eq!(seen, [1], "none of them asks a deployment");
 }
+
+#[tokio::test]
+async fn what_will_not_pass_is_not_waited_for() {
+    let lab = lab(["a", "b"]);
+    lab.deployment("a").set(Fault::Unauthorized);
+    lab.deployment("b").set(Fault::rate_limit_for(s(40)));
+    let (gateway, _clock) =
+        Gateway::with_manual_clock(&Yaml::over(&lab).router("num_retries: 1")).await;
+    gateway.chat("g").await;
+    let answer = gateway.chat("g").await;
+    assert_eq!(answer.code(), "no_deployment_available");
+    assert_eq!(
+        answer.header("retry-after"),
+        Some("40"),
+        "a refused key is as wrong in five seconds"
+    );
+}
