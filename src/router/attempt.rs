@@ -97,6 +97,10 @@ impl Attempt {
     pub fn note_first_content(&mut self, now: Instant) {
         if self.first_content.is_none() {
             self.first_content = Some(now.duration_since(self.began));
+            // A stream that speaks has shown what a probe is to show; its end may be minutes away.
+            if self.streaming && std::mem::take(&mut self.probe) {
+                self.deployment.scores.with_cooldown(|c| c.reopen(now));
+            }
         }
     }
 
