@@ -221,7 +221,6 @@ impl Exchange<'_> {
                 return Ok(CommittedBody::Large(read, rest));
             }
         };
-        trial.note_first_content();
         let mut body = masks.apply(body);
         if let Inbound::Translate(mut translator) = self.link.adapter.inbound(self.call)
             && error_facts(&body).is_none()
@@ -232,7 +231,7 @@ impl Exchange<'_> {
             body = out.freeze();
         }
         let parsed: Plain<'_> = serde_json::from_slice(&body)
-            .map_err(|e| broken(format!("the answer is not the JSON object it should be: {e}")))?;
+            .map_err(|e| broken(format!("the answer is not the JSON object it should be{}", place(&e))))?;
         if parsed.error.is_some_and(|raw| raw.get() != "null")
             && let Some(facts) = error_facts(&body)
         {
@@ -240,6 +239,7 @@ impl Exchange<'_> {
             let headers = relayed(head.headers(), masks);
             return Err(Trouble::Answer(UpstreamAnswer { status, headers, facts: Some(facts), body }));
         }
+        trial.note_first_content();
         let usage = parsed.usage.and_then(|raw| meter::reported(raw.get()));
         let usage = usage.unwrap_or_else(|| self.estimated(&body));
         if let (Some(new), Some(old)) = (&self.group.response_model, parsed.model) {
@@ -413,6 +413,11 @@ fn relayed(headers: &HeaderMap, masks: &Masks) -> HeaderMap {
     }
     debug_assert!(!relayed.contains_key(CONTENT_LENGTH));
     relayed
+}
+
+/// Where JSON is wrong. Its own words may repeat the answer's, which no log should hold.
+fn place(error: &serde_json::Error) -> String {
+    format!(" (line {}, column {})", error.line(), error.column())
 }
 
 /// An error with its causes.

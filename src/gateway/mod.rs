@@ -49,8 +49,8 @@ use crate::usage::meter;
 
 /// Output tokens assumed where a request sets no bound, for reservations and prices. Corrected when the answer is there.
 const OUTPUT_GUESS: u64 = 256;
-/// A client's own bound counts up to here: no answer is longer, and sums of such bounds stay numbers.
-const OUTPUT_MOST: u64 = 1 << 32;
+/// The most output tokens that are reserved: no model says more, whatever a request allows it.
+const OUTPUT_MOST: u64 = 1 << 24;
 
 /// What the outside world is made of; built once, by `main` or by a test.
 pub struct Deps {
@@ -220,7 +220,7 @@ impl Gateway {
             Err(error) => {
                 record.outcome = error.outcome();
                 if matches!(error, Error::Unsupported { .. }) {
-                    record.attempts = 0; // it never left
+                    record.attempts = record.attempts.saturating_sub(1); // the last one never left
                 }
                 record.failures = failures_of(&error).iter().map(Failure::brief).collect::<Vec<_>>().join("; ");
                 if let Error::Rejected { answer, .. } = &error {

@@ -125,8 +125,9 @@ impl Plan {
             }
             (Availability::OnlyTried, Event::Failed) => {
                 let wait = self.backoff(rng);
-                let end = if now + wait >= self.limits.deadline { Stop::Deadline } else { Stop::Exhausted };
-                self.wait(wait, now).unwrap_or(Step::Stop(end))
+                // Without time for another attempt the failure there is is the answer.
+                let late = now + wait >= self.limits.deadline;
+                self.wait(wait, now).unwrap_or(Step::Stop(if late { Stop::Deadline } else { Stop::Exhausted }))
             }
             (Availability::None(none), event) => self.none(event, none, now, rng),
         }
@@ -226,6 +227,14 @@ mod tests {
     fn nothing_is_waited_for_after_the_last_attempt() {
         let now = Instant::now();
         let mut plan = Plan::new(limits(1, AllCooling::Wait, now));
+        plan.begin();
+        assert_eq!(next(&mut plan, Event::Failed, &Availability::OnlyTried, now), Step::Stop(Stop::Exhausted));
+    }
+
+    #[test]
+    fn too_little_time_to_wait_is_no_deadline() {
+        let now = Instant::now();
+        let mut plan = Plan::new(Limits { max_wait: Duration::ZERO, ..limits(3, AllCooling::Fail, now) });
         plan.begin();
         assert_eq!(next(&mut plan, Event::Failed, &Availability::OnlyTried, now), Step::Stop(Stop::Exhausted));
     }

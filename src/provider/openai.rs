@@ -302,6 +302,26 @@ mod tests {
                 r#"{"model":"m","input":"x"}"#,
             ),
             (
+                Target {
+                    renames: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
+                    defaults: defaults(&[("max_completion_tokens", 9.into()), ("seed", 1.into())]),
+                    ..target()
+                },
+                Operation::Chat,
+                r#"{"model":"g","max_completion_tokens":5,"seed":7}"#,
+                r#"{"model":"m","max_tokens":5,"random_seed":7}"#,
+            ),
+            (
+                Target {
+                    defaults: defaults(&[("temperature", 0.5.into())]),
+                    extra_body: defaults(&[("temperature", 1.into()), ("stream_options", serde_json::json!({}))]),
+                    ..target()
+                },
+                Operation::Chat,
+                r#"{"model":"g","stream":true,"stream_options":{}}"#,
+                r#"{"temperature":1,"model":"m","stream":true,"stream_options":{}}"#,
+            ),
+            (
                 Target { extra_body: defaults(&[("think", true.into())]), ..target() },
                 Operation::Chat,
                 r#"{"model":"g","think":false}"#,
