@@ -162,7 +162,7 @@ async fn read<B>(body: B, headers: &HeaderMap, limit: usize) -> Result<Bytes, Un
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    if headers.get("content-encoding").is_some_and(|v| v != "identity") {
+    if headers.get("content-encoding").is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Unread::NotJson);
     }
     let declared = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());

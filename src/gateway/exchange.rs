@@ -192,13 +192,12 @@ impl Exchange<'_> {
             if let Some((facts, raw)) = watch.error() {
                 return Err(Trouble::Answer(in_stream(facts, &masks.apply(raw.clone()))));
             }
-            if ended == Some(Ending::Truncated) && !watch.has_content() {
+            if ended == Some(Ending::Truncated) {
                 return Err(broken("the stream ended before any content"));
             }
             if watch.has_content() || ended.is_some() || size > HOLD_PREAMBLE {
                 trial.note_first_content();
-                // One that broke right after its first content is for the observer to tell.
-                let rest = if ended == Some(Ending::Complete) { None } else { Some(body) };
+                let rest = if ended.is_some() { None } else { Some(body) };
                 return Ok(Stream { held, watch, rest, masks, input_estimate: self.input_estimate });
             }
         }

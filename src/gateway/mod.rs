@@ -16,6 +16,7 @@ mod watch;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -342,7 +343,11 @@ impl Gateway {
         let exchange = Exchange { group, link, deployment: &deployment, call, deadline, unix, input_estimate };
         let committed = exchange.run(trial).await?;
         let total = began + deployment.clocks.total;
-        let end = if deadline < total { (deadline, "request") } else { (total, "total") };
+        let end = if deadline < total {
+            (deadline, "request", group.settings.deadline)
+        } else {
+            (total, "total", deployment.clocks.total)
+        };
         Ok((committed, End { at: end, clocks: deployment.clocks }))
     }
 
@@ -393,7 +398,7 @@ enum Answered {
 
 /// When a committed answer must be over.
 struct End {
-    at: (Instant, &'static str),
+    at: (Instant, &'static str, Duration),
     clocks: crate::types::Clocks,
 }
 

@@ -114,7 +114,8 @@ impl Watch {
         Ok(self.look(whole))
     }
 
-    /// The upstream is at its end. Returns the rest and how it ended.
+    /// The upstream is at its end. Returns the rest and how it ended. Of an event without its blank line there is
+    /// something in the rest only if it can be read all the same.
     ///
     /// # Errors
     /// As [`Watch::push`].
@@ -125,8 +126,12 @@ impl Watch {
             translator.finish(&mut out)?;
             rest.extend_from_slice(&self.splitter.push(out.freeze()));
         }
-        rest.extend_from_slice(&self.splitter.finish());
+        let last = self.splitter.finish();
+        if is_readable(&last) {
+            rest.extend_from_slice(&last);
+        }
         let rest = self.look(rest.freeze());
+        // What was too large to be looked at has ended well if HTTP says so.
         let complete = self.error.is_none() && (self.done || self.finished || self.splitter.gave_up());
         Ok((rest, if complete { Ending::Complete } else { Ending::Truncated }))
     }
@@ -240,6 +245,11 @@ impl Watch {
     }
 }
 
+/// Whether the last event can be read although its blank line is missing.
+fn is_readable(rest: &[u8]) -> bool {
+    sse::data(rest).is_some_and(|data| &*data == b"[DONE]" || serde_json::from_slice::<IgnoredAny>(&data).is_ok())
+}
+
 enum Look {
     Pass,
     Drop,
@@ -322,7 +332,7 @@ mod tests {
         assert_eq!(watch.usage(9), TokenUsage { input: 3, output: 2, reported: true, ..TokenUsage::default() });
         assert_eq!(run(&mut plain(), &[ROLE, TEXT, STOP]).1, Ending::Complete, "a finish reason is an end");
         assert_eq!(run(&mut plain(), &[ROLE, TEXT]).1, Ending::Truncated);
-        assert_eq!(run(&mut plain(), &[TEXT, "data: {\"cho"]), (format!("{TEXT}data: {{\"cho"), Ending::Truncated));
+        assert_eq!(run(&mut plain(), &[TEXT, "data: {\"cho"]), (TEXT.to_owned(), Ending::Truncated));
     }
 
     #[test]

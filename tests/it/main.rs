@@ -2,14 +2,24 @@
 
 mod architecture;
 mod azure;
+mod caching;
+mod commands;
 mod completions_only;
 mod config;
 mod cooldown;
+mod disconnect;
+mod drain;
+mod edge;
+mod embeddings;
 mod errors;
 mod forwarding;
 mod in_flight;
+mod keys;
 mod limits;
+mod metrics;
 mod retries;
 mod routing;
 mod scenarios;
+mod stream_errors;
+mod streaming;
 mod support;

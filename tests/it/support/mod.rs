@@ -15,6 +15,12 @@ mod client;
 mod logs;
 mod yaml;
 
+pub(crate) mod beside;
+pub(crate) mod pair;
+pub(crate) mod process;
+pub(crate) mod raw;
+pub(crate) mod wire;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
