@@ -172,6 +172,11 @@ async fn the_deadline_covers_all_attempts_and_blames_nobody() {
         (answer.status, answer.code().as_str()),
         (504, "request_timeout")
     );
+    assert!(
+        answer.message().contains("within 0.1 s"),
+        "{}",
+        answer.message()
+    );
     assert_eq!(answer.attempts(), 1);
     assert!(!cools(&gateway, 0) && !cools(&gateway, 1));
     for deployment in lab.deployments() {
