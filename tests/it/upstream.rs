@@ -3,14 +3,18 @@
 mod proxy;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use waypost::api::App;
+use waypost::gateway::Deps;
 use waypost::router::cooldown::Readiness;
 
 use crate::support::{
-    Authority, Gateway, Logs, Model, Reply, Scripted, Yaml, chat_body, server_head,
+    Authority, Gateway, Logs, Model, Reply, Scripted, Yaml, chat_body, load, s, server_head,
 };
 
 /// A self-hosted deployment at this URL.
@@ -247,4 +251,70 @@ async fn a_server_that_closes_after_each_answer_fails_nobody() {
         assert_eq!(gateway.chat("g").await.ok().attempts(), 1);
     }
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn connections_of_a_burst_are_dropped_when_fewer_are_needed() {
+    let chunks = [
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n",
+        "data: [DONE]\n\n",
+    ];
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Reply::chunks("text/event-stream", chunks).gate(&gate);
+    let server = Scripted::start(move |seen| {
+        if seen.json()["stream"] == true {
+            held.clone()
+        } else {
+            Reply::chat()
+        }
+    })
+    .await;
+    let gateway = gateway(model(&server.url())).await;
+    let streams = [
+        gateway.stream("g").await,
+        gateway.stream("g").await,
+        gateway.stream("g").await,
+    ];
+    gate.add_permits(3);
+    for stream in streams {
+        stream.finish().await.ok();
+    }
+    let upstream = &gateway.app().gateway().deps().upstream;
+    assert_eq!((server.accepted(), upstream.connections()), (3, 3));
+    // One request every twenty seconds needs one connection, and keeps no other alive.
+    for _ in 0..2 {
+        tokio::time::pause();
+        tokio::time::advance(s(20)).await;
+        tokio::time::resume();
+        gateway.chat("g").await.ok();
+    }
+    // Their tasks end as soon as they run.
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((server.accepted(), upstream.connections()), (3, 1));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_without_a_certificate_is_told_at_the_start() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "nothing").expect("written");
+    for (key, what) in [
+        ("ssl_verify", "holds no certificate"),
+        ("ssl_certificate", "empty.pem"),
+    ] {
+        let yaml = Yaml::default().group(
+            "g",
+            [model("https://upstream.example").with(&file(key, &empty))],
+        );
+        let config = load(&yaml.to_string());
+        let error = App::build(&config, Deps::new(Some(7))).expect_err("refused");
+        let told = error.to_string();
+        assert!(
+            told.contains("deployment a: ") && told.contains(what),
+            "{told}"
+        );
+    }
 }

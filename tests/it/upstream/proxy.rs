@@ -141,3 +141,48 @@ async fn hosts_of_no_proxy_are_asked_themselves() {
     assert_eq!(seen.header("proxy-authorization"), None);
     assert_eq!(proxy.accepted(), 0);
 }
+
+/// Speaking plain HTTP to it would hand the credentials to whoever listens on the way.
+#[test]
+fn a_proxy_of_a_kind_that_is_not_spoken_is_refused_at_the_start() {
+    for (url, proxy) in [
+        (
+            "https://upstream.example",
+            "https://user:pass@proxy.example:1",
+        ),
+        (
+            "http://upstream.example",
+            "https://user:pass@proxy.example:1",
+        ),
+        (
+            "https://upstream.example",
+            "socks5://user:pass@proxy.example:1",
+        ),
+    ] {
+        let folder = TempDir::new().expect("a folder");
+        let config = folder.path().join("endpoints.yml");
+        let yaml = Yaml::default().group("g", [model(url)]);
+        std::fs::write(&config, yaml.to_string()).expect("written");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_waypost"))
+            .args(["serve", "--port", "0", "--config"])
+            .arg(config)
+            .env_clear()
+            .env("ALL_PROXY", proxy)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut stdout = stdout.map_while(Result::ok);
+        let listens = stdout.any(|line| line.starts_with("listening on"));
+        if listens {
+            child.kill().expect("it runs");
+        }
+        let output = child.wait_with_output().expect("it ended");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!listens && !output.status.success(), "{proxy}: {told}");
+        let scheme = proxy.split(':').next().expect("a scheme");
+        assert!(told.contains(&format!("{scheme}://")), "{told}");
+        assert!(!told.contains("pass@") && !told.contains("user:"), "{told}");
+    }
+}
