@@ -133,8 +133,17 @@ fn json(out: &mut Vec<u8>, time: impl fmt::Display, fields: &[(&str, Field<'_>)]
 struct Short(f64);
 
 impl fmt::Display for Short {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range, and not negative")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 != 0.0 && self.0.abs() < 0.01 { write!(f, "{:.9}", self.0) } else { write!(f, "{:.3}", self.0) }
+        if self.0 != 0.0 && self.0.abs() < 0.01 {
+            write!(f, "{:.9}", self.0)
+        } else if (0.0..1e12).contains(&self.0) {
+            // Integers are written several times faster than floats.
+            let thousandths = (self.0 * 1000.0).round() as u64;
+            write!(f, "{}.{:03}", thousandths / 1000, thousandths % 1000)
+        } else {
+            write!(f, "{:.3}", self.0)
+        }
     }
 }
 

@@ -217,9 +217,9 @@ fn members(body: &[u8]) -> Result<Vec<Member>, RequestError> {
 /// One change of a body. Values are JSON text.
 #[derive(Debug, Clone)]
 pub enum Edit<'a> {
-    /// The member has this value, whether the client sent it or not.
+    /// The member has this value, whether the client sent it or not, and stands there once.
     Set(&'a str, Bytes),
-    /// The member has this value if the client did not send it.
+    /// The member has this value if it is not there.
     Default(&'a str, Bytes),
     /// The member is left out.
     Remove(&'a str),
@@ -227,52 +227,85 @@ pub enum Edit<'a> {
     Rename(&'a str, &'a str),
 }
 
-/// `body` with `edits` made, each at most once per member.
+/// A member of the client's while edits are made.
+struct Now<'a> {
+    name: &'a str,
+    renamed: bool,
+    value: Option<Bytes>,
+    removed: bool,
+}
+
+/// `body` with `edits` made, one after the other: each sees what those before it left.
 ///
 /// `head` must have been read from `body`. All bytes that belong to no edited member are passed on as they are.
 #[must_use]
 pub fn splice(body: &Bytes, head: &RequestHead, edits: &[Edit<'_>]) -> Payload {
-    let mut inserts = BytesMut::new();
-    let mut edited: Vec<(usize, Range<usize>, Bytes)> = Vec::with_capacity(edits.len());
-    let mut removed = vec![false; head.members.len()];
-    let position = |name: &str| head.members.iter().position(|m| &*m.name == name);
+    let now = |m| Now { name: m, renamed: false, value: None, removed: false };
+    let mut members: Vec<Now<'_>> = head.members.iter().map(|m| now(&*m.name)).collect();
+    let mut inserted: Vec<(&str, &Bytes)> = Vec::new();
     for edit in edits {
         match edit {
-            Edit::Set(name, value) => match position(name) {
-                Some(at) => edited.push((at, head.members[at].value.clone(), value.clone())),
-                None => insert(&mut inserts, name, value),
-            },
+            Edit::Set(name, value) => {
+                let mut found = false;
+                for member in members.iter_mut().filter(|m| !m.removed && m.name == *name) {
+                    if std::mem::replace(&mut found, true) {
+                        member.removed = true; // a second one would be another answer to the same question
+                    } else {
+                        member.value = Some(value.clone());
+                    }
+                }
+                match inserted.iter_mut().find(|(other, _)| other == name) {
+                    _ if found => {}
+                    Some((_, old)) => *old = value,
+                    None => inserted.push((name, value)),
+                }
+            }
             Edit::Default(name, value) => {
-                if position(name).is_none() {
-                    insert(&mut inserts, name, value);
+                if !has(&members, &inserted, name) {
+                    inserted.push((name, value));
                 }
             }
             Edit::Remove(name) => {
-                for (at, member) in head.members.iter().enumerate() {
-                    removed[at] |= &*member.name == *name;
-                }
+                members.iter_mut().filter(|m| m.name == *name).for_each(|m| m.removed = true);
+                inserted.retain(|(other, _)| other != name);
             }
             Edit::Rename(from, to) => {
-                if let (Some(at), None) = (position(from), position(to)) {
-                    let key = key_start(body, head, at);
-                    let end = key + quoted_len(&body[key..]);
-                    edited.push((at, key..end, quoted(to)));
+                if !has(&members, &inserted, to) {
+                    for member in members.iter_mut().filter(|m| m.name == *from) {
+                        (member.name, member.renamed) = (to, true);
+                    }
+                    inserted.iter_mut().filter(|(name, _)| name == from).for_each(|(name, _)| *name = to);
                 }
             }
         }
     }
-    let mut changes: Vec<_> =
-        edited.into_iter().filter(|(at, ..)| !removed[*at]).map(|(_, range, value)| (range, value)).collect();
-    removals(body, head, &removed, &mut changes);
-    let open = body.iter().position(|b| *b == b'{').map_or(0, |at| at + 1);
-    if !inserts.is_empty() {
-        if removed.iter().all(|gone| *gone) {
-            inserts.truncate(inserts.len() - 1); // the last comma: nothing follows
+    let mut changes: Vec<(Range<usize>, Bytes)> = Vec::with_capacity(edits.len() + 1);
+    for (at, member) in members.iter().enumerate().filter(|(_, m)| !m.removed) {
+        if member.renamed {
+            let key = key_start(body, head, at);
+            changes.push((key..key + quoted_len(&body[key..]), quoted(member.name)));
         }
-        changes.push((open..open, inserts.freeze()));
+        if let Some(value) = &member.value {
+            changes.push((head.members[at].value.clone(), value.clone()));
+        }
+    }
+    let removed: Vec<bool> = members.iter().map(|m| m.removed).collect();
+    removals(body, head, &removed, &mut changes);
+    if !inserted.is_empty() {
+        let open = body.iter().position(|b| *b == b'{').map_or(0, |at| at + 1);
+        let mut text = BytesMut::new();
+        inserted.iter().for_each(|(name, value)| insert(&mut text, name, value));
+        if removed.iter().all(|gone| *gone) {
+            text.truncate(text.len() - 1); // the last comma: nothing follows
+        }
+        changes.push((open..open, text.freeze()));
     }
     changes.sort_by_key(|(range, _)| (range.start, range.end));
     Payload::from_changes(body, &changes)
+}
+
+fn has(members: &[Now<'_>], inserted: &[(&str, &Bytes)], name: &str) -> bool {
+    members.iter().any(|m| !m.removed && m.name == name) || inserted.iter().any(|(other, _)| *other == name)
 }
 
 /// Each run of neighbouring removed members is one change, together with the one comma that goes with it.

@@ -56,7 +56,7 @@ pub(super) fn unauthorized(why: Unauthorized) -> Response {
 /// 404 with the names that exist, as far as the caller may know them.
 pub(super) fn unknown_model(model: &str, known: &[Arc<str>]) -> Response {
     let shown: String = model.chars().take(100).collect();
-    let near = known.iter().map(|k| (strsim::jaro_winkler(k, model), k)).filter(|(s, _)| *s > 0.8);
+    let near = known.iter().map(|k| (strsim::jaro_winkler(k, &shown), k)).filter(|(s, _)| *s > 0.8);
     let near = near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, k)| format!(" Did you mean `{k}`?")).unwrap_or_default();
     let names: Vec<&str> = known.iter().take(20).map(|k| &**k).collect();
     let more = if known.len() > names.len() { ", …" } else { "" };

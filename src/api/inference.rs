@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use rand::RngExt;
 
-use super::{App, error};
+use super::{App, EdgeBody, error};
 use crate::gateway::{Incoming, Reply, ReplyBody, ReplyFacts};
 use crate::types::Operation;
 
@@ -23,7 +23,7 @@ const BODY_TIME: Duration = Duration::from_secs(300);
 
 /// A request that names the group in its body.
 pub(super) async fn named_in_body(operation: Operation, State(app): State<Arc<App>>, request: Request) -> Response {
-    serve(app, operation, None, request).await
+    serve(app, operation, None, request).await.map(Body::new)
 }
 
 /// A request that names it in the path, Azure's form.
@@ -33,16 +33,24 @@ pub(super) async fn named_in_path(
     Path(group): Path<String>,
     request: Request,
 ) -> Response {
-    serve(app, operation, Some(group), request).await
+    serve(app, operation, Some(group), request).await.map(Body::new)
 }
 
-async fn serve(app: Arc<App>, operation: Operation, path_model: Option<String>, request: Request) -> Response {
+pub(super) async fn serve<B>(
+    app: Arc<App>,
+    operation: Operation,
+    path_model: Option<String>,
+    request: http::Request<B>,
+) -> http::Response<EdgeBody>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
     let (head, body) = request.into_parts();
     let id = request_id(&head.headers);
     let mut response = match app.keys.caller(&head.headers) {
-        Err(unauthorized) => error::unauthorized(unauthorized),
+        Err(unauthorized) => error::unauthorized(unauthorized).map(EdgeBody::Other),
         Ok(caller) => match read(body, &head.headers, app.body_limit).await {
-            Err(refusal) => refusal.response(app.body_limit),
+            Err(refusal) => refusal.response(app.body_limit).map(EdgeBody::Other),
             Ok(body) => {
                 let incoming = Incoming {
                     id: Arc::clone(&id),
@@ -63,29 +71,29 @@ async fn serve(app: Arc<App>, operation: Operation, path_model: Option<String>, 
     response
 }
 
-async fn answer(app: &App, incoming: Incoming) -> Response {
+async fn answer(app: &App, incoming: Incoming) -> http::Response<EdgeBody> {
     // A panic is our fault; unwinding has given back whatever the request held.
     match AssertUnwindSafe(app.gateway.handle(incoming)).catch_unwind().await {
         Ok(Ok(reply)) => success(reply),
         Ok(Err(refusal)) => {
             let mut response = error::refusal(&refusal);
             put_facts(response.headers_mut(), &refusal.facts);
-            response
+            response.map(EdgeBody::Other)
         }
         Err(_) => {
             tracing::error!("a request's handler panicked");
-            error::internal()
+            error::internal().map(EdgeBody::Other)
         }
     }
 }
 
-fn success(reply: Reply) -> Response {
+fn success(reply: Reply) -> http::Response<EdgeBody> {
     let body = match reply.body {
-        ReplyBody::Whole(bytes) => Body::from(bytes),
-        ReplyBody::Stream(stream) => Body::new(*stream),
-        ReplyBody::Large(large) => Body::new(*large),
+        ReplyBody::Whole(bytes) => EdgeBody::Whole(Some(bytes)),
+        ReplyBody::Stream(stream) => EdgeBody::Stream(stream),
+        ReplyBody::Large(large) => EdgeBody::Large(large),
     };
-    let mut response = Response::new(body);
+    let mut response = http::Response::new(body);
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     put_facts(response.headers_mut(), &reply.facts);
@@ -150,8 +158,11 @@ impl Unread {
     }
 }
 
-async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Unread> {
-    if headers.get("content-encoding").is_some_and(|v| v != "identity") {
+async fn read<B>(body: B, headers: &HeaderMap, limit: usize) -> Result<Bytes, Unread>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    if headers.get("content-encoding").is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Unread::NotJson);
     }
     let declared = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
@@ -161,7 +172,10 @@ async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Un
     tokio::time::timeout(BODY_TIME, collect(body, limit)).await.unwrap_or(Err(Unread::Slow)) // armed only if it has to wait
 }
 
-async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
+async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Unread>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {

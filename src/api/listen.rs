@@ -12,22 +12,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
 use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
-use axum::http::{HeaderValue, Request, StatusCode};
-use axum::response::Response;
+use axum::http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
-use super::error;
+use super::{Edge, EdgeBody, error};
 
 /// How long a client may take to send a request's head.
 const HEAD_TIME: Duration = Duration::from_secs(30);
@@ -49,7 +45,7 @@ impl Server {
     ///
     /// # Errors
     /// If the listener has no address.
-    pub fn start(listener: TcpListener, routes: Router) -> io::Result<Self> {
+    pub fn start(listener: TcpListener, routes: Edge) -> io::Result<Self> {
         let addr = listener.local_addr()?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(accept(listener, routes, stop.clone(), tasks.clone()));
@@ -70,7 +66,7 @@ impl Server {
     }
 }
 
-async fn accept(listener: TcpListener, routes: Router, stop: CancellationToken, tasks: TaskTracker) {
+async fn accept(listener: TcpListener, routes: Edge, stop: CancellationToken, tasks: TaskTracker) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -89,21 +85,25 @@ async fn accept(listener: TcpListener, routes: Router, stop: CancellationToken, 
 }
 
 /// Serves one connection until the client or `stop` ends it; requests under way are finished.
-async fn connection(stream: TcpStream, routes: Router, stop: CancellationToken) {
+async fn connection(stream: TcpStream, routes: Edge, stop: CancellationToken) {
     // Without it the second chunk of a stream waits for the first one's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let Ok(version) = preface(&stream).await else { return };
+    let version = tokio::select! {
+        version = preface(&stream) => version,
+        () = stop.cancelled() => return, // nothing was asked
+    };
+    let Ok(version) = version else { return };
     let head = Arc::new(Head::default());
     let io = TokioIo::new(Overheard { stream, head: Arc::clone(&head) });
-    let service = TowerToHyperService::new(tower::service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let (routes, head) = (routes.clone(), Arc::clone(&head));
         async move {
             if request.headers().contains_key(TRANSFER_ENCODING) && head.declares_length() {
                 return Ok(twice_declared());
             }
-            routes.oneshot(request.map(Body::new)).await
+            routes.call(request).await
         }
-    }));
+    });
     let ended = match version {
         Version::Http1 => {
             let mut builder = http1::Builder::new();
@@ -157,11 +157,11 @@ where
     .await
 }
 
-fn twice_declared() -> Response {
+fn twice_declared() -> Response<EdgeBody> {
     let message = "The request declares its length both by Content-Length and by Transfer-Encoding; send one of them.";
     let mut response = error::response(StatusCode::BAD_REQUEST, message, "invalid_request_error", None, Some("ambiguous_length"));
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+    response.map(EdgeBody::Other)
 }
 
 /// The first bytes a connection brought since it was last answered: the head of the request under way.
@@ -226,5 +226,21 @@ impl AsyncWrite for Overheard {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_silent_connection_does_not_hold_up_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let server = Server::start(listener, Router::new()).expect("a server");
+        let _silent = TcpStream::connect(server.addr()).await.expect("a connection");
+        while server.tasks.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert!(server.stop(HEAD_TIME / 3).await, "waited for a client that asks for nothing");
     }
 }

@@ -9,6 +9,9 @@
 //! | `GET` `/metrics` | here, or on a listener of its own |
 
 mod auth;
+#[cfg(test)]
+mod docs;
+mod edge;
 pub mod error;
 mod health;
 mod inference;
@@ -28,6 +31,10 @@ use crate::gateway::{BuildError, Deps, Gateway};
 use crate::types::Operation;
 
 use auth::Keys;
+pub use edge::{Edge, EdgeBody};
+
+/// Where the OpenAI paths may begin: OpenAI's own base, none (LiteLLM's), and Azure's newer one.
+const BASES: [&str; 3] = ["/v1", "", "/openai/v1"];
 
 /// A gateway with its edge.
 #[derive(Debug)]
@@ -69,10 +76,10 @@ impl App {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// The main listener's routes.
-    pub fn routes(self: &Arc<Self>) -> Router {
+    /// What the main listener serves.
+    pub fn routes(self: &Arc<Self>) -> Edge {
         let mut router = Router::new();
-        for base in ["", "/v1", "/openai/v1"] {
+        for base in BASES {
             for operation in Operation::ALL {
                 let handler = post(move |app, request| inference::named_in_body(operation, app, request));
                 router = router.route(&format!("{base}/{}", operation.path()), handler);
@@ -92,17 +99,18 @@ impl App {
         if self.metrics_here {
             router = router.route("/metrics", get(health::metrics));
         }
-        router
+        let routes = router
             .merge(health::probes())
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
-            .with_state(Arc::clone(self))
+            .with_state(Arc::clone(self));
+        Edge::new(Some(Arc::clone(self)), routes)
     }
 
-    /// The routes of the listener for operators.
-    pub fn admin_routes(self: &Arc<Self>) -> Router {
+    /// What the listener for operators serves.
+    pub fn admin_routes(self: &Arc<Self>) -> Edge {
         let router = health::probes().route("/metrics", get(health::metrics));
-        router.fallback(not_found).with_state(Arc::clone(self))
+        Edge::new(None, router.fallback(not_found).with_state(Arc::clone(self)))
     }
 }
 

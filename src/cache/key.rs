@@ -104,6 +104,15 @@ mod tests {
     }
 
     #[test]
+    fn numbers_survive_being_written_again() {
+        for number in ["1844674240737095515165808", "0.1", "1e-7", "2.2250738585072011e-308"] {
+            let body = format!(r#"{{"x":{number}}}"#);
+            let again = serde_json::from_str::<Value>(&body).expect("JSON").to_string();
+            assert_eq!(key(&again), key(&body), "{number} became {again}");
+        }
+    }
+
+    #[test]
     fn everything_else_counts() {
         let bodies = [
             r#"{"model":"g"}"#,

@@ -71,7 +71,7 @@ impl Memory {
         usize::try_from(self.max_entry).unwrap_or(usize::MAX)
     }
 
-    /// Looks `key` up; entries stored before `not_before` (seconds since the epoch) don't count.
+    /// Looks `key` up; entries stored before `not_before` (milliseconds since the epoch) don't count.
     #[must_use]
     pub fn lookup(self: &Arc<Self>, key: CacheKey, not_before: u64) -> Lookup {
         if let Some(entry) = self.entries.get(&key).filter(|e| e.response.stored >= not_before) {

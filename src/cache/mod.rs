@@ -24,7 +24,7 @@ pub struct CachedResponse {
     pub headers: HeaderMap,
     /// All of it.
     pub body: Bytes,
-    /// Wall time it was stored at, seconds since the epoch.
+    /// Wall time of the request it answered first, in milliseconds since the epoch.
     pub stored: u64,
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ pub struct Args {
     host: Option<IpAddr>,
     /// Port to listen on; 0 takes a free one [default: the file's, else 4000].
     #[arg(long, env = "WAYPOST_PORT")]
-    port: Option<u16>,
+    port: Option<Port>,
     /// Serve without client keys on an address that others can reach.
     #[arg(long)]
     anonymous: bool,
@@ -45,6 +46,22 @@ pub struct Args {
     /// No line per request.
     #[arg(long)]
     no_access_log: bool,
+}
+
+/// A port. Kubernetes sets `WAYPOST_PORT=tcp://10.0.0.1:4000` in every pod beside a Service called `waypost`; that is about
+/// the Service, not about us, and counts as not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Port(Option<u16>);
+
+impl FromStr for Port {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with("tcp://") {
+            return Ok(Self(None));
+        }
+        text.parse().map(|port| Self(Some(port))).map_err(|_| "a port is a number from 0 to 65535".to_owned())
+    }
 }
 
 /// `5`, `5s`, `500ms`, `2m`
@@ -68,7 +85,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     telemetry::init(args.log_format, "info");
     let Some(config) = load(&args.config) else { return Ok(ExitCode::FAILURE) };
     let host = args.host.or(config.settings.host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let port = args.port.or(config.settings.port).unwrap_or(4000);
+    let port = args.port.and_then(|p| p.0).or(config.settings.port).unwrap_or(4000);
     if !host.is_loopback() && config.settings.keys.is_empty() && !args.anonymous && !config.settings.anonymous {
         bail!(
             "{host} can be reached by others, and no client keys are configured, so anybody could spend your accounts' money.\n\
@@ -202,6 +219,13 @@ fn banner(config: &Config, addr: SocketAddr, admin: Option<SocketAddr>) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports() {
+        assert_eq!("4000".parse(), Ok(Port(Some(4000))));
+        assert_eq!("tcp://10.0.0.1:4000".parse(), Ok(Port(None)));
+        assert!("70000".parse::<Port>().is_err() && "http".parse::<Port>().is_err());
+    }
 
     #[test]
     fn durations() {

@@ -57,7 +57,7 @@ impl Gateway {
         let namespace = control.namespace.as_deref().or(settings.namespace.as_deref()).unwrap_or_default();
         let parts = KeyParts { group: &group.id, operation: incoming.operation, caller, namespace, body: &incoming.body };
         let Some(key) = CacheKey::new(&parts) else { return Cached::Bypass };
-        let now = self.deps().clock.unix().as_secs();
+        let now = millis(self.deps().clock.unix());
         let memory = &self.cache;
         let recorder = |store| Recorder {
             store,
@@ -70,11 +70,12 @@ impl Gateway {
         if control.no_cache {
             return Cached::Miss(recorder(Store::Key(Arc::clone(memory), key)));
         }
-        let not_before = control.max_age.map_or(0, |age| now.saturating_sub(age.as_secs()));
+        // Younger than that, not as old: of age zero is nothing.
+        let not_before = control.max_age.map_or(0, |age| now.saturating_sub(millis(age)) + 1);
         let mut found = memory.lookup(key, not_before);
         if let Lookup::Pending(mut fetched) = found {
-            // Ends when whoever fetches has stored it, or given up, or gone.
-            let _ = fetched.changed().await;
+            // Ends when whoever fetches has stored it, or given up, or gone; or dawdles over reading it.
+            let _ = tokio::time::timeout(group.settings.deadline, fetched.changed()).await;
             found = memory.lookup(key, not_before);
         }
         match found {
@@ -85,6 +86,10 @@ impl Gateway {
             Lookup::Pending(_) => Cached::Bypass,
         }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 1)
 }
 
 impl Recorder {

@@ -72,7 +72,13 @@ const DEPLOYMENT: [&str; 6] = [
     "model_not_found",
 ];
 /// Phrases of 400s that say the account is out of credit.
-const ACCOUNT: [&str; 4] = ["credit balance is too low", "insufficient credit", "billing", "exceeded your current quota"];
+const ACCOUNT: [&str; 5] = [
+    "credit balance is too low",
+    "insufficient credit",
+    "plan and billing",
+    "billing hard limit",
+    "exceeded your current quota",
+];
 
 /// The verdict on an upstream answer that is no success.
 #[must_use]
@@ -157,6 +163,9 @@ fn http_date(text: &str) -> Option<Duration> {
     let year: i64 = words.next()?.parse().ok()?;
     let mut time = words.next()?.split(':').map(|n| n.parse::<i64>().ok());
     let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
+    if !(1..=31).contains(&day) || !(1970..=9999).contains(&year) || [hour, minute, second].iter().any(|n| !(0..=60).contains(n)) {
+        return None;
+    }
     // Days since 1970-01-01 of a civil date: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
     let y = if month <= 2 { year - 1 } else { year };
     let era = y.div_euclid(400);
@@ -193,6 +202,8 @@ mod tests {
             (400, "", "", "The provided model identifier is invalid.", Retry(NotFound)),
             (400, "model_not_found", "", "", Retry(NotFound)),
             (400, "", "", "Your credit balance is too low", Retry(Quota)),
+            (400, "", "", "Billing hard limit has been reached", Retry(Quota)),
+            (400, "", "", "Invalid schema for function 'billing_address'", Reject(Invalid)),
             (400, "", "", "please mind the rate limit", Reject(Invalid)),
             (401, "invalid_api_key", "", "", Retry(Credential)),
             (403, "", "", "", Retry(Credential)),
@@ -228,6 +239,9 @@ mod tests {
             ("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT", Some(0.0)),
             ("retry-after", "Thu, 29 Feb 1996 00:00:00 GMT", Some(825_552_000.0 - 784_111_777.0)),
             ("retry-after-ms", "1500", Some(1.5)),
+            ("retry-after", "Sun, 06 Nov 9223372036854775807 08:50:07 GMT", None),
+            ("retry-after", "Sun, 9223372036854775807 Nov 1994 08:50:07 GMT", None),
+            ("retry-after", "Sun, 06 Nov 1994 9223372036854775807:50:07 GMT", None),
             ("retry-after", "-1", None),
             ("retry-after", "soon", None),
             ("retry-after", "NaN", None),

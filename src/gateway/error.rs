@@ -129,17 +129,6 @@ impl Failure {
 }
 
 impl Error {
-    /// Attempts made.
-    #[must_use]
-    pub fn attempts(&self) -> usize {
-        match self {
-            Self::Request(_) | Self::UnknownModel { .. } | Self::Unsupported { .. } => 0,
-            Self::Rejected { .. } => 1,
-            Self::NoneEligible(refused) => refused.failures.len(),
-            Self::Failed(failures) | Self::Deadline { failures, .. } => failures.len(),
-        }
-    }
-
     /// The word for it in logs and metrics.
     #[must_use]
     pub const fn outcome(&self) -> &'static str {

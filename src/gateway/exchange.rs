@@ -116,7 +116,7 @@ impl Exchange<'_> {
 
     async fn attempt(&self, trial: &mut Trial, began: Instant) -> Result<(StatusCode, HeaderMap, CommittedBody), Trouble> {
         let clocks = &self.deployment.clocks;
-        let (bearer, masks) = self.bearer().await?;
+        let (bearer, masks) = self.within("first_content", began, clocks, self.bearer()).await??;
         let request = self.link.adapter.outbound(self.call, bearer.as_ref())?;
         let again = || self.link.adapter.outbound(self.call, bearer.as_ref()).ok();
         let send = self.link.endpoint.send(request, again, clocks.connect);
@@ -205,13 +205,12 @@ impl Exchange<'_> {
             if let Some((facts, raw)) = watch.error() {
                 return Err(Trouble::Answer(in_stream(facts, &masks.apply(raw.clone()))));
             }
-            if ended == Some(Ending::Truncated) && !watch.has_content() {
+            if ended == Some(Ending::Truncated) {
                 return Err(broken("the stream ended before any content"));
             }
             if watch.has_content() || ended.is_some() || size > HOLD_PREAMBLE {
                 trial.note_first_content();
-                // One that broke right after its first content is for the observer to tell.
-                let rest = if ended == Some(Ending::Complete) { None } else { Some(body) };
+                let rest = if ended.is_some() { None } else { Some(body) };
                 return Ok(Stream { held, watch, rest, masks, input_estimate: self.input_estimate });
             }
         }
@@ -235,7 +234,6 @@ impl Exchange<'_> {
                 return Ok(CommittedBody::Large(read, rest));
             }
         };
-        trial.note_first_content();
         let mut body = masks.apply(body);
         if let Inbound::Translate(mut translator) = inbound
             && error_facts(&body).is_none()
@@ -246,7 +244,7 @@ impl Exchange<'_> {
             body = out.freeze();
         }
         let parsed: Plain<'_> = serde_json::from_slice(&body)
-            .map_err(|e| broken(format!("the answer is not the JSON object it should be: {e}")))?;
+            .map_err(|e| broken(format!("the answer is not the JSON object it should be{}", place(&e))))?;
         if parsed.error.is_some_and(|raw| raw.get() != "null")
             && let Some(facts) = error_facts(&body)
         {
@@ -254,6 +252,7 @@ impl Exchange<'_> {
             let headers = relayed(head.headers(), masks);
             return Err(Trouble::Answer(UpstreamAnswer { status, headers, facts: Some(facts), body }));
         }
+        trial.note_first_content();
         let usage = parsed.usage.and_then(|raw| meter::reported(raw.get()));
         let usage = usage.unwrap_or_else(|| self.estimated(&body));
         if let (Some(new), Some(old)) = (&self.group.response_model, parsed.model) {
@@ -428,6 +427,11 @@ fn relayed(headers: &HeaderMap, masks: &Masks) -> HeaderMap {
     }
     debug_assert!(!relayed.contains_key(CONTENT_LENGTH));
     relayed
+}
+
+/// Where JSON is wrong. Its own words may repeat the answer's, which no log should hold.
+fn place(error: &serde_json::Error) -> String {
+    format!(" (line {}, column {})", error.line(), error.column())
 }
 
 /// An error with its causes.

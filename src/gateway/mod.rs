@@ -16,6 +16,7 @@ mod watch;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -49,6 +50,8 @@ use crate::usage::meter;
 
 /// Output tokens assumed where a request sets no bound, for reservations and prices. Corrected when the answer is there.
 const OUTPUT_GUESS: u64 = 256;
+/// The most output tokens that are reserved: no model says more, whatever a request allows it.
+const OUTPUT_MOST: u64 = 1 << 24;
 
 /// What the outside world is made of; built once, by `main` or by a test.
 pub struct Deps {
@@ -217,7 +220,9 @@ impl Gateway {
             Ok(answered) => Ok(self.reply(answered, record)),
             Err(error) => {
                 record.outcome = error.outcome();
-                record.attempts = u32::try_from(error.attempts()).unwrap_or(u32::MAX);
+                if matches!(error, Error::Unsupported { .. }) {
+                    record.attempts = record.attempts.saturating_sub(1); // the last one never left
+                }
                 record.failures = failures_of(&error).iter().map(Failure::brief).collect::<Vec<_>>().join("; ");
                 if let Error::Rejected { answer, .. } = &error {
                     record.status = answer.status.as_u16();
@@ -277,7 +282,8 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<(Committed, End), Error> {
         let began = Instant::now();
-        let mut plan = Plan::new(limits(group, incoming, began));
+        let by_sdk = retries_by_sdk(incoming);
+        let mut plan = Plan::new(limits(group, by_sdk, began));
         let mut tried: Vec<usize> = Vec::new();
         let mut failures: Failures = Vec::new();
         let mut step = Step::Try { even_cooling: false };
@@ -291,7 +297,7 @@ impl Gateway {
                         record.attempts = plan.made();
                         let index = attempt.index();
                         if let Some(retries) = attempt.deployment().num_retries {
-                            plan.allow_retries(retries);
+                            plan.allow_retries(retries.saturating_sub(by_sdk));
                         }
                         match self.attempt(group, call, attempt, plan.deadline(), tokens.input, record).await {
                             Ok(done) => return Ok(done),
@@ -339,7 +345,11 @@ impl Gateway {
         let exchange = Exchange { group, link, deployment: &deployment, call, deadline, unix, input_estimate };
         let committed = exchange.run(trial).await?;
         let total = began + deployment.clocks.total;
-        let end = if deadline < total { (deadline, "request") } else { (total, "total") };
+        let end = if deadline < total {
+            (deadline, "request", group.settings.deadline)
+        } else {
+            (total, "total", deployment.clocks.total)
+        };
         Ok((committed, End { at: end, clocks: deployment.clocks }))
     }
 
@@ -390,7 +400,7 @@ enum Answered {
 
 /// When a committed answer must be over.
 struct End {
-    at: (Instant, &'static str),
+    at: (Instant, &'static str, Duration),
     clocks: crate::types::Clocks,
 }
 
@@ -403,12 +413,16 @@ fn facts(record: &Record) -> ReplyFacts {
     }
 }
 
-/// The request's budget. Retries the client's SDK has already made are taken off ours.
-fn limits(group: &Group, incoming: &Incoming, now: Instant) -> Limits {
+/// Retries the client's SDK has already made.
+fn retries_by_sdk(incoming: &Incoming) -> u32 {
     let header = incoming.headers.get("x-stainless-retry-count").and_then(|v| v.to_str().ok());
-    let made_by_sdk: u32 = header.and_then(|v| v.trim().parse().ok()).unwrap_or(0);
+    header.and_then(|v| v.trim().parse().ok()).unwrap_or(0)
+}
+
+/// The request's budget. Retries the client's SDK has already made are taken off ours.
+fn limits(group: &Group, by_sdk: u32, now: Instant) -> Limits {
     Limits {
-        attempts: group.attempts.saturating_sub(made_by_sdk),
+        attempts: group.attempts.saturating_sub(by_sdk),
         retry_after: group.settings.retry_after,
         max_wait: group.settings.max_wait,
         all_cooling: group.all_cooling(),
@@ -420,7 +434,7 @@ fn limits(group: &Group, incoming: &Incoming, now: Instant) -> Limits {
 fn estimate(call: &Call) -> TokenUsage {
     let output = match call.operation {
         Operation::Embeddings => 0,
-        Operation::Chat | Operation::Completions => call.head.max_tokens.unwrap_or(OUTPUT_GUESS),
+        Operation::Chat | Operation::Completions => call.head.max_tokens.unwrap_or(OUTPUT_GUESS).min(OUTPUT_MOST),
     };
     TokenUsage { input: meter::estimate(call.body.len() as u64), output, ..TokenUsage::default() }
 }

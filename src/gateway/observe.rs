@@ -15,9 +15,10 @@ use tokio::time::{Instant, Sleep};
 
 use super::caching::Recorder;
 use super::classify::{Verdict, classify};
-use super::exchange::{Stream, chain, facts_status, in_stream};
+use super::exchange::{Stream, chain, in_stream};
 use super::record::{Record, Trial};
 use super::watch::Ending;
+use crate::provider::ErrorFacts;
 use crate::router::Outcome;
 use crate::types::{Clocks, Fault};
 use crate::upstream::Answer;
@@ -30,8 +31,8 @@ pub struct ObservedBody {
     record: Record,
     recorder: Option<Recorder>,
     clocks: Clocks,
-    /// When the attempt, or the request, must be over, and which clock that is.
-    end: (Instant, &'static str),
+    /// When the attempt, or the request, must be over, which clock that is, and its setting.
+    end: (Instant, &'static str, Duration),
     last_data: (u64, Instant),
     timer: Pin<Box<Sleep>>,
 }
@@ -43,7 +44,7 @@ impl ObservedBody {
         record: Record,
         recorder: Option<Recorder>,
         clocks: Clocks,
-        end: (Instant, &'static str),
+        end: (Instant, &'static str, Duration),
     ) -> Self {
         let now = Instant::now();
         let timer = Box::pin(tokio::time::sleep_until(end.0.min(now + clocks.gap)));
@@ -71,19 +72,38 @@ impl ObservedBody {
 
     /// The stream broke: the client is told in the stream's own way.
     fn break_off(&mut self, fault: Fault, message: &str, code: &str) {
-        let error = serde_json::json!({"error": {"message": message, "type": "upstream_error", "param": null, "code": code}});
-        self.break_with(fault, error.to_string().as_bytes());
+        self.break_with(fault, &error_json(message, "upstream_error", None, code));
     }
 
     fn break_with(&mut self, fault: Fault, json: &[u8]) {
         self.stream.rest = None;
         self.recorder = None;
-        let mut event = BytesMut::from(&b"data: "[..]);
-        event.extend_from_slice(json);
-        event.extend_from_slice(b"\n\n");
-        self.stream.held.push_back(event.freeze());
+        self.push_event(json);
         self.settle(Outcome::Failed { fault, retry_after: None });
         self.record.broke(fault);
+    }
+
+    fn time_out(&mut self, name: &'static str, limit: Duration) {
+        let what = if name == "gap" { "the upstream was silent for too long" } else { "the answer took too long" };
+        let message = format!("{what}: the {name} clock of {} s ran out", limit.as_secs_f64());
+        if name != "request" {
+            return self.break_off(Fault::Timeout, &message, "upstream_timeout");
+        }
+        // The request's own deadline says nothing about the deployment.
+        self.stream.rest = None;
+        self.recorder = None;
+        self.push_event(&error_json(&message, "timeout_error", None, "request_timeout"));
+        self.leave();
+        self.record.outcome = "failed";
+    }
+
+    /// The attempt is over without a verdict: what was used so far counts, the deployment is not blamed.
+    fn leave(&mut self) {
+        if let Some(mut trial) = self.trial.take() {
+            let usage = self.stream.watch.usage(self.stream.input_estimate);
+            trial.note_usage(usage);
+            self.record.note(&trial, usage);
+        }
     }
 
     fn settle(&mut self, outcome: Outcome) {
@@ -107,25 +127,20 @@ impl ObservedBody {
     fn after_receiving(&mut self) {
         let Some((facts, raw)) = self.stream.watch.error() else { return };
         let raw = self.stream.masks.apply(raw.clone());
-        let status = facts_status(facts);
+        let json = in_openais_shape(facts, &raw);
         let fault = match classify(in_stream(facts, &raw).status, facts) {
             Verdict::Retry(fault) => fault,
             // The caller's own, told late: nobody is blamed, but the stream is over all the same.
             Verdict::Reject(_) | Verdict::NotReady => {
                 self.stream.rest = None;
                 self.recorder = None;
-                self.push_event(&raw);
+                self.push_event(&json);
                 self.settle(Outcome::Refused);
                 self.record.outcome = "rejected";
                 return;
             }
         };
-        if facts.message.is_some() && raw.starts_with(b"{") {
-            self.break_with(fault, &raw);
-        } else {
-            let code = status.map_or("upstream_error", |_| "upstream_error");
-            self.break_off(fault, "the upstream reported an error in mid-stream", code);
-        }
+        self.break_with(fault, &json);
     }
 
     fn push_event(&mut self, json: &[u8]) {
@@ -158,11 +173,26 @@ impl ObservedBody {
             self.last_data = (events, now);
         }
         if now >= self.end.0 {
-            let limit = if self.end.1 == "request" { self.clocks.request } else { self.clocks.total };
-            return Some((self.end.1, limit));
+            return Some((self.end.1, self.end.2));
         }
         (now - self.last_data.1 >= self.clocks.gap).then_some(("gap", self.clocks.gap))
     }
+}
+
+fn error_json(message: &str, kind: &str, param: Option<&str>, code: &str) -> Vec<u8> {
+    serde_json::json!({"error": {"message": message, "type": kind, "param": param, "code": code}}).to_string().into()
+}
+
+/// An upstream's error as one line: its own if that is an error as OpenAI writes it, else one that says the same.
+fn in_openais_shape(facts: &ErrorFacts, raw: &Bytes) -> Vec<u8> {
+    let own: serde_json::Value = serde_json::from_slice(raw).unwrap_or_default();
+    let error = &own["error"];
+    if error["message"].is_string() && error["type"].is_string() && error.get("code").is_some() {
+        return if raw.contains(&b'\n') { own.to_string().into() } else { raw.to_vec() };
+    }
+    let message = facts.message.as_deref().unwrap_or("the upstream reported an error in mid-stream");
+    let kind = facts.kind.as_deref().unwrap_or("upstream_error");
+    error_json(message, kind, facts.param.as_deref(), facts.code.as_deref().unwrap_or("upstream_error"))
 }
 
 fn broken_code(detail: &str) -> String {
@@ -209,10 +239,7 @@ impl Body for ObservedBody {
                     }
                     let now = Instant::now();
                     match this.overdue(now) {
-                        Some((name, limit)) => {
-                            let message = format!("the upstream was silent for too long: the {name} clock of {} s ran out", limit.as_secs_f64());
-                            this.break_off(Fault::Timeout, &message, "upstream_timeout");
-                        }
+                        Some((name, limit)) => this.time_out(name, limit),
                         None => {
                             let next = this.end.0.min(this.last_data.1 + this.clocks.gap);
                             this.timer.as_mut().reset(next);
@@ -241,12 +268,7 @@ impl PollTimer for Pin<&mut Sleep> {
 
 impl Drop for ObservedBody {
     fn drop(&mut self) {
-        // The client left: what was used so far counts, the deployment is not blamed.
-        if let Some(mut trial) = self.trial.take() {
-            let usage = self.stream.watch.usage(self.stream.input_estimate);
-            trial.note_usage(usage);
-            self.record.note(&trial, usage);
-        }
+        self.leave(); // the client has
     }
 }
 

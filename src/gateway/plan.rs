@@ -65,7 +65,7 @@ pub enum Step {
 /// Why a plan gives up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// The budget of attempts is used up; the last failure is the answer.
+    /// The budget of attempts, or of waiting, is used up; the last failure is the answer.
     Exhausted,
     /// The deadline is over, or would be before anything could be tried.
     Deadline,
@@ -125,15 +125,22 @@ impl Plan {
             }
             (Availability::OnlyTried, Event::Failed) => {
                 let wait = self.backoff(rng);
-                self.wait(wait, now).unwrap_or(Step::Stop(Stop::Deadline))
+                // Without time for another attempt the failure there is is the answer.
+                let late = now + wait >= self.limits.deadline;
+                self.wait(wait, now).unwrap_or(Step::Stop(if late { Stop::Deadline } else { Stop::Exhausted }))
             }
-            (Availability::None(none), _) => self.none(none, now, rng),
+            (Availability::None(none), event) => self.none(event, none, now, rng),
         }
     }
 
-    fn none(&mut self, none: &NoneEligible, now: Instant, rng: &mut dyn Rng) -> Step {
+    fn none(&mut self, event: Event, none: &NoneEligible, now: Instant, rng: &mut dyn Rng) -> Step {
         match self.limits.all_cooling {
             AllCooling::Try if none.deployments.iter().any(|d| matches!(d.why, crate::router::Why::Cooling(_))) => {
+                // What has just failed and was to be left alone is at least not asked again in the same moment.
+                if event == Event::Failed {
+                    let wait = self.backoff(rng);
+                    return self.wait(wait, now).unwrap_or_else(|| Step::Stop(Stop::NoneEligible(none.clone())));
+                }
                 return Step::Try { even_cooling: true };
             }
             AllCooling::Fail if self.made == 0 => return Step::Stop(Stop::NoneEligible(none.clone())),
@@ -225,6 +232,14 @@ mod tests {
     }
 
     #[test]
+    fn too_little_time_to_wait_is_no_deadline() {
+        let now = Instant::now();
+        let mut plan = Plan::new(Limits { max_wait: Duration::ZERO, ..limits(3, AllCooling::Fail, now) });
+        plan.begin();
+        assert_eq!(next(&mut plan, Event::Failed, &Availability::OnlyTried, now), Step::Stop(Stop::Exhausted));
+    }
+
+    #[test]
     fn all_cooling_at_the_start() {
         let now = Instant::now();
         let soon = none(Fault::RateLimit, 3 * S);
@@ -232,6 +247,10 @@ mod tests {
         assert!(matches!(start(AllCooling::Fail), Step::Stop(Stop::NoneEligible(_))));
         assert!(matches!(start(AllCooling::Wait), Step::Wait(w) if w > 3 * S && w < 4 * S));
         assert_eq!(start(AllCooling::Try), Step::Try { even_cooling: true });
+        let mut plan = Plan::new(limits(3, AllCooling::Try, now));
+        plan.begin();
+        assert!(matches!(next(&mut plan, Event::Failed, &soon, now), Step::Wait(w) if w < S), "a pause after a failure");
+        assert_eq!(next(&mut plan, Event::Waited, &soon, now), Step::Try { even_cooling: true });
     }
 
     #[test]

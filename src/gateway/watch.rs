@@ -4,9 +4,10 @@
 //! are only searched for the few words that matter (`usage`, `error`, `finish_reason`), and parsed when one is there.
 //! Malformed events are nobody's end: they pass.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -59,12 +60,14 @@ pub(super) struct Watch {
     error: Option<(ErrorFacts, Bytes)>,
     usage: Option<TokenUsage>,
     events: u64,
+    /// An event that was taken out or replaced ended in a carriage return, whose line feed may be yet to come.
+    half_ended: bool,
 }
 
 /// How a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// With `[DONE]`, or at least a finish reason.
+    /// With `[DONE]`, or at least a finish reason; or nobody can tell, since an event was too large to be read.
     Complete,
     /// In the middle.
     Truncated,
@@ -85,6 +88,7 @@ impl Watch {
             error: None,
             usage: None,
             events: 0,
+            half_ended: false,
         }
     }
 
@@ -104,12 +108,14 @@ impl Watch {
         let whole = self.splitter.push(chunk);
         if self.splitter.gave_up() {
             self.content = true;
+            self.events += 1; // nobody can count them any more, but it is not silent
             return Ok(whole);
         }
         Ok(self.look(whole))
     }
 
-    /// The upstream is at its end. Returns the rest and how it ended.
+    /// The upstream is at its end. Returns the rest and how it ended. Of an event without its blank line there is
+    /// something in the rest only if it can be read all the same.
     ///
     /// # Errors
     /// As [`Watch::push`].
@@ -120,14 +126,24 @@ impl Watch {
             translator.finish(&mut out)?;
             rest.extend_from_slice(&self.splitter.push(out.freeze()));
         }
-        rest.extend_from_slice(&self.splitter.finish());
+        let last = self.splitter.finish();
+        if is_readable(&last) {
+            rest.extend_from_slice(&last);
+        }
         let rest = self.look(rest.freeze());
-        let complete = self.error.is_none() && (self.done || self.finished);
+        // What was too large to be looked at has ended well if HTTP says so.
+        let complete = self.error.is_none() && (self.done || self.finished || self.splitter.gave_up());
         Ok((rest, if complete { Ending::Complete } else { Ending::Truncated }))
     }
 
     /// Reads whole events; returns those to hand on, as one slice of what came in if all are.
-    fn look(&mut self, whole: Bytes) -> Bytes {
+    fn look(&mut self, mut whole: Bytes) -> Bytes {
+        if self.half_ended && !whole.is_empty() {
+            self.half_ended = false;
+            if whole[0] == b'\n' {
+                whole.advance(1);
+            }
+        }
         let mut out: Option<BytesMut> = None;
         let mut at = 0;
         for event in sse::events(&whole) {
@@ -147,6 +163,7 @@ impl Watch {
             if let Some(new) = replaced {
                 out.extend_from_slice(&new);
             }
+            self.half_ended = at == whole.len() && event.ends_with(b"\r");
             if self.error.is_some() {
                 break; // nothing follows an error
             }
@@ -155,7 +172,11 @@ impl Watch {
     }
 
     fn event(&mut self, event: &Bytes) -> Look {
-        let Some(data) = sse::data(event) else { return Look::Pass };
+        let Some(mut data) = sse::data(event) else { return Look::Pass };
+        if let Cow::Owned(joined) = &mut data {
+            // Between lines of JSON there is only white space, and it has to fit into one line when written again.
+            joined.iter_mut().filter(|b| **b == b'\n').for_each(|b| *b = b' ');
+        }
         if &*data == b"[DONE]" {
             self.done = true;
             return Look::Pass;
@@ -224,6 +245,11 @@ impl Watch {
     }
 }
 
+/// Whether the last event can be read although its blank line is missing.
+fn is_readable(rest: &[u8]) -> bool {
+    sse::data(rest).is_some_and(|data| &*data == b"[DONE]" || serde_json::from_slice::<IgnoredAny>(&data).is_ok())
+}
+
 enum Look {
     Pass,
     Drop,
@@ -256,6 +282,8 @@ fn is_empty(value: &serde_json::Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ROLE: &str = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n";
@@ -304,7 +332,7 @@ mod tests {
         assert_eq!(watch.usage(9), TokenUsage { input: 3, output: 2, reported: true, ..TokenUsage::default() });
         assert_eq!(run(&mut plain(), &[ROLE, TEXT, STOP]).1, Ending::Complete, "a finish reason is an end");
         assert_eq!(run(&mut plain(), &[ROLE, TEXT]).1, Ending::Truncated);
-        assert_eq!(run(&mut plain(), &[TEXT, "data: {\"cho"]), (format!("{TEXT}data: {{\"cho"), Ending::Truncated));
+        assert_eq!(run(&mut plain(), &[TEXT, "data: {\"cho"]), (TEXT.to_owned(), Ending::Truncated));
     }
 
     #[test]
@@ -355,5 +383,48 @@ mod tests {
         let mut watch = plain();
         run(&mut watch, &[ROLE, TEXT, TEXT, STOP, DONE]);
         assert_eq!(watch.usage(7), TokenUsage { input: 7, output: 4, ..TokenUsage::default() });
+    }
+
+    /// What a caller of [`Watch`] sees: it reads no further than an error.
+    fn seen(stream: &[u8], cuts: &[usize], hide_usage: bool, model: Option<Bytes>) -> (Vec<u8>, Option<Ending>, TokenUsage) {
+        let mut watch = Watch::new(None, hide_usage, model);
+        let (mut out, mut from) = (Vec::new(), 0);
+        for cut in cuts.iter().copied().chain([stream.len()]) {
+            out.extend_from_slice(&watch.push(Bytes::copy_from_slice(&stream[from..cut])).expect("passes"));
+            if watch.error().is_some() {
+                return (out, None, watch.usage(0));
+            }
+            from = cut;
+        }
+        let (rest, ending) = watch.finish().expect("ends");
+        out.extend_from_slice(&rest);
+        (out, Some(ending), watch.usage(0))
+    }
+
+    proptest! {
+        /// However a stream is cut, the client gets the same bytes, and the same is known of it.
+        #[test]
+        fn any_cut_gives_the_same_bytes(
+            pieces in prop::collection::vec(prop::sample::select(vec![
+                ROLE, FILTER, TEXT, STOP, USED, DONE, ": ping\n\n", "\n", "data: {bad\n\n", "event: x\n\n", "data: {\ndata: \"usage\":{\"total_tokens\":1},\"choices\":[]}\n\n",
+                "data: {\"model\":\"m\",\ndata: \"choices\":[]}\n\n", "data: {\"error\":{\"message\":\"m\"}}\n\n", "data: half",
+            ]), 0..8),
+            ends in prop::collection::vec(prop::sample::select(vec!["\n", "\r\n", "\r"]), 8),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
+            hide_usage in any::<bool>(),
+            rename in any::<bool>(),
+        ) {
+            let stream: String = pieces.iter().zip(ends).map(|(piece, end)| piece.replace('\n', end)).collect();
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+            cuts.sort_unstable();
+            let model = rename.then(|| Bytes::from_static(b"\"g\""));
+            let whole = seen(stream.as_bytes(), &[], hide_usage, model.clone());
+            prop_assert_eq!(&seen(stream.as_bytes(), &cuts, hide_usage, model.clone()), &whole, "{:?} cut at {:?}", &stream, &cuts);
+            let each: Vec<usize> = (1..stream.len()).collect();
+            prop_assert_eq!(&seen(stream.as_bytes(), &each, hide_usage, model), &whole, "{:?} cut everywhere", &stream);
+            if !hide_usage && !rename && whole.1.is_some() {
+                prop_assert_eq!(whole.0, stream.into_bytes(), "nothing to change");
+            }
+        }
     }
 }

@@ -77,7 +77,9 @@ impl OpenAi {
         for (name, value) in &target.defaults {
             if applies(name, call) {
                 let theirs = target.renames.iter().find(|(ours, _)| ours == name).map_or(name.as_str(), |(_, t)| t);
-                edits.push(Edit::Default(theirs, Bytes::from(value.to_string())));
+                if target.extra_body.iter().all(|(set, _)| set != theirs) {
+                    edits.push(Edit::Default(theirs, Bytes::from(value.to_string())));
+                }
             }
         }
         for (name, value) in &target.extra_body {
@@ -300,6 +302,26 @@ mod tests {
                 Operation::Embeddings,
                 r#"{"model":"g","encoding_format":"base64","input":"x"}"#,
                 r#"{"model":"m","input":"x"}"#,
+            ),
+            (
+                Target {
+                    renames: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
+                    defaults: defaults(&[("max_completion_tokens", 9.into()), ("seed", 1.into())]),
+                    ..target()
+                },
+                Operation::Chat,
+                r#"{"model":"g","max_completion_tokens":5,"seed":7}"#,
+                r#"{"model":"m","max_tokens":5,"random_seed":7}"#,
+            ),
+            (
+                Target {
+                    defaults: defaults(&[("temperature", 0.5.into())]),
+                    extra_body: defaults(&[("temperature", 1.into()), ("stream_options", serde_json::json!({}))]),
+                    ..target()
+                },
+                Operation::Chat,
+                r#"{"model":"g","stream":true,"stream_options":{}}"#,
+                r#"{"temperature":1,"model":"m","stream":true,"stream_options":{}}"#,
             ),
             (
                 Target { extra_body: defaults(&[("think", true.into())]), ..target() },

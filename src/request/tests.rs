@@ -84,6 +84,25 @@ fn splice_changes_only_what_is_named() {
 }
 
 #[test]
+fn edits_see_what_those_before_them_left() {
+    let default = |name, value: &'static str| Edit::Default(name, Bytes::from_static(value.as_bytes()));
+    let cases: [(&str, Vec<Edit<'_>>, &str); 9] = [
+        (r#"{"model":"a","x":1}"#, vec![set("x", "2"), set("x", "3")], r#"{"model":"a","x":3}"#),
+        (r#"{"model":"a"}"#, vec![set("x", "2"), set("x", "3")], r#"{"x":3,"model":"a"}"#),
+        (r#"{"model":"a"}"#, vec![default("x", "2"), set("x", "3")], r#"{"x":3,"model":"a"}"#),
+        (r#"{"model":"a","x":1}"#, vec![Edit::Rename("x", "y"), default("y", "2")], r#"{"model":"a","y":1}"#),
+        (r#"{"model":"a","x":1}"#, vec![Edit::Rename("x", "y"), set("y", "2")], r#"{"model":"a","y":2}"#),
+        (r#"{"model":"a"}"#, vec![default("x", "2"), Edit::Rename("x", "y")], r#"{"y":2,"model":"a"}"#),
+        (r#"{"model":"a","x":1}"#, vec![Edit::Remove("x"), set("x", "2")], r#"{"x":2,"model":"a"}"#),
+        (r#"{"model":"a","x":1,"y":2,"x":3}"#, vec![set("x", "4")], r#"{"model":"a","x":4,"y":2}"#),
+        (r#"{"x":1,"x":2,"model":"a"}"#, vec![Edit::Rename("x", "y"), Edit::Remove("y")], r#"{"model":"a"}"#),
+    ];
+    for (text, edits, expected) in cases {
+        assert_eq!(spliced(text, &edits), expected, "{text} {edits:?}");
+    }
+}
+
+#[test]
 fn large_bodies_are_not_copied() {
     let text = format!(r#"{{"model":"a","x":"{}"}}"#, "y".repeat(COALESCE * 2));
     let body = Bytes::from(text);

@@ -93,10 +93,14 @@ impl Attempt {
         self.first_content
     }
 
-    /// The first content of the answer is there.
+    /// The first content of the answer is there. A probe has told what it was for: the others need not wait for the end
+    /// of a long stream.
     pub fn note_first_content(&mut self, now: Instant) {
         if self.first_content.is_none() {
             self.first_content = Some(now.duration_since(self.began));
+            if std::mem::take(&mut self.probe) {
+                self.deployment.scores.with_cooldown(|c| c.succeeded(now));
+            }
         }
     }
 

@@ -11,6 +11,7 @@
 //! later one holds. When it is over the deployment is *half open*: one request goes first, alone, and its success lets
 //! the others follow, its failure cools again. So a replica does not return with all its traffic at once.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -59,7 +60,10 @@ pub struct Cooldown {
     cooling: Option<(Instant, Fault)>,
     probing: bool,
     consecutive: u32,
+    /// For the share rule.
     window: Option<Window>,
+    /// When the failures were that `allowed_fails` counts; those within `cooldown_time`, and never more than it takes.
+    recent: VecDeque<Instant>,
 }
 
 #[derive(Debug)]
@@ -100,10 +104,11 @@ impl Cooldown {
     /// An attempt succeeded. One that began before the deployment was cooled does not end the cooldown early.
     pub fn succeeded(&mut self, now: Instant) {
         self.consecutive = 0;
-        self.count(now, WINDOW, false);
+        self.count(now, false);
         if self.cooling.is_some_and(|(until, _)| until <= now) {
             self.cooling = None;
             self.window = None;
+            self.recent.clear();
             self.probing = false;
         }
     }
@@ -113,10 +118,9 @@ impl Cooldown {
         let half_open = self.cooling.is_some_and(|(until, _)| until <= now);
         self.probing = false;
         self.consecutive = self.consecutive.saturating_add(1);
-        let window = if rule.allowed_fails.is_some() { rule.cooldown_time } else { WINDOW };
-        let (failed, all) = self.count(now, window, true);
+        let (failed, all) = self.count(now, true);
         let by_count = match rule.allowed_fails {
-            Some(allowed) => failed > allowed,
+            Some(allowed) => self.exceeds(allowed, now, rule.cooldown_time),
             None => {
                 fault == Fault::Connect
                     || self.consecutive >= CONSECUTIVE
@@ -136,10 +140,20 @@ impl Cooldown {
         Some(until)
     }
 
+    /// Counts a failure; whether there were more than `allowed` in the time before.
+    fn exceeds(&mut self, allowed: u32, now: Instant, within: Duration) -> bool {
+        let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
+        while self.recent.front().is_some_and(|at| now.duration_since(*at) >= within || self.recent.len() > allowed) {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(now);
+        self.recent.len() > allowed
+    }
+
     /// Counts one outcome and returns (failed, all) of the window it falls into.
-    fn count(&mut self, now: Instant, length: Duration, failed: bool) -> (u32, u32) {
+    fn count(&mut self, now: Instant, failed: bool) -> (u32, u32) {
         let window = match &mut self.window {
-            Some(window) if now.duration_since(window.since) < length => window,
+            Some(window) if now.duration_since(window.since) < WINDOW => window,
             stale => stale.insert(Window { since: now, failed: 0, all: 0 }),
         };
         window.all = window.all.saturating_add(1);
@@ -187,6 +201,20 @@ mod tests {
         assert_eq!(c.failed(Fault::Server, None, t, &rule(Some(1))), None);
         assert_eq!(c.failed(Fault::Server, None, t + 10 * S, &rule(Some(1))), None);
         assert!(c.failed(Fault::Server, None, t + 11 * S, &rule(Some(1))).is_some());
+    }
+
+    #[test]
+    fn the_window_slides_and_successes_do_not_move_it() {
+        let (mut c, t) = start();
+        c.succeeded(t);
+        assert_eq!(c.failed(Fault::Server, None, t + 8 * S, &rule(Some(1))), None);
+        assert!(c.failed(Fault::Server, None, t + 12 * S, &rule(Some(1))).is_some(), "two within ten seconds");
+
+        let (mut c, t) = start();
+        let long = Rule { cooldown_time: 300 * S, allowed_fails: Some(1) };
+        assert_eq!(c.failed(Fault::Server, None, t, &long), None);
+        c.succeeded(t + 61 * S);
+        assert!(c.failed(Fault::Server, None, t + 100 * S, &long).is_some(), "two within five minutes");
     }
 
     #[test]

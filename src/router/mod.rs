@@ -271,7 +271,7 @@ fn ineligible(deployment: &Deployment, ask: &Ask<'_>) -> Option<(Why, Option<Dur
     }
     if let Some(limit) = deployment.tpm
         // A request estimated at more than the whole limit may still have a minute to itself.
-        && (minute.tokens >= limit || (minute.tokens > 0 && minute.tokens + ask.tokens.total() > limit))
+        && (minute.tokens >= limit || (minute.tokens > 0 && minute.tokens.saturating_add(ask.tokens.total()) > limit))
     {
         return Some((Why::OverTpm { limit, used: minute.tokens }, next_minute));
     }

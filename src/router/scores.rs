@@ -106,14 +106,14 @@ impl Scores {
             *minute = Minute { number, totals: Totals::default() };
         }
         minute.totals.requests += 1;
-        minute.totals.tokens += tokens;
+        minute.totals.tokens = minute.totals.tokens.saturating_add(tokens);
     }
 
     /// Replaces a reservation by what was used. A reservation of a minute that is over is nobody's business any more.
     pub(super) fn correct(&self, number: u64, reserved: u64, used: u64) {
         let mut minute = lock(&self.minute);
         if minute.number == number {
-            minute.totals.tokens = (minute.totals.tokens + used).saturating_sub(reserved);
+            minute.totals.tokens = minute.totals.tokens.saturating_sub(reserved).saturating_add(used);
         }
     }
 
@@ -211,6 +211,24 @@ mod tests {
         scores.correct(7, 100, 30);
         assert_eq!(scores.minute(7), Totals { requests: 2, tokens: 80 });
         assert_eq!(scores.minute(8), Totals::default());
+        scores.reserve(8, 5);
+        scores.correct(7, 50, 500);
+        assert_eq!(scores.minute(8), Totals { requests: 1, tokens: 5 });
+    }
+
+    #[test]
+    fn absurd_numbers_do_not_wrap() {
+        let scores = Scores::default();
+        scores.reserve(7, u64::MAX);
+        scores.reserve(7, u64::MAX);
+        assert_eq!(scores.minute(7).tokens, u64::MAX);
+        scores.correct(7, 1, u64::MAX);
+        assert_eq!(scores.minute(7).tokens, u64::MAX);
+    }
+
+    #[test]
+    fn a_correction_for_another_minute_changes_nothing() {
+        let scores = Scores::default();
         scores.reserve(8, 5);
         scores.correct(7, 50, 500);
         assert_eq!(scores.minute(8), Totals { requests: 1, tokens: 5 });

@@ -135,6 +135,21 @@ fn the_lowest_order_first_and_none_is_last() {
 }
 
 #[test]
+fn a_probe_has_told_with_its_first_content() {
+    let r = router(StrategyKind::LeastBusy, vec![deployment("a")]);
+    let now = Instant::now();
+    fail(r.begin(&ask(&[], now)).expect("a"), Fault::RateLimit, now);
+    let later = now + 5 * S;
+    let mut probe = r.begin(&ask(&[], later)).expect("the probe");
+    assert!(r.begin(&ask(&[], later)).is_err(), "alone");
+    probe.note_first_content(later);
+    drop(r.begin(&ask(&[], later)).expect("no need to wait for the end of a stream"));
+    fail(probe, Fault::Broken, later);
+    drop(r.begin(&ask(&[], later)).expect("an ordinary failure by now"));
+    assert_eq!(r.deployments()[0].scores.in_flight(), 0);
+}
+
+#[test]
 fn one_probe_after_a_cooldown() {
     let r = router(StrategyKind::SimpleShuffle, vec![deployment("a")]);
     let now = Instant::now();

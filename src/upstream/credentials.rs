@@ -19,6 +19,8 @@ use crate::types::{EntraCredential, EntraSource, Secret};
 const LIMIT: Duration = Duration::from_secs(10);
 /// The life of a token whose endpoint does not say: Entra's shortest.
 const DEFAULT_LIFE: Duration = Duration::from_secs(3600);
+/// The longest life believed.
+const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
 /// The instance metadata service of Azure's machines.
 const IMDS: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 
@@ -57,7 +59,14 @@ impl Credentials {
 pub struct TokenSource {
     credential: Arc<EntraCredential>,
     client: reqwest::Client,
-    held: Mutex<Option<Token>>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    token: Option<Token>,
+    /// The last failed fetch, for those who waited while it was made.
+    failed: Option<(Instant, TokenError)>,
 }
 
 impl fmt::Debug for TokenSource {
@@ -73,6 +82,8 @@ struct Token {
 }
 
 fn client() -> reqwest::Client {
+    // reqwest finds its TLS only here. An error means that somebody has chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(LIMIT)
@@ -86,11 +97,15 @@ impl TokenSource {
     /// # Errors
     /// If there is no valid token and none can be fetched.
     pub async fn bearer(&self) -> Result<HeaderValue, TokenError> {
-        // Whoever comes while a fetch is under way waits here for its result.
+        let asked = Instant::now();
+        // Whoever comes while a fetch is under way waits here for its result, be it a token or a failure.
         let mut held = self.held.lock().await;
         let now = Instant::now();
-        if let Some(token) = held.as_ref().filter(|t| now < t.renew) {
+        if let Some(token) = held.token.as_ref().filter(|t| now < t.renew) {
             return Ok(token.header.clone());
+        }
+        if let Some((_, error)) = held.failed.as_ref().filter(|(at, _)| *at > asked) {
+            return Err(error.clone());
         }
         match self.fetch().await {
             Ok(answer) => {
@@ -98,16 +113,19 @@ impl TokenSource {
                 let mut header = HeaderValue::try_from(format!("Bearer {}", answer.access_token.expose()))
                     .map_err(|_| TokenError("the token endpoint's answer holds no usable token".to_owned()))?;
                 header.set_sensitive(true);
-                *held = Some(Token { header: header.clone(), renew: now + life.mul_f64(0.8), expires: now + life });
+                held.token = Some(Token { header: header.clone(), renew: now + life.mul_f64(0.8), expires: now + life });
                 Ok(header)
             }
-            Err(error) => match held.as_mut().filter(|t| now < t.expires) {
+            Err(error) => match held.token.as_mut().filter(|t| now < t.expires) {
                 Some(token) => {
                     tracing::warn!(%error, "the token could not be renewed; the old one is still valid");
                     token.renew = (now + LIMIT).min(token.expires);
                     Ok(token.header.clone())
                 }
-                None => Err(error),
+                None => {
+                    held.failed = Some((Instant::now(), error.clone()));
+                    Err(error)
+                }
             },
         }
     }
@@ -197,7 +215,7 @@ struct Answer {
 
 impl Answer {
     fn life(&self) -> Duration {
-        self.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs)
+        self.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs).min(LONGEST_LIFE)
     }
 }
 
@@ -223,4 +241,44 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, TokenError> 
     // Some endpoints write the number as text.
     let expires_in = wire.expires_in.and_then(|v| v.as_u64().or_else(|| v.as_str().and_then(|s| s.parse().ok())));
     Ok(Answer { access_token: Secret::new(wire.access_token), expires_in })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn those_who_wait_for_a_fetch_share_its_failure() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let credential = EntraCredential {
+            source: EntraSource::ClientSecret {
+                tenant_id: "t".to_owned(),
+                client_id: Secret::new("c"),
+                client_secret: Secret::new("s"),
+            },
+            scopes: vec![],
+            authority_host: format!("http://{}", listener.local_addr().expect("an address")),
+        };
+        let source = Credentials::default().source(&Arc::new(credential));
+        let serve = async {
+            for asked in 1.. {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}").await;
+                assert!(asked < 3, "asked again and again");
+            }
+        };
+        let five = async {
+            let all = futures_util::future::join_all((0..5).map(|_| source.bearer())).await;
+            assert!(all.iter().all(Result::is_err));
+            source.bearer().await.expect_err("a later one asks anew")
+        };
+        tokio::select! {
+            () = serve => unreachable!("serves for ever"),
+            error = five => assert!(error.to_string().contains("400"), "{error}"),
+        }
+    }
 }

@@ -35,6 +35,9 @@ pub use tls::TlsError;
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
+/// How soon a reused connection has to fail to count as one that died while idle. Later, the request may be under way
+/// already, and sending it again would be an attempt that nobody counts.
+const STILLBORN: Duration = Duration::from_secs(1);
 
 /// What all endpoints share: the proxy rules, the TLS roots, and the tasks that drive connections.
 #[derive(Clone)]
@@ -167,12 +170,15 @@ impl Endpoint {
         let pool = &self.0;
         pool.address(&mut request);
         if let Some(mut sender) = pool.reuse().await {
+            let sent = Instant::now();
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok(pool.answer(response, sender)),
-                Err(error) if error.message().is_some() || died_idle(error.error()) => match again() {
-                    Some(same) => request = same,
-                    None => return Err(SendError::Broken(error.into_error())),
-                },
+                Err(error) if error.message().is_some() || (sent.elapsed() < STILLBORN && died_idle(error.error())) => {
+                    match again() {
+                        Some(same) => request = same,
+                        None => return Err(SendError::Broken(error.into_error())),
+                    }
+                }
                 Err(error) => return Err(SendError::Broken(error.into_error())),
             }
             pool.address(&mut request);
@@ -263,11 +269,10 @@ impl Answer {
             && !sender.is_closed()
         {
             let mut idle = pool.lock();
-            let now = Instant::now();
-            // Those of a burst lie below the few that are used now, and nobody else comes by.
-            let stale = idle.partition_point(|old| now.duration_since(old.since) > IDLE);
+            // The oldest stand first, and a steady trickle would never get down to them.
+            let stale = idle.iter().take_while(|i| i.since.elapsed() > IDLE || i.sender.is_closed()).count();
             idle.drain(..stale);
-            idle.push(Idle { sender, since: now });
+            idle.push(Idle { sender, since: Instant::now() });
         }
     }
 }
@@ -299,5 +304,108 @@ impl Body for Answer {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn pair() -> (TcpListener, Endpoint) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let endpoint = Upstream::new().endpoint(&Uri::try_from(url).expect("a URL"), &TlsOptions::default());
+        (listener, endpoint.expect("an endpoint"))
+    }
+
+    async fn send(endpoint: &Endpoint) -> Result<Response<Answer>, SendError> {
+        let request = || {
+            let mut request = Request::new(Payload::from(Bytes::from_static(b"{}")));
+            *request.method_mut() = http::Method::POST;
+            request
+        };
+        endpoint.send(request(), || Some(request()), Duration::from_secs(5)).await
+    }
+
+    async fn request(stream: &mut TcpStream) {
+        let mut buf = Vec::new();
+        while !buf.ends_with(b"\r\n\r\n{}") {
+            assert!(stream.read_buf(&mut buf).await.expect("a request") > 0, "closed");
+        }
+    }
+
+    async fn answer(stream: &mut TcpStream) {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.expect("an answer");
+    }
+
+    async fn pass(seconds: u64) {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+    }
+
+    #[tokio::test]
+    async fn connections_below_the_one_in_use_do_not_stay_for_ever() {
+        let (listener, endpoint) = pair().await;
+        let tasks = TaskTracker::new();
+        let serve = async {
+            loop {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                tasks.spawn(async move {
+                    loop {
+                        request(&mut stream).await;
+                        answer(&mut stream).await;
+                    }
+                });
+            }
+        };
+        let ask = async {
+            let both = [send(&endpoint).await.expect("one"), send(&endpoint).await.expect("another")];
+            for answer in both {
+                answer.into_body().collect().await.expect("all of it");
+            }
+            assert_eq!(endpoint.0.lock().len(), 2);
+            for _ in 0..2 {
+                pass(20).await;
+                send(&endpoint).await.expect("an answer").into_body().collect().await.expect("all of it");
+            }
+            assert_eq!(endpoint.0.lock().len(), 1);
+        };
+        tokio::select! {
+            () = serve => unreachable!("serves for ever"),
+            () = ask => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_failed_at_once_is_sent_again() {
+        for (wait, expected) in [(0, 3), (2, 2)] {
+            let (listener, endpoint) = pair().await;
+            let served = std::sync::atomic::AtomicU32::new(0);
+            let serve = async {
+                loop {
+                    let (mut stream, _) = listener.accept().await.expect("a connection");
+                    request(&mut stream).await;
+                    served.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    answer(&mut stream).await;
+                    request(&mut stream).await;
+                    served.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    pass(wait).await;
+                }
+            };
+            let ask = async {
+                send(&endpoint).await.expect("an answer").into_body().collect().await.expect("all of it");
+                assert_eq!(send(&endpoint).await.is_ok(), wait == 0);
+            };
+            tokio::select! {
+                () = serve => unreachable!("serves for ever"),
+                () = ask => {}
+            }
+            assert_eq!(served.into_inner(), expected, "after {wait} s");
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::subscriber::DefaultGuard;
+use waypost::access_log::AccessLog;
+use waypost::telemetry::LogFormat;
 
 /// Everything this thread logs, down to the last detail, for as long as it lives.
 pub(crate) struct Logs {
@@ -42,6 +44,11 @@ impl Logs {
             text,
             _guard: tracing::subscriber::set_default(subscriber),
         }
+    }
+
+    /// A log of requests that is written here, too, once it is flushed.
+    pub(crate) fn access_log(&self) -> Arc<AccessLog> {
+        Arc::new(AccessLog::new(LogFormat::Json, Box::new(self.text.clone())))
     }
 
     /// What was logged so far.

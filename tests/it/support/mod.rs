@@ -19,6 +19,12 @@ mod server;
 mod tls;
 mod yaml;
 
+pub(crate) mod beside;
+pub(crate) mod pair;
+pub(crate) mod process;
+pub(crate) mod raw;
+pub(crate) mod wire;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +39,7 @@ use waypost::config::{self, Config};
 use waypost::gateway::Deps;
 use waypost::lab::{Handle, Lab, Script};
 use waypost::router::Deployment;
+use waypost::router::cooldown::Readiness;
 
 pub(crate) use client::{Answer, Request, Streaming, together};
 pub(crate) use logs::Logs;
@@ -83,10 +90,20 @@ impl Gateway {
         (gateway, clock)
     }
 
+    /// With everything it logs in `logs`; what it says of requests is there once it has stopped.
+    pub(crate) async fn logging(yaml: &Yaml, logs: &Logs) -> Self {
+        let mut deps = Deps::with_clock(Arc::new(SystemClock), Some(7));
+        deps.access_log = Some(logs.access_log());
+        Self::with_deps(&load(&yaml.to_string()), deps).await
+    }
+
     /// Of a configuration made elsewhere.
     pub(crate) async fn of(config: &Config, clock: Arc<dyn Clock>) -> Self {
-        let app =
-            App::build(config, Deps::with_clock(clock, Some(7))).expect("a usable configuration");
+        Self::with_deps(config, Deps::with_clock(clock, Some(7))).await
+    }
+
+    async fn with_deps(config: &Config, deps: Deps) -> Self {
+        let app = App::build(config, deps).expect("a usable configuration");
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a loopback port");
@@ -161,6 +178,9 @@ impl Gateway {
     pub(crate) async fn stop(self) -> Arc<App> {
         let Self { app, server } = self;
         assert!(server.stop(s(60)).await, "a connection did not end");
+        if let Some(log) = &app.gateway().deps().access_log {
+            log.flush();
+        }
         app
     }
 }
@@ -178,4 +198,34 @@ pub(crate) async fn at_rest(deployments: &[Handle]) {
     for deployment in deployments {
         deployment.wait_for(|stats| stats.in_flight == 0).await;
     }
+}
+
+/// Until `n` requests wait for a release, at all deployments together.
+pub(crate) async fn held(deployments: &[Handle], n: u64) {
+    // Each one's wait sees the counts of all, so that the last change, wherever it is, ends it.
+    let waits = deployments.iter().enumerate().map(|(i, own)| {
+        Box::pin(own.wait_for(move |stats| {
+            let others = deployments.iter().enumerate().filter(|(j, _)| *j != i);
+            stats.held + others.map(|(_, other)| other.stats().held).sum::<u64>() >= n
+        }))
+    });
+    futures_util::future::select_all(waits).await;
+}
+
+/// Two deployments of which the first is always asked first.
+pub(crate) fn first_then_second(lab: &Lab) -> Yaml {
+    let models = (1..)
+        .zip(lab.deployments())
+        .map(|(n, d)| Model::of(d).with(&format!("order: {n}")));
+    Yaml::default().group("g", models)
+}
+
+/// Whether the deployment of that place in the group sits out at the gateway's time.
+#[track_caller]
+pub(crate) fn cools(gateway: &Gateway, index: usize) -> bool {
+    let now = gateway.app().gateway().deps().clock.now();
+    matches!(
+        gateway.deployments("g")[index].scores.readiness(now),
+        Readiness::Cooling { .. }
+    )
 }

@@ -1,44 +1,41 @@
 //! The proxy variables, which a process reads when it starts: each test runs the command with its own.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
 
 use http::Method;
 use tempfile::TempDir;
 
 use super::{file, model};
+use crate::support::process::Process;
 use crate::support::{Answer, Authority, Reply, Request, Scripted, Yaml, chat_body};
 
 /// `waypost serve` at work.
 struct Served {
-    child: Child,
     addr: SocketAddr,
+    _process: Process,
     _folder: TempDir,
 }
 
+fn written(yaml: &Yaml) -> (TempDir, PathBuf) {
+    let folder = TempDir::new().expect("a folder");
+    let config = folder.path().join("endpoints.yml");
+    std::fs::write(&config, yaml.to_string()).expect("written");
+    (folder, config)
+}
+
+fn serve(config: &Path, variables: &[(&str, &str)]) -> Process {
+    let config = config.display().to_string();
+    Process::start(&["serve", "--port", "0", "--config", &config], variables)
+}
+
 impl Served {
-    fn start(yaml: &Yaml, environment: &[(&str, String)]) -> Self {
-        let folder = TempDir::new().expect("a folder");
-        let config = folder.path().join("endpoints.yml");
-        std::fs::write(&config, yaml.to_string()).expect("written");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_waypost"))
-            .args(["serve", "--port", "0", "--no-access-log", "--config"])
-            .arg(config)
-            .env_clear()
-            .envs(environment.iter().map(|(name, value)| (name, value)))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it runs");
-        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let mut lines = lines.map(|line| line.expect("UTF-8"));
-        let addr = lines
-            .find_map(|line| line.strip_prefix("listening on http://")?.parse().ok())
-            .expect("it says where it listens");
+    async fn start(yaml: &Yaml, variables: &[(&str, &str)]) -> Self {
+        let (folder, config) = written(yaml);
+        let mut process = serve(&config, variables);
         Self {
-            child,
-            addr,
+            addr: process.address().await,
+            _process: process,
             _folder: folder,
         }
     }
@@ -46,13 +43,6 @@ impl Served {
     async fn chat(&self) -> Answer {
         let request = Request::new(self.addr, Method::POST, "/v1/chat/completions");
         request.json(&chat_body("g")).send().await
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ended");
     }
 }
 
@@ -68,7 +58,7 @@ const BASIC: &str = "Basic dXNlcjpwYXNz";
 async fn plain_http_is_asked_of_the_proxy_with_the_whole_url() {
     let proxy = Scripted::start(|_| Reply::chat()).await;
     let yaml = Yaml::default().group("g", [model("http://upstream.example:8080")]);
-    let served = Served::start(&yaml, &[("HTTP_PROXY", with_user(&proxy))]);
+    let served = Served::start(&yaml, &[("HTTP_PROXY", &with_user(&proxy))]).await;
     for _ in 0..2 {
         served.chat().await.ok();
     }
@@ -86,7 +76,7 @@ async fn https_goes_through_a_tunnel_and_the_credentials_stay_at_its_mouth() {
     let proxy = Scripted::tunnel(authority.server("upstream.example"), |_| Reply::chat()).await;
     let trusting = model("https://upstream.example").with(&file("ssl_verify", &authority.file()));
     let yaml = Yaml::default().group("g", [trusting]);
-    let served = Served::start(&yaml, &[("HTTPS_PROXY", with_user(&proxy))]);
+    let served = Served::start(&yaml, &[("HTTPS_PROXY", &with_user(&proxy))]).await;
     for _ in 0..2 {
         served.chat().await.ok();
     }
@@ -115,7 +105,7 @@ async fn a_proxy_that_refuses_the_tunnel_is_no_connection() {
     let yaml = Yaml::default()
         .group("g", [model("https://upstream.example")])
         .router("num_retries: 0");
-    let served = Served::start(&yaml, &[("HTTPS_PROXY", proxy.url())]);
+    let served = Served::start(&yaml, &[("HTTPS_PROXY", &proxy.url())]).await;
     let answer = served.chat().await;
     assert_eq!(
         (answer.status, answer.code().as_str()),
@@ -128,11 +118,12 @@ async fn hosts_of_no_proxy_are_asked_themselves() {
     let proxy = Scripted::start(|_| Reply::chat()).await;
     let direct = Scripted::start(|_| Reply::chat()).await;
     let yaml = Yaml::default().group("g", [model(&direct.url())]);
+    let user = with_user(&proxy);
     let variables = [
-        ("HTTP_PROXY", with_user(&proxy)),
-        ("NO_PROXY", "other.example,127.0.0.1".to_owned()),
+        ("HTTP_PROXY", &*user),
+        ("NO_PROXY", "other.example,127.0.0.1"),
     ];
-    let served = Served::start(&yaml, &variables);
+    let served = Served::start(&yaml, &variables).await;
     served.chat().await.ok();
     let [seen] = &direct.seen()[..] else {
         panic!("one request")
@@ -143,8 +134,8 @@ async fn hosts_of_no_proxy_are_asked_themselves() {
 }
 
 /// Speaking plain HTTP to it would hand the credentials to whoever listens on the way.
-#[test]
-fn a_proxy_of_a_kind_that_is_not_spoken_is_refused_at_the_start() {
+#[tokio::test]
+async fn a_proxy_of_a_kind_that_is_not_spoken_is_refused_at_the_start() {
     for (url, proxy) in [
         (
             "https://upstream.example",
@@ -159,28 +150,11 @@ fn a_proxy_of_a_kind_that_is_not_spoken_is_refused_at_the_start() {
             "socks5://user:pass@proxy.example:1",
         ),
     ] {
-        let folder = TempDir::new().expect("a folder");
-        let config = folder.path().join("endpoints.yml");
-        let yaml = Yaml::default().group("g", [model(url)]);
-        std::fs::write(&config, yaml.to_string()).expect("written");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_waypost"))
-            .args(["serve", "--port", "0", "--config"])
-            .arg(config)
-            .env_clear()
-            .env("ALL_PROXY", proxy)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it runs");
-        let stdout = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let mut stdout = stdout.map_while(Result::ok);
-        let listens = stdout.any(|line| line.starts_with("listening on"));
-        if listens {
-            child.kill().expect("it runs");
-        }
-        let output = child.wait_with_output().expect("it ended");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(!listens && !output.status.success(), "{proxy}: {told}");
+        let (_folder, config) = written(&Yaml::default().group("g", [model(url)]));
+        // It would listen for ever if it did not refuse.
+        let exit = serve(&config, &[("ALL_PROXY", proxy)]).exit().await;
+        let told = exit.stderr;
+        assert!(exit.code != Some(0) && exit.stdout.is_empty(), "{told}");
         let scheme = proxy.split(':').next().expect("a scheme");
         assert!(told.contains(&format!("{scheme}://")), "{told}");
         assert!(!told.contains("pass@") && !told.contains("user:"), "{told}");

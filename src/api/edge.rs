@@ -1,0 +1,116 @@
+//! From hyper to the routes: the few paths that carry nearly all traffic go straight to their handler, everything else
+//! goes through axum. Both end in the same functions; the detour costs a few microseconds per request.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use tower::ServiceExt;
+
+use super::{App, BASES, inference};
+use crate::gateway::observe::{LargeBody, ObservedBody};
+use crate::types::Operation;
+
+/// All that a listener serves.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    app: Option<Arc<App>>,
+    routes: Router,
+}
+
+impl Edge {
+    /// `routes`, with the straight way to `app`'s inference handlers if one is given.
+    pub(super) const fn new(app: Option<Arc<App>>, routes: Router) -> Self {
+        Self { app, routes }
+    }
+
+    pub(super) async fn call(self, request: Request<Incoming>) -> Result<Response<EdgeBody>, Infallible> {
+        if let (Some(app), &Method::POST, Some(operation)) = (self.app, request.method(), operation(request.uri().path())) {
+            return Ok(inference::serve(app, operation, None, request).await);
+        }
+        let response = self.routes.oneshot(request.map(Body::new)).await?;
+        Ok(response.map(EdgeBody::Other))
+    }
+}
+
+/// The operation a path names, in one of the forms that need no parameter.
+fn operation(path: &str) -> Option<Operation> {
+    BASES.iter().find_map(|base| {
+        let rest = path.strip_prefix(base)?.strip_prefix('/')?;
+        Operation::ALL.into_iter().find(|o| o.path() == rest)
+    })
+}
+
+/// The body of any answer.
+#[derive(Debug)]
+pub enum EdgeBody {
+    /// Complete.
+    Whole(Option<Bytes>),
+    /// A stream under observation.
+    Stream(Box<ObservedBody>),
+    /// A large plain answer.
+    Large(Box<LargeBody>),
+    /// Anything else.
+    Other(Body),
+}
+
+impl http_body::Body for EdgeBody {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(match &mut *self {
+            Self::Whole(bytes) => bytes.take().filter(|b| !b.is_empty()).map(|b| Ok(Frame::data(b))),
+            Self::Stream(stream) => ready!(Pin::new(&mut **stream).poll_frame(cx)).map(|frame| frame.map_err(|never| match never {})),
+            Self::Large(large) => ready!(Pin::new(&mut **large).poll_frame(cx)).map(|frame| frame.map_err(Into::into)),
+            Self::Other(body) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Into::into)),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Self::Stream(stream) => stream.is_end_stream(),
+            Self::Large(large) => large.is_end_stream(),
+            Self::Other(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Stream(stream) => stream.size_hint(),
+            Self::Large(large) => large.size_hint(),
+            Self::Other(body) => body.size_hint(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_straight_way_is_for_exact_paths() {
+        for (path, expected) in [
+            ("/v1/chat/completions", Some(Operation::Chat)),
+            ("/chat/completions", Some(Operation::Chat)),
+            ("/openai/v1/embeddings", Some(Operation::Embeddings)),
+            ("/v1/completions", Some(Operation::Completions)),
+            ("/v1/v1/completions", None),
+            ("/v1/completions/", None),
+            ("/v2/completions", None),
+            ("/openai/deployments/g/chat/completions", None),
+            ("v1/completions", None),
+        ] {
+            assert_eq!(operation(path), expected, "{path}");
+        }
+    }
+}
