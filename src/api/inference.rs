@@ -75,8 +75,9 @@ async fn answer(app: &App, incoming: Incoming) -> http::Response<EdgeBody> {
     // A panic is our fault; unwinding has given back whatever the request held.
     match AssertUnwindSafe(app.gateway.handle(incoming)).catch_unwind().await {
         Ok(Ok(reply)) => success(reply),
-        Ok(Err(refusal)) => {
+        Ok(Err(mut refusal)) => {
             let mut response = error::refusal(&refusal);
+            refusal.record.status = response.status().as_u16();
             put_facts(response.headers_mut(), &refusal.facts);
             response.map(EdgeBody::Other)
         }

@@ -20,13 +20,19 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Edge, EdgeBody, error};
 
 /// How long a client may take to send a request's head.
-const HEAD_TIME: Duration = Duration::from_secs(30);
+///
+/// It runs between requests as well, so it is longer than load balancers keep their own idle connections (60 s mostly):
+/// the side that sends should be the one that closes.
+const HEAD_TIME: Duration = Duration::from_secs(90);
+/// How long a client may leave an answer unread. Clocks of a stream run only while it is read, so this one ends it.
+const UNREAD_TIME: Duration = Duration::from_secs(300);
 /// How much of a head is kept for the length check.
 const HEAD_KEPT: usize = 8 * 1024;
 /// Pause after a failed accept (out of file descriptors), so that the loop does not spin.
@@ -94,7 +100,7 @@ async fn connection(stream: TcpStream, routes: Edge, stop: CancellationToken) {
     };
     let Ok(version) = version else { return };
     let head = Arc::new(Head::default());
-    let io = TokioIo::new(Overheard { stream, head: Arc::clone(&head) });
+    let io = TokioIo::new(Overheard { stream, head: Arc::clone(&head), unread: None });
     let service = service_fn(move |request: Request<Incoming>| {
         let (routes, head) = (routes.clone(), Arc::clone(&head));
         async move {
@@ -188,6 +194,23 @@ impl Head {
 struct Overheard {
     stream: TcpStream,
     head: Arc<Head>,
+    /// Armed while the client does not take what is written.
+    unread: Option<Pin<Box<Sleep>>>,
+}
+
+impl Overheard {
+    /// Watches a write that has to wait.
+    fn written<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.unread = None;
+            return polled;
+        }
+        let timer = self.unread.get_or_insert_with(|| Box::pin(tokio::time::sleep(UNREAD_TIME)));
+        match timer.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer"))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
 impl AsyncRead for Overheard {
@@ -208,12 +231,14 @@ impl AsyncRead for Overheard {
 impl AsyncWrite for Overheard {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.head.with(Vec::clear);
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(polled, cx)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.head.with(Vec::clear);
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.written(polled, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

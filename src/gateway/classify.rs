@@ -14,7 +14,8 @@
 //! | 404, 3xx | deployment | yes |
 //! | 429 | rate limit | yes |
 //! | 408, 409, 424, 425, 498, 5xx, 200 with an error body | deployment | yes |
-//! | 503 "Loading model" | nobody (not ready) | yes |
+//! | 503 "Loading model", 405, 501 | nobody (not ready, or not for this operation) | yes |
+//! | 403, 404 with `invalid_request_error` and no code | caller (the wrong operation for this model) | no |
 //! | refused, timed out, reset, truncated, malformed | network or deployment | yes |
 
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub enum Verdict {
     Reject(Rejection),
     /// The deployment's: blamed, and another attempt is made if the plan allows.
     Retry(Fault),
-    /// The deployment is not ready yet; not blamed, another attempt is made.
+    /// The deployment is not ready, or has no such operation; not blamed, another attempt is made.
     NotReady,
 }
 
@@ -90,10 +91,21 @@ pub fn classify(status: StatusCode, facts: &ErrorFacts) -> Verdict {
     }
     match status.as_u16() {
         400 | 413 | 422 => bad_request(code, kind, facts.message.as_deref().unwrap_or_default()),
+        // OpenAI's way of saying that this model does not do that: embeddings of a chat model, a chat model as completion. It
+        // is the caller's mix-up, and no reason to bench a working deployment. A wrong URL is not the caller's.
+        403 | 404
+            if kind == "invalid_request_error"
+                && code.is_empty()
+                && !facts.message.as_deref().unwrap_or_default().starts_with("Invalid URL") =>
+        {
+            Verdict::Reject(Rejection::Invalid)
+        }
         401 | 403 => Verdict::Retry(Fault::Credential),
         402 => Verdict::Retry(Fault::Quota),
         300..=399 | 404 => Verdict::Retry(Fault::NotFound),
         429 => Verdict::Retry(Fault::RateLimit),
+        // Not this deployment, not now: loading (llama.cpp), or an operation it does not have.
+        405 | 501 => Verdict::NotReady,
         503 if facts.message.as_deref() == Some("Loading model") => Verdict::NotReady,
         408 | 409 | 424 | 425 | 498 | 500..=599 => Verdict::Retry(Fault::Server),
         100..=299 => Verdict::Retry(Fault::Broken), // a success with an error inside, of no known kind
@@ -210,7 +222,12 @@ mod tests {
             (402, "", "", "", Retry(Quota)),
             (404, "DeploymentNotFound", "", "", Retry(NotFound)),
             (302, "", "", "", Retry(NotFound)),
-            (405, "", "", "", Reject(Invalid)),
+            (405, "", "", "", NotReady),
+            (501, "", "", "", NotReady),
+            (404, "", "invalid_request_error", "This is a chat model", Reject(Invalid)),
+            (404, "", "invalid_request_error", "Invalid URL (POST /v2)", Retry(NotFound)),
+            (404, "model_not_found", "invalid_request_error", "", Retry(NotFound)),
+            (403, "", "invalid_request_error", "not allowed to generate embeddings", Reject(Invalid)),
             (408, "", "", "", Retry(Server)),
             (409, "", "", "", Retry(Server)),
             (422, "", "", "", Reject(Invalid)),

@@ -34,6 +34,8 @@ const HOLD_BODY: usize = 32 * 1024 * 1024;
 const HOLD_PREAMBLE: usize = 256 * 1024;
 /// Of an error answer no more than this is read.
 const HOLD_ERROR: usize = 1024 * 1024;
+/// And no longer than this.
+const ERROR_TIME: Duration = Duration::from_secs(5);
 
 /// An answer the client may have.
 #[derive(Debug)]
@@ -127,7 +129,9 @@ impl Exchange<'_> {
         let (head, body) = head.into_parts();
         let head = Response::from_parts(head, ());
         if !head.status().is_success() {
-            let body = self.within("total", began, clocks, collect(body, HOLD_ERROR)).await?.map(whole).unwrap_or_default();
+            // The status says enough; a body that does not come is not waited for long.
+            let read = tokio::time::timeout(ERROR_TIME, collect(body, HOLD_ERROR)).await;
+            let body = read.ok().and_then(Result::ok).map(whole).unwrap_or_default();
             return Err(Trouble::Answer(answer(head.status(), relayed(head.headers(), &masks), masks.apply(body))));
         }
         let mut headers = relayed(head.headers(), &masks);
@@ -409,7 +413,7 @@ fn relayed(headers: &HeaderMap, masks: &Masks) -> HeaderMap {
         "x-request-id",
         "x-should-retry",
     ];
-    let mut relayed = HeaderMap::with_capacity(headers.len());
+    let mut relayed = HeaderMap::with_capacity(headers.len() + 6); // and ours
     let listed = headers.get_all(CONNECTION).iter().filter_map(|v| v.to_str().ok());
     let named: Vec<&str> = listed.flat_map(|v| v.split(',')).map(str::trim).collect();
     for (name, value) in headers {

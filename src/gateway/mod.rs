@@ -163,6 +163,8 @@ pub struct Refusal {
     pub error: Error,
     /// What was found out until then.
     pub facts: ReplyFacts,
+    /// Its line, for whoever gives it a status.
+    pub record: Record,
 }
 
 /// A configuration at work.
@@ -224,10 +226,7 @@ impl Gateway {
                     record.attempts = record.attempts.saturating_sub(1); // the last one never left
                 }
                 record.failures = failures_of(&error).iter().map(Failure::brief).collect::<Vec<_>>().join("; ");
-                if let Error::Rejected { answer, .. } = &error {
-                    record.status = answer.status.as_u16();
-                }
-                Err(Box::new(Refusal { facts: facts(&record), error }))
+                Err(Box::new(Refusal { facts: facts(&record), error, record }))
             }
         }
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rand::{Rng, RngExt};
 use tokio::time::Instant;
 
-use crate::router::{Availability, NoneEligible};
+use crate::router::{Availability, NoneEligible, Why};
 use crate::types::AllCooling;
 
 /// The first back-off, doubled each time (the OpenAI SDK's and LiteLLM's numbers).
@@ -126,8 +126,12 @@ impl Plan {
             (Availability::OnlyTried, Event::Failed) => {
                 let wait = self.backoff(rng);
                 // Without time for another attempt the failure there is is the answer.
-                let late = now + wait >= self.limits.deadline;
-                self.wait(wait, now).unwrap_or(Step::Stop(if late { Stop::Deadline } else { Stop::Exhausted }))
+                // The pause is part of trying again, not waiting for a deployment to come back.
+                if now + wait >= self.limits.deadline {
+                    return Step::Stop(Stop::Deadline);
+                }
+                self.waits += 1;
+                Step::Wait(wait)
             }
             (Availability::None(none), event) => self.none(event, none, now, rng),
         }
@@ -135,7 +139,7 @@ impl Plan {
 
     fn none(&mut self, event: Event, none: &NoneEligible, now: Instant, rng: &mut dyn Rng) -> Step {
         match self.limits.all_cooling {
-            AllCooling::Try if none.deployments.iter().any(|d| matches!(d.why, crate::router::Why::Cooling(_))) => {
+            AllCooling::Try if none.deployments.iter().any(|d| matches!(d.why, Why::Cooling(_))) => {
                 // What has just failed and was to be left alone is at least not asked again in the same moment.
                 if event == Event::Failed {
                     let wait = self.backoff(rng);
@@ -143,6 +147,8 @@ impl Plan {
                 }
                 return Step::Try { even_cooling: true };
             }
+            // A probe under way is the end of a cooldown, and mostly a good one: worth a moment.
+            AllCooling::Fail if none.deployments.iter().any(|d| d.why == Why::Probing) => {}
             AllCooling::Fail if self.made == 0 => return Step::Stop(Stop::NoneEligible(none.clone())),
             AllCooling::Fail | AllCooling::Wait | AllCooling::Try => {}
         }
@@ -167,7 +173,7 @@ impl Plan {
         Some(Step::Wait(wait))
     }
 
-    /// Half of the doubled delay is fixed, half is chance. Never so long that `max_wait` would forbid the first ones.
+    /// Half of the doubled delay is fixed, half is chance.
     fn backoff(&self, rng: &mut dyn Rng) -> Duration {
         let full = BACKOFF_FIRST.saturating_mul(1 << self.waits.min(8)).min(BACKOFF_MAX).max(self.limits.retry_after);
         full.mul_f64(rng.random_range(0.5..1.0)).max(self.limits.retry_after)
@@ -181,7 +187,7 @@ mod tests {
     use rand::rngs::StdRng;
 
     use super::*;
-    use crate::router::{Ineligible, Why};
+    use crate::router::Ineligible;
     use crate::types::Fault;
 
     const S: Duration = Duration::from_secs(1);
@@ -232,11 +238,21 @@ mod tests {
     }
 
     #[test]
-    fn too_little_time_to_wait_is_no_deadline() {
+    fn a_pause_before_trying_again_is_no_waiting_for_a_deployment() {
         let now = Instant::now();
         let mut plan = Plan::new(Limits { max_wait: Duration::ZERO, ..limits(3, AllCooling::Fail, now) });
         plan.begin();
-        assert_eq!(next(&mut plan, Event::Failed, &Availability::OnlyTried, now), Step::Stop(Stop::Exhausted));
+        assert!(matches!(next(&mut plan, Event::Failed, &Availability::OnlyTried, now), Step::Wait(_)));
+    }
+
+    #[test]
+    fn a_probe_under_way_is_waited_for() {
+        let now = Instant::now();
+        let why = Why::Probing;
+        let deployments = vec![Ineligible { deployment: "a".into(), why, back_in: Some(S / 10) }];
+        let offer = Availability::None(NoneEligible { group: "g".into(), deployments });
+        let mut plan = Plan::new(limits(3, AllCooling::Fail, now));
+        assert!(matches!(next(&mut plan, Event::NoneEligible, &offer, now), Step::Wait(w) if w < S / 5));
     }
 
     #[test]

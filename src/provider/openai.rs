@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use super::{AdaptError, Adapter, Call, Inbound, completions};
@@ -102,8 +102,9 @@ impl Adapter for OpenAi {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.urls[operation as usize].clone();
         let mut headers = self.headers.clone();
-        let accept = if call.head.stream { "text/event-stream" } else { "application/json" };
-        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        if call.head.stream {
+            headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        }
         if let Some(beta) = &call.beta {
             headers.insert(HeaderName::from_static("openai-beta"), beta.clone());
         }
@@ -165,6 +166,9 @@ fn url(target: &Target, operation: Operation) -> String {
 pub(super) fn headers(target: &Target) -> Result<HeaderMap, http::Error> {
     let mut headers = HeaderMap::with_capacity(10);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // Set anew for each request; a place here saves the map from growing then.
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(HOST, HeaderValue::from_static("upstream"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("waypost/", env!("CARGO_PKG_VERSION"))));
     if let Some(organization) = &target.organization {
         headers.insert(HeaderName::from_static("openai-organization"), HeaderValue::try_from(organization)?);

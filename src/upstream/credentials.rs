@@ -50,7 +50,10 @@ impl Credentials {
             EntraSource::Default => format!("{}\n{:?}", credential.authority_host, credential.scopes),
         };
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(TokenSource { credential: Arc::clone(credential), client: client(), held: Mutex::default() });
+        let new = || {
+            let (client, direct) = (client(true), client(false));
+            Arc::new(TokenSource { credential: Arc::clone(credential), client, direct, held: Mutex::default() })
+        };
         Arc::clone(sources.entry(key).or_insert_with(new))
     }
 }
@@ -59,6 +62,8 @@ impl Credentials {
 pub struct TokenSource {
     credential: Arc<EntraCredential>,
     client: reqwest::Client,
+    /// For this machine's own identity service, which no proxy has to know of.
+    direct: reqwest::Client,
     held: Mutex<Held>,
 }
 
@@ -81,14 +86,11 @@ struct Token {
     expires: Instant,
 }
 
-fn client() -> reqwest::Client {
+fn client(proxied: bool) -> reqwest::Client {
     // reqwest finds its TLS only here. An error means that somebody has chosen already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(LIMIT)
-        .build()
-        .unwrap_or_default()
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(LIMIT);
+    (if proxied { builder } else { builder.no_proxy() }).build().unwrap_or_default()
 }
 
 impl TokenSource {
@@ -179,11 +181,11 @@ impl TokenSource {
         let request = match (env("IDENTITY_ENDPOINT"), env("IDENTITY_HEADER")) {
             (Some(endpoint), Some(header)) => {
                 query.push(("api-version", "2019-08-01"));
-                self.client.get(with_query(&endpoint, &query)?).header("x-identity-header", header)
+                self.direct.get(with_query(&endpoint, &query)?).header("x-identity-header", header)
             }
             _ => {
                 query.push(("api-version", "2018-02-01"));
-                self.client.get(with_query(IMDS, &query)?).header("metadata", "true")
+                self.direct.get(with_query(IMDS, &query)?).header("metadata", "true")
             }
         };
         answer(request).await
