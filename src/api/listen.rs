@@ -261,7 +261,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_connection_does_not_hold_up_the_end() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let server = Server::start(listener, Router::new()).expect("a server");
+        let server = Server::start(listener, Edge::new(None, axum::Router::new())).expect("a server");
         let _silent = TcpStream::connect(server.addr()).await.expect("a connection");
         while server.tasks.len() < 2 {
             tokio::task::yield_now().await;
