@@ -6,6 +6,8 @@
 //!
 //! A default base URL is given only where it is published; a service without one needs `api_base`.
 
+pub mod ollama;
+
 /// How a provider's base URL becomes the one requests are sent below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -13,6 +15,8 @@ pub enum Family {
     OpenAi,
     /// The OpenAI dialect below `{root}/v1`; a base with a path is taken as given.
     OpenAiUnderV1,
+    /// As [`Family::OpenAiUnderV1`], or Ollama's own API where it is needed; see [`ollama`].
+    Ollama,
     /// Azure OpenAI: deployments in the path, or the newer `/openai/v1`.
     Azure,
     /// A dialect of its own that is not translated yet.
@@ -147,13 +151,13 @@ pub const PROVIDERS: &[Provider] = &[
         &["CUSTOM_OPENAI_API_KEY"],
     ),
     Provider {
-        family: Family::OpenAiUnderV1,
+        family: Family::Ollama,
         default_base: Some(OLLAMA),
         renames: MAX_TOKENS,
         ..own("ollama", OLLAMA_BASE, OLLAMA_KEY)
     },
     Provider {
-        family: Family::OpenAiUnderV1,
+        family: Family::Ollama,
         default_base: Some(OLLAMA),
         renames: MAX_TOKENS,
         ..own("ollama_chat", OLLAMA_BASE, OLLAMA_KEY)
@@ -397,7 +401,7 @@ mod tests {
         for provider in PROVIDERS {
             let ours = matches!(
                 provider.family,
-                Family::OpenAi | Family::OpenAiUnderV1 | Family::Azure
+                Family::OpenAi | Family::OpenAiUnderV1 | Family::Ollama | Family::Azure
             );
             assert!(
                 !ours || !provider.key_env.is_empty() || !provider.key_required,

@@ -273,6 +273,9 @@ fn url(deployment: &Deployment) -> String {
             )
         }
         Dialect::AzureV1 => format!("{base}/openai/v1/{chat}"),
+        Dialect::Ollama => {
+            format!("{base}/api/chat (Ollama's own API, for options only it has)")
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::keys::{Effect, Key, Kind, PASSED_ON, Section, Unknown};
 use super::nearest::{hint, nearest};
 use super::tree::{Entry, Node, Value};
 use super::value;
-use crate::catalog::{self, Family};
+use crate::catalog::{self, Family, ollama};
 
 /// The structure of a model group, which a parameter's name must not be mistaken for.
 const STRUCTURE: [&str; 3] = ["id", "models", "router"];
@@ -128,7 +128,9 @@ fn unknown(ctx: &mut Context<'_>, entry: &Entry, section: &'static Section, path
         Unknown::PassedOn => {
             let structure =
                 section.find("models").is_some() && nearest(&entry.key, STRUCTURE).is_some();
-            if PASSED_ON.contains(&entry.key.as_str()) && !structure {
+            let known =
+                PASSED_ON.contains(&entry.key.as_str()) || ollama::needs_own_api(&entry.key);
+            if known && !structure {
                 return;
             }
             if let Some(near) = nearest(&entry.key, names()) {

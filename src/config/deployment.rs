@@ -10,7 +10,7 @@ use super::nearest::hint;
 use super::prices::look_up;
 use super::settings::Own;
 use super::tree::{Node, Value};
-use super::{Deployment, azure, credentials, endpoint, value};
+use super::{Deployment, azure, credentials, endpoint, ollama, value};
 use crate::catalog::{self, Family, PROVIDERS, Provider};
 use crate::types::{Clocks, Cost, Price, Target};
 
@@ -58,19 +58,29 @@ pub(super) fn deployment(
     };
     let tls = credentials::tls(ctx, node, path);
     let organization = organization(ctx, node, path, &provider_name);
-    let defaults = defaults(node, inherited);
-    let extra_body = extra_body(ctx, node, path, inherited);
+    let mut defaults = defaults(node, inherited);
+    let mut extra_body = extra_body(ctx, node, path, inherited);
     let price_model = text_here_or_in_info(node, "base_model").or_else(|| node.text("model"));
     let model = model?;
     let price_model = price_model.unwrap_or_else(|| model.clone());
     let price = price(ctx, own, node, path, &provider_name, &price_model);
+    let mut endpoint = endpoint?;
+    if provider.family == Family::Ollama {
+        ollama::settle(
+            ctx,
+            (node, path),
+            &mut endpoint,
+            &mut defaults,
+            &mut extra_body,
+        );
+    }
     let Endpoint {
         base_url,
         dialect,
         renames,
         stream_options,
         encoding_format,
-    } = endpoint?;
+    } = endpoint;
     let target = Target {
         id: id(ctx, node, path, inherited.group_id, &model).into(),
         provider: provider_name.into(),

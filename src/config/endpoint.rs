@@ -48,7 +48,9 @@ pub(super) fn endpoint(
             format!("ends in {operation}, which is appended to the base anyway; taken without it");
         ctx.findings.warning(at, &key, message);
         url.set_path(rest);
-    } else if trimmed.is_empty() && provider.family == Family::OpenAiUnderV1 {
+    } else if trimmed.is_empty()
+        && matches!(provider.family, Family::OpenAiUnderV1 | Family::Ollama)
+    {
         url.set_path("/v1");
     }
     Some(Endpoint {

@@ -16,6 +16,7 @@ mod keys;
 mod load;
 mod nearest;
 mod normalise;
+mod ollama;
 mod parse;
 mod prices;
 mod redis;

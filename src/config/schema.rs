@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::keys::{Effect, GROUP, Key, Kind, Section, Unknown, WAYPOST};
-use crate::catalog::{Family, PROVIDERS};
+use crate::catalog::{Family, PROVIDERS, ollama};
 
 /// JSON Schema of `endpoints.yml`, for editors. Numbers and booleans may also be a `${NAME}`.
 #[must_use]
@@ -112,6 +112,8 @@ pub fn markdown() -> String {
     page(&mut out, &GROUP);
     out.push_str(PROVIDERS_TITLE);
     providers(&mut out);
+    let names: Vec<String> = ollama::names().map(|name| format!("`{name}`")).collect();
+    let _ = write!(out, "{OLLAMA_TITLE}{}.\n", names.join(", "));
     page(&mut out, &WAYPOST);
     out
 }
@@ -150,6 +152,20 @@ const PROVIDERS_TITLE: &str = "
 | Provider | Base URL, unless `api_base` is given | Key, unless `api_key` is given |
 |---|---|---|
 ";
+
+const OLLAMA_TITLE: &str = "
+### Ollama's own API
+
+A deployment of `ollama` or `ollama_chat` is spoken to at `/v1`, as OpenAI. There Ollama ignores its own options, so one that
+configures any of those below, as a key of the model or the group or in `extra_body`, gets chat at `/api/chat` and embeddings
+at `/api/embed`; `waypost check` shows which. What the file says is the default, and a request may say otherwise.
+`/completions` stays at `/v1/completions`, without these options.
+
+Over its own API Ollama cannot fetch images (`data:` URLs only) or force a tool (`tool_choice` other than `none` counts as
+`auto`), and `n` above 1, `logit_bias`, `functions`, `audio`, `modalities` and `web_search_options` are refused with 400. Fields
+that Ollama has no counterpart for, such as `user` or `metadata`, are not sent.
+
+The options: ";
 
 fn page(out: &mut String, of: &'static Section) {
     let _ = write!(out, "\n## {}\n\n`{}`: {}\n\n", of.title, of.path, of.doc);

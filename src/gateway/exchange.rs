@@ -134,12 +134,18 @@ impl Exchange<'_> {
             let body = read.ok().and_then(Result::ok).map(whole).unwrap_or_default();
             return Err(Trouble::Answer(answer(head.status(), relayed(head.headers(), &masks), masks.apply(body))));
         }
-        let headers = relayed(head.headers(), &masks);
+        let mut headers = relayed(head.headers(), &masks);
         let streams = self.call.head.stream && is_event_stream(&headers);
+        let inbound = self.link.adapter.inbound(self.call);
+        if matches!(inbound, Inbound::Translate(_)) {
+            // What the client gets is ours to describe.
+            let kind = if streams { "text/event-stream" } else { "application/json" };
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        }
         let body = if streams {
-            CommittedBody::Stream(Box::new(self.preamble(trial, body, began, masks).await?))
+            CommittedBody::Stream(Box::new(self.preamble(inbound, trial, body, began, masks).await?))
         } else {
-            self.plain(trial, body, began, &head, &masks).await?
+            self.plain(inbound, trial, body, began, &head, &masks).await?
         };
         Ok((head.status(), headers, body))
     }
@@ -168,8 +174,15 @@ impl Exchange<'_> {
     }
 
     /// Reads a stream up to its first content.
-    async fn preamble(&self, trial: &mut Trial, mut body: Answer, began: Instant, masks: Masks) -> Result<Stream, Trouble> {
-        let translator = match self.link.adapter.inbound(self.call) {
+    async fn preamble(
+        &self,
+        inbound: Inbound,
+        trial: &mut Trial,
+        mut body: Answer,
+        began: Instant,
+        masks: Masks,
+    ) -> Result<Stream, Trouble> {
+        let translator = match inbound {
             Inbound::Passthrough => None,
             Inbound::Translate(translator) => Some(translator),
         };
@@ -210,6 +223,7 @@ impl Exchange<'_> {
     /// Reads a plain answer whole, and makes sure that it is one.
     async fn plain(
         &self,
+        inbound: Inbound,
         trial: &mut Trial,
         body: Answer,
         began: Instant,
@@ -225,7 +239,7 @@ impl Exchange<'_> {
             }
         };
         let mut body = masks.apply(body);
-        if let Inbound::Translate(mut translator) = self.link.adapter.inbound(self.call)
+        if let Inbound::Translate(mut translator) = inbound
             && error_facts(&body).is_none()
         {
             let mut out = BytesMut::new();
@@ -371,7 +385,8 @@ pub(super) fn facts_status(facts: &ErrorFacts) -> Option<StatusCode> {
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
     // A server that streams without saying so is taken at the client's word; one that says JSON is not.
-    headers.get(CONTENT_TYPE).is_none_or(|v| !v.as_bytes().starts_with(b"application/json"))
+    let json = b"application/json";
+    headers.get(CONTENT_TYPE).is_none_or(|v| !v.as_bytes().get(..json.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(json)))
 }
 
 /// The upstream's headers that go on to the client.

@@ -256,6 +256,8 @@ impl Gateway {
             head: Arc::new(head),
             body: incoming.body.clone(),
             beta: incoming.headers.get(HeaderName::from_static("openai-beta")).cloned(),
+            id: Arc::clone(&incoming.id),
+            created: self.deps.clock.unix().as_secs(),
         };
         let (committed, end) = self.try_until_answered(group, &call, incoming, record).await?;
         Ok(Answered::Upstream(Box::new(committed), recorder, end))

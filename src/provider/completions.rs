@@ -179,7 +179,7 @@ mod tests {
 
     fn completion(body: &str) -> Result<Value, AdaptError> {
         let head = Arc::new(RequestHead::read(body.as_bytes(), None).expect("a request"));
-        let call = Call { operation: Operation::Chat, head, body: Bytes::from(body.to_owned()), beta: None };
+        let call = Call { operation: Operation::Chat, head, body: Bytes::from(body.to_owned()), beta: None, id: "r".into(), created: 0 };
         let mut edits = vec![];
         edit(&call, &mut edits)?;
         Ok(serde_json::from_slice(&splice(&call.body, &call.head, &edits).to_bytes()).expect("json"))

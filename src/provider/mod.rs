@@ -7,6 +7,7 @@
 
 mod completions;
 pub mod embeddings;
+mod ollama;
 mod openai;
 
 use std::fmt;
@@ -31,6 +32,10 @@ pub struct Call {
     pub body: Bytes,
     /// The `openai-beta` header, the one request header that changes what a body means.
     pub beta: Option<HeaderValue>,
+    /// The request's id; ids that a provider does not give are made from it.
+    pub id: Arc<str>,
+    /// When the request came, in seconds since the Unix epoch.
+    pub created: u64,
 }
 
 /// How an answer gets back.
@@ -107,6 +112,7 @@ pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
         Dialect::OpenAi { .. } | Dialect::Azure { .. } | Dialect::AzureV1 => {
             Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?))
         }
+        Dialect::Ollama => Ok(Box::new(ollama::Ollama::new(Arc::clone(target))?)),
     }
 }
 

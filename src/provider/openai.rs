@@ -158,10 +158,12 @@ fn url(target: &Target, operation: Operation) -> String {
             format!("{base}/openai/deployments/{}/{path}?api-version={api_version}", target.model)
         }
         Dialect::AzureV1 => format!("{base}/openai/v1/{path}"),
+        Dialect::Ollama => format!("{base}/v1/{path}"),
     }
 }
 
-fn headers(target: &Target) -> Result<HeaderMap, http::Error> {
+/// The headers every request to the target has.
+pub(super) fn headers(target: &Target) -> Result<HeaderMap, http::Error> {
     let mut headers = HeaderMap::with_capacity(10);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // Set anew for each request; a place here saves the map from growing then.
@@ -215,7 +217,7 @@ mod tests {
 
     fn call(operation: Operation, body: &str) -> Call {
         let head = Arc::new(RequestHead::read(body.as_bytes(), None).expect("a request"));
-        Call { operation, head, body: Bytes::from(body.to_owned()), beta: None }
+        Call { operation, head, body: Bytes::from(body.to_owned()), beta: None, id: "r".into(), created: 0 }
     }
 
     fn sent(target: Target, operation: Operation, body: &str) -> (String, String, HeaderMap) {

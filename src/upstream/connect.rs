@@ -65,7 +65,7 @@ impl Target {
             Some(proxy) => {
                 let uri = proxy.uri();
                 let host = uri.host().ok_or_else(|| ConnectError::Proxy("its URL has no host".to_owned()))?;
-                (host, uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 }))
+                (host, uri.port_u16().unwrap_or(80))
             }
         };
         let mut stream = TcpStream::connect((host, port)).await.map_err(ConnectError::Tcp)?;

@@ -71,7 +71,7 @@ impl Upstream {
     /// The endpoint behind `url`'s scheme, host and port.
     ///
     /// # Errors
-    /// If the URL has no host or another scheme, or the TLS files can't be read.
+    /// If the URL has no host or another scheme, the TLS files can't be read, or its proxy is no plain HTTP one.
     pub fn endpoint(&self, url: &Uri, options: &TlsOptions) -> Result<Endpoint, EndpointError> {
         let bad = || EndpointError::Url(url.to_string());
         let authority = url.authority().ok_or_else(bad)?;
@@ -85,7 +85,11 @@ impl Upstream {
         let default_port = authority.port().is_none();
         let shown = if default_port { authority.host().to_owned() } else { format!("{}:{port}", authority.host()) };
         let header = HeaderValue::try_from(shown).map_err(|_| bad())?;
-        let target = connect::Target { host, port, tls, proxy: self.0.proxies.intercept(url) };
+        let proxy = self.0.proxies.intercept(url);
+        if let Some(scheme) = proxy.as_ref().and_then(|p| p.uri().scheme_str()).filter(|scheme| *scheme != "http") {
+            return Err(EndpointError::Proxy { host, scheme: scheme.to_owned() });
+        }
+        let target = connect::Target { host, port, tls, proxy };
         Ok(Endpoint(Arc::new(Pool { shared: Arc::clone(&self.0), target, header, idle: Mutex::default() })))
     }
 
@@ -102,6 +106,17 @@ pub enum EndpointError {
     /// No such URL.
     #[error("`{0}` is not an http or https URL")]
     Url(String),
+    /// A proxy that would have to be spoken to by TLS or SOCKS. Plain HTTP would show it the credentials on the open line.
+    #[error(
+        "the proxy variables name an {scheme}:// proxy for {host}, which is not supported; name an http:// one, or put {host} \
+         into NO_PROXY"
+    )]
+    Proxy {
+        /// For whom.
+        host: String,
+        /// What it would speak.
+        scheme: String,
+    },
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),

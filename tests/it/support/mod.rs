@@ -8,11 +8,15 @@
 //! gateway.stop().await;
 //! ```
 //!
+//! What the lab does not speak is scripted: [`Scripted`] answers as a closure says and keeps what it has seen.
+//!
 //! Ports are free ones, randomness is seeded, and time is the machine's or stands still ([`Gateway::with_manual_clock`]).
 //! Each request has a connection of its own, so that dropping an answer is a client that goes away.
 
 mod client;
 mod logs;
+mod server;
+mod tls;
 mod yaml;
 
 pub(crate) mod beside;
@@ -39,6 +43,8 @@ use waypost::router::cooldown::Readiness;
 
 pub(crate) use client::{Answer, Request, Streaming, together};
 pub(crate) use logs::Logs;
+pub(crate) use server::{Reply, Seen, Server as Scripted, head as server_head};
+pub(crate) use tls::{Authority, Identity};
 pub(crate) use yaml::{Model, Yaml};
 
 /// Seconds, since most tests of time speak of them.

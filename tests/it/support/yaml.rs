@@ -57,6 +57,11 @@ impl Model {
         Self(lines.into())
     }
 
+    /// Anything else: these lines alone.
+    pub(crate) fn lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(lines.into_iter().map(str::to_owned).collect())
+    }
+
     /// With this line. One with the same key is replaced.
     pub(crate) fn with(mut self, line: &str) -> Self {
         let key = line.split(':').next().unwrap_or_default();

@@ -1,0 +1,138 @@
+//! What becomes of an answer, and the vectors of `tests/vectors/ollama`.
+
+use std::path::Path;
+
+use bytes::BytesMut;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// The answer to a call, fed in two pieces.
+fn back(adapter: &Ollama, call: &Call, answer: &[u8], cut: usize) -> Result<String, AdaptError> {
+    let Inbound::Translate(mut translator) = adapter.inbound(call) else {
+        panic!("it translates")
+    };
+    let mut out = BytesMut::new();
+    translator.push(&answer[..cut], &mut out)?;
+    translator.push(&answer[cut..], &mut out)?;
+    translator.finish(&mut out)?;
+    Ok(String::from_utf8(out.to_vec()).expect("text"))
+}
+
+#[test]
+fn reasons_and_ids() {
+    let reply = |more: &str| {
+        let answer = format!(
+            r#"{{"model":"m","message":{{"role":"assistant","content":"x"{more},"done":true}}"#
+        );
+        let call = call(Operation::Chat, &chat(json!({})).to_string());
+        let text = back(&adapter(), &call, answer.as_bytes(), 9).expect("an answer");
+        serde_json::from_str::<Value>(&text).expect("json")
+    };
+    for (theirs, ours) in [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("load", "stop"),
+        ("unload", "stop"),
+        ("new", "stop"),
+    ] {
+        assert_eq!(
+            reply(&format!(r#"}},"done_reason":"{theirs}""#))["choices"][0]["finish_reason"],
+            ours
+        );
+    }
+    let calls = r#","tool_calls":[{"function":{"name":"f","arguments":{"z":1,"a":2}}},{"id":"own","function":{"name":"g","arguments":"{}"}},{"function":{"name":"h"}}]}"#;
+    let got = reply(&format!(r#"{calls},"done_reason":"stop""#));
+    let choice = &got["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    let calls = choice["message"]["tool_calls"].as_array().expect("calls");
+    let arguments: Vec<&Value> = calls
+        .iter()
+        .map(|call| &call["function"]["arguments"])
+        .collect();
+    assert_eq!(arguments, [r#"{"z":1,"a":2}"#, "{}", "{}"]);
+    let ids: Vec<&str> = calls
+        .iter()
+        .filter_map(|call| call["id"].as_str())
+        .collect();
+    assert_eq!(ids[1], "own");
+    assert!(
+        ids[0].starts_with("call_") && ids[0].len() == 29 && ids[0] != ids[2],
+        "{ids:?}"
+    );
+    assert_eq!(
+        (&got["id"], &got["created"], got.get("usage")),
+        (&json!("chatcmpl-req_1"), &json!(7), None)
+    );
+    assert_eq!(
+        reply(r#"},"prompt_eval_count":null,"eval_count":4"#)["usage"]["total_tokens"],
+        4
+    );
+}
+
+#[test]
+fn malformed_answers_are_errors() {
+    let cases = [
+        (Operation::Chat, json!({}), "{}"),
+        (Operation::Chat, json!({}), "<html>"),
+        (Operation::Chat, json!({"stream": true}), "{}\nnope\n"),
+        (Operation::Embeddings, json!({"input": "x"}), "{}"),
+    ];
+    for (operation, more, answer) in cases {
+        let call = call(operation, &chat(more).to_string());
+        let got = back(&adapter(), &call, answer.as_bytes(), 1);
+        assert!(
+            matches!(got, Err(AdaptError::Malformed(_))),
+            "{answer}: {got:?}"
+        );
+    }
+}
+
+/// Each folder: a request, what is sent for it, what comes back, and what the client gets of that, wherever it is cut.
+#[test]
+fn vectors() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/ollama");
+    let mut cases: Vec<_> = folder
+        .read_dir()
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    cases.sort();
+    assert!(cases.len() >= 9, "{cases:?}");
+    let adapter = Ollama::new(Arc::new(target(
+        json!({"num_ctx": 8192, "keep_alive": "10m"}),
+        json!(null),
+    )))
+    .expect("a target");
+    for case in cases {
+        let read = |name: &str| std::fs::read_to_string(case.join(name)).ok();
+        let must = |name: &str| read(name).unwrap_or_else(|| panic!("{}/{name}", case.display()));
+        let parse = |text: &str| serde_json::from_str::<Value>(text).expect("json");
+        let request = must("request.json");
+        let operation = if request.contains("\"input\"") {
+            Operation::Embeddings
+        } else {
+            Operation::Chat
+        };
+        let call = call(operation, &request);
+        let sent = adapter
+            .outbound(&call, None)
+            .expect("it can be said")
+            .body()
+            .to_bytes();
+        assert_eq!(
+            parse(&must("outbound.json")),
+            serde_json::from_slice::<Value>(&sent).expect("json"),
+            "{}",
+            case.display()
+        );
+        let (upstream, expected) = match read("upstream.json") {
+            Some(upstream) => (upstream, must("response.json").trim_end().to_owned()),
+            None => (must("upstream.ndjson"), must("response.sse")),
+        };
+        for cut in 0..=upstream.len() {
+            let got = back(&adapter, &call, upstream.as_bytes(), cut).expect("an answer");
+            assert_eq!(got, expected, "{} cut at {cut}", case.display());
+        }
+    }
+}
