@@ -113,7 +113,7 @@ pub fn markdown() -> String {
     out.push_str(PROVIDERS_TITLE);
     providers(&mut out);
     let names: Vec<String> = ollama::names().map(|name| format!("`{name}`")).collect();
-    let _ = write!(out, "{OLLAMA_TITLE}{}.\n", names.join(", "));
+    let _ = writeln!(out, "{OLLAMA_TITLE}{}.", names.join(", "));
     page(&mut out, &WAYPOST);
     out
 }

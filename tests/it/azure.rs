@@ -1,5 +1,6 @@
 //! Azure's paths, versions and credentials.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,12 +10,12 @@ use axum::routing::post;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use waypost::api::listen::Server;
+use tokio::task::JoinSet;
 use waypost::clock::ManualClock;
 use waypost::lab::{Fault, Lab};
 use waypost::types::{Auth, EntraCredential, EntraSource, Secret};
 
-use crate::support::{Gateway, Model, Yaml, chat_body, lab, load, received, s, together};
+use crate::support::{Gateway, Model, Yaml, chat_body, lab, load, received, together};
 
 #[tokio::test]
 async fn deployments_stand_in_the_path_with_version_and_key() {
@@ -148,7 +149,8 @@ async fn a_missing_deployment_falls_over_and_is_the_gateways_fault_in_the_end() 
 
 /// A token endpoint that answers when it may.
 struct Authority {
-    server: Server,
+    addr: SocketAddr,
+    _server: JoinSet<std::io::Result<()>>,
     asked: Arc<AtomicUsize>,
     gate: Arc<Semaphore>,
 }
@@ -180,8 +182,12 @@ impl Authority {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a loopback port");
+        let addr = listener.local_addr().expect("an address");
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, routes).await });
         Self {
-            server: Server::start(listener, routes).expect("an address"),
+            addr,
+            _server: server,
             asked,
             gate,
         }
@@ -208,7 +214,7 @@ impl Authority {
                 client_secret: Secret::new("the-secret-of-the-app"),
             },
             scopes: vec!["scope/.default".into()],
-            authority_host: format!("http://{}", self.server.addr()),
+            authority_host: format!("http://{}", self.addr),
         });
         for deployment in &mut config.groups[0].deployments {
             Arc::make_mut(&mut deployment.target).auth = Auth::Entra(Arc::clone(&credential));
@@ -283,5 +289,4 @@ async fn a_token_endpoint_that_hangs_is_under_the_clocks_too() {
     // What was given up is no obstacle to the next one.
     authority.gate.add_permits(10);
     gateway.chat("g").await.ok();
-    authority.server.stop(s(60)).await;
 }
