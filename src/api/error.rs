@@ -89,7 +89,7 @@ pub(super) fn refusal(refusal: &Refusal) -> Response {
         Error::Failed(failures) => failed(failures),
         Error::Deadline { limit, failures } => {
             let tried = if failures.is_empty() { String::new() } else { format!(" after {} failed attempts", failures.len()) };
-            let message = format!("The request was not answered within {} s{tried}.", limit.as_secs_f64().round());
+            let message = format!("The request was not answered within {} s{tried}.", limit.as_secs_f64());
             final_answer(response(StatusCode::GATEWAY_TIMEOUT, &message, "timeout_error", None, Some("request_timeout")))
         }
     }

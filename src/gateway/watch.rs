@@ -423,7 +423,11 @@ mod tests {
             let each: Vec<usize> = (1..stream.len()).collect();
             prop_assert_eq!(&seen(stream.as_bytes(), &each, hide_usage, model), &whole, "{:?} cut everywhere", &stream);
             if !hide_usage && !rename && whole.1.is_some() {
-                prop_assert_eq!(whole.0, stream.into_bytes(), "nothing to change");
+                let mut splitter = sse::Splitter::default();
+                splitter.push(Bytes::from(stream.clone()));
+                let last = splitter.finish();
+                let half = if is_readable(&last) { 0 } else { last.len() };
+                prop_assert_eq!(&whole.0, &stream.as_bytes()[..stream.len() - half], "nothing to change");
             }
         }
     }

@@ -93,13 +93,13 @@ impl Attempt {
         self.first_content
     }
 
-    /// The first content of the answer is there. A probe has told what it was for: the others need not wait for the end
-    /// of a long stream.
+    /// The first content of the answer is there. Of a stream that is what a probe was for: the others need not wait for
+    /// its end, which may be minutes away. A plain answer is still to be looked at.
     pub fn note_first_content(&mut self, now: Instant) {
         if self.first_content.is_none() {
             self.first_content = Some(now.duration_since(self.began));
-            if std::mem::take(&mut self.probe) {
-                self.deployment.scores.with_cooldown(|c| c.succeeded(now));
+            if self.streaming && std::mem::take(&mut self.probe) {
+                self.deployment.scores.with_cooldown(|c| c.reopen(now));
             }
         }
     }

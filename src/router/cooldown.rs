@@ -8,8 +8,9 @@
 //!
 //! A cooldown lasts `Retry-After` if the provider gave one (clamped to 1 s…5 min: zero would switch cooling off, and an
 //! hour is not the provider's to decide), else `cooldown_time`; zero `cooldown_time` means never. Of two deadlines the
-//! later one holds. When it is over the deployment is *half open*: one request goes first, alone, and its success lets
-//! the others follow, its failure cools again. So a replica does not return with all its traffic at once.
+//! later one holds. When it is over the deployment is *half open*: one request goes first, alone, and its success (of
+//! a stream: its first content) lets the others follow, its failure cools again. So a replica does not return with all
+//! its traffic at once.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -94,6 +95,13 @@ impl Cooldown {
     /// The probe begins.
     pub fn begin_probe(&mut self) {
         self.probing = true;
+    }
+
+    /// The probe has begun to answer: others may follow. Its end counts as any other.
+    pub fn reopen(&mut self, now: Instant) {
+        if self.cooling.is_some_and(|(until, _)| until <= now) {
+            *self = Self::default();
+        }
     }
 
     /// The probe ended without telling anything.

@@ -96,6 +96,16 @@ pub enum Why {
     },
 }
 
+impl Why {
+    /// Whether it passes by itself. A wrong key does not.
+    const fn may_pass(self) -> bool {
+        match self {
+            Self::Cooling(fault) => fault.may_pass(),
+            Self::Probing | Self::OverRpm { .. } | Self::OverTpm { .. } | Self::Full { .. } => true,
+        }
+    }
+}
+
 /// One deployment's reason, and when it is over as far as that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ineligible {
@@ -118,19 +128,16 @@ pub struct NoneEligible {
 }
 
 impl NoneEligible {
-    /// When the first one is back.
+    /// When the first one is back of those for which waiting can help.
     #[must_use]
     pub fn first_back_in(&self) -> Option<Duration> {
-        self.deployments.iter().filter_map(|d| d.back_in).min()
+        self.deployments.iter().filter(|d| d.why.may_pass()).filter_map(|d| d.back_in).min()
     }
 
     /// Whether waiting can help: some deployment is out for a reason that passes by itself.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        self.deployments.iter().any(|d| match d.why {
-            Why::Cooling(fault) => fault.may_pass(),
-            Why::Probing | Why::OverRpm { .. } | Why::OverTpm { .. } | Why::Full { .. } => true,
-        })
+        self.deployments.iter().any(|d| d.why.may_pass())
     }
 }
 

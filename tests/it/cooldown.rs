@@ -1,8 +1,9 @@
 //! Sitting out: for how long, for what, and how a deployment comes back.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{Either, join, select};
 use waypost::lab::{Behaviour, Fault, Handle, Hold};
 
 use crate::support::{
@@ -293,13 +294,58 @@ async fn one_that_goes_first_and_leaves_makes_room_for_the_next() {
     a.behave_next(1, Fault::rate_limit_for(s(5)));
     gateway.chat("g").await;
     clock.advance(s(5));
-    a.behave_next(1, Behaviour::hold(Hold::After(1)));
-    let mut stream = gateway.stream("g").await;
-    stream.chunk().await.expect("begun").expect("in order");
-    assert_eq!(gateway.chat("g").await.status, 503);
-    drop(stream);
+    a.behave_next(1, Behaviour::hold(Hold::BeforeHead));
+    {
+        let first = pin!(gateway.chat("g"));
+        let observed = pin!(async {
+            held(lab.deployments(), 1).await;
+            assert_eq!(gateway.chat("g").await.status, 503);
+        });
+        assert!(
+            matches!(select(first, observed).await, Either::Right(_)),
+            "held"
+        );
+    }
     a.wait_for(|stats| stats.in_flight == 0).await;
     gateway.chat("g").await.ok();
+}
+
+#[tokio::test]
+async fn a_stream_that_goes_first_has_done_so_when_it_speaks() {
+    let lab = lab(["a"]);
+    let a = lab.deployment("a");
+    let (gateway, clock) = Gateway::with_manual_clock(&Yaml::over(&lab).router(ONCE)).await;
+    a.behave_next(1, Fault::rate_limit_for(s(5)));
+    gateway.chat("g").await;
+    clock.advance(s(5));
+    a.behave_next(1, Behaviour::hold(Hold::After(1)));
+    let mut long = gateway.stream("g").await;
+    long.chunk().await.expect("begun").expect("in order");
+    // It may go on for minutes; the others need not wait for its end.
+    let answers = together(vec![gateway.chat_with(&chat_body("g")); 3]).await;
+    assert!(
+        answers.iter().all(|answer| answer.status == 200),
+        "{answers:?}"
+    );
+    a.release();
+    long.finish().await.ok();
+}
+
+#[tokio::test]
+async fn what_will_not_pass_is_not_waited_for() {
+    let lab = lab(["a", "b"]);
+    lab.deployment("a").set(Fault::Unauthorized);
+    lab.deployment("b").set(Fault::rate_limit_for(s(40)));
+    let (gateway, _clock) =
+        Gateway::with_manual_clock(&Yaml::over(&lab).router("num_retries: 1")).await;
+    gateway.chat("g").await;
+    let answer = gateway.chat("g").await;
+    assert_eq!(answer.code(), "no_deployment_available");
+    assert_eq!(
+        answer.header("retry-after"),
+        Some("40"),
+        "a refused key is as wrong in five seconds"
+    );
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use futures_util::future::join;
 use serde_json::json;
-use waypost::lab::{Behaviour, Hold};
+use waypost::lab::{Behaviour, Fault, Hold};
 
 use crate::support::{Gateway, Model, Yaml, chat_body, held, lab, received, s, together};
 
@@ -94,6 +94,35 @@ async fn tpm_counts_what_is_under_way_and_is_corrected_by_what_was_used() {
     );
     clock.advance(s(60));
     gateway.chat_with(&body).send().await.ok();
+}
+
+#[tokio::test]
+async fn absurd_numbers_of_tokens_are_only_numbers() {
+    let lab = lab(["a"]);
+    let a = lab.deployment("a");
+    let gateway = Gateway::start(&Yaml::over(&lab).router("num_retries: 0")).await;
+    a.set(Behaviour::hold(Hold::BeforeHead));
+    let mut body = chat_body("g");
+    body["max_tokens"] = json!(u64::MAX);
+    let release = async {
+        held(lab.deployments(), 3).await;
+        a.release();
+    };
+    let (answers, ()) = join(together(vec![gateway.chat_with(&body); 3]), release).await;
+    assert!(
+        answers.iter().all(|answer| answer.status == 200),
+        "{answers:?}"
+    );
+    let usage =
+        json!({"prompt_tokens": u64::MAX, "completion_tokens": u64::MAX, "total_tokens": u64::MAX});
+    a.set(Fault::status(
+        200,
+        json!({"object": "chat.completion", "choices": [], "usage": usage}),
+    ));
+    for _ in 0..3 {
+        gateway.chat("g").await.ok();
+    }
+    assert_eq!(gateway.in_flight("g"), [0]);
 }
 
 #[tokio::test]

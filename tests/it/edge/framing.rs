@@ -62,7 +62,7 @@ async fn two_lengths_are_refused_in_whatever_order() {
             "Transfer-Encoding: chunked\r\nCONTENT-LENGTH:{}\r\n",
             BODY.len()
         ),
-        format!("transfer-encoding: chunked\r\nx: y\r\nContent-Length: 0\r\n"),
+        "transfer-encoding: chunked\r\nx: y\r\nContent-Length: 0\r\n".to_owned(),
     ] {
         let mut wire = connect(&pair).await;
         wire.send(head(&headers) + &chunks).await;

@@ -103,7 +103,7 @@ impl Pair {
     }
 }
 
-/// The sum of the series of that name with all these labels in an OpenMetrics text.
+/// The sum of the series of that name with all these labels in an `OpenMetrics` text.
 pub(crate) fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
     let series = text.lines().filter_map(|line| {
         let (key, value) = line.rsplit_once(' ')?;

@@ -94,10 +94,7 @@ impl Wire {
     }
 
     async fn more(&mut self) -> bool {
-        let mut buffer = [0; 16 * 1024];
-        let read = self.stream.read(&mut buffer).await.unwrap_or(0);
-        self.unread.extend_from_slice(&buffer[..read]);
-        read > 0
+        self.stream.read_buf(&mut self.unread).await.unwrap_or(0) > 0
     }
 
     /// The next answer's head; `None` if the connection ends before.
