@@ -52,21 +52,17 @@ impl Events {
         let said = self.frame.take(&mut line);
         if !self.begun {
             self.begun = true;
-            self.delta(
-                out,
-                json!({"role": "assistant", "content": ""}),
-                Value::Null,
-                Value::Null,
-            );
+            let role = json!({"role": "assistant", "content": ""});
+            self.delta(out, &role, &Value::Null, None);
         }
         if !said.is_empty() {
             let logprobs = line.logprobs();
-            self.delta(out, said.into(), logprobs, Value::Null);
+            self.delta(out, &said.into(), &logprobs, None);
         }
         if line.done {
             self.over = true;
             let reason = line.finish_reason(self.frame.calls > 0);
-            self.delta(out, json!({}), Value::Null, reason.into());
+            self.delta(out, &json!({}), &Value::Null, Some(reason));
             if let Some(usage) = line.usage() {
                 event(
                     out,
@@ -77,7 +73,7 @@ impl Events {
         }
     }
 
-    fn delta(&self, out: &mut BytesMut, delta: Value, logprobs: Value, reason: Value) {
+    fn delta(&self, out: &mut BytesMut, delta: &Value, logprobs: &Value, reason: Option<&str>) {
         let choice =
             json!({"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason});
         event(

@@ -44,7 +44,7 @@ use waypost::router::cooldown::Readiness;
 pub(crate) use client::{Answer, Request, Streaming, together};
 pub(crate) use logs::Logs;
 pub(crate) use server::{Reply, Seen, Server as Scripted, head as server_head};
-pub(crate) use tls::{Authority, Identity};
+pub(crate) use tls::Authority;
 pub(crate) use yaml::{Model, Yaml};
 
 /// Seconds, since most tests of time speak of them.
