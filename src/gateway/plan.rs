@@ -128,7 +128,7 @@ impl Plan {
                 // Without time for another attempt the failure there is is the answer.
                 // The pause is part of trying again, not waiting for a deployment to come back.
                 if now + wait >= self.limits.deadline {
-                    return Step::Stop(Stop::Deadline);
+                    return Step::Stop(Stop::Exhausted);
                 }
                 self.waits += 1;
                 Step::Wait(wait)
@@ -288,7 +288,7 @@ mod tests {
         let mut plan = Plan::new(limits(9, AllCooling::Wait, now));
         plan.begin();
         assert_eq!(next(&mut plan, Event::Failed, &Availability::Fresh, now + 60 * S), Step::Stop(Stop::Deadline));
-        assert_eq!(next(&mut plan, Event::Failed, &Availability::OnlyTried, now + 60 * S - S / 5), Step::Stop(Stop::Deadline));
+        assert_eq!(next(&mut plan, Event::Failed, &Availability::OnlyTried, now + 60 * S - S / 5), Step::Stop(Stop::Exhausted));
     }
 
     proptest! {

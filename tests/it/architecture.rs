@@ -49,7 +49,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("types.rs", &[]),
     // How lines are written is one choice for all logs.
     ("access_log.rs", &["telemetry"]),
-    ("catalog.rs", &[]),
+    ("catalog", &[]),
     ("clock.rs", &["types"]),
     ("metrics.rs", &["types"]),
     ("request", &["types"]),

@@ -140,12 +140,12 @@ async fn a_single_deployment_is_asked_again_after_a_pause() {
 }
 
 #[tokio::test]
-async fn a_pause_longer_than_waiting_may_take_ends_with_the_failure_itself() {
+async fn a_pause_beyond_the_deadline_ends_with_the_failure_itself() {
     let lab = lab(["a"]);
     lab.deployment("a").set(Fault::ServerError);
     let yaml = Yaml::over(&lab)
         .router("retry_after: 5")
-        .waypost("max_wait: 1s");
+        .waypost("groups: {g: {deadline: 3s}}");
     let gateway = Gateway::start(&yaml).await;
     let answer = gateway.chat("g").await;
     assert_eq!(
