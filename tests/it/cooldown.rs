@@ -11,6 +11,7 @@ use crate::support::{
 };
 
 const ONCE: &str = "num_retries: 0";
+const NO_WAIT: &str = "max_wait: 0s";
 
 /// Fails so once it is released.
 fn later(fault: Fault) -> Behaviour {
@@ -233,7 +234,8 @@ async fn a_request_may_try_the_one_that_is_back_first() {
 async fn one_request_goes_first_and_its_success_lets_the_others_follow() {
     let lab = lab(["a"]);
     let a = lab.deployment("a");
-    let (gateway, clock) = Gateway::with_manual_clock(&Yaml::over(&lab).router(ONCE)).await;
+    let (gateway, clock) =
+        Gateway::with_manual_clock(&Yaml::over(&lab).router(ONCE).waypost(NO_WAIT)).await;
     a.behave_next(1, Fault::rate_limit_for(s(5)));
     gateway.chat("g").await;
     clock.advance(s(5));
@@ -259,6 +261,31 @@ async fn one_request_goes_first_and_its_success_lets_the_others_follow() {
     assert_eq!(received(&lab), [2]);
     let answers = together(vec![gateway.chat_with(&chat_body("g")); 5]).await;
     assert!(answers.iter().all(|answer| answer.status == 200));
+}
+
+#[tokio::test]
+async fn the_others_wait_a_moment_for_it() {
+    let lab = lab(["a"]);
+    let a = lab.deployment("a");
+    let (gateway, clock) = Gateway::with_manual_clock(&Yaml::over(&lab).router(ONCE)).await;
+    a.behave_next(1, Fault::rate_limit_for(s(5)));
+    gateway.chat("g").await;
+    clock.advance(s(5));
+    a.behave_next(1, Behaviour::hold(Hold::BeforeHead));
+    let release = async {
+        held(lab.deployments(), 1).await;
+        a.release();
+    };
+    let (answers, ()) = join(
+        together(vec![gateway.chat_with(&chat_body("g")); 5]),
+        release,
+    )
+    .await;
+    assert!(
+        answers.iter().all(|answer| answer.status == 200),
+        "{answers:?}"
+    );
+    assert_eq!(received(&lab), [6]);
 }
 
 #[tokio::test]
@@ -290,7 +317,8 @@ async fn the_others_do_not_wait_for_it_where_there_is_another_deployment() {
 async fn one_that_goes_first_and_leaves_makes_room_for_the_next() {
     let lab = lab(["a"]);
     let a = lab.deployment("a");
-    let (gateway, clock) = Gateway::with_manual_clock(&Yaml::over(&lab).router(ONCE)).await;
+    let (gateway, clock) =
+        Gateway::with_manual_clock(&Yaml::over(&lab).router(ONCE).waypost(NO_WAIT)).await;
     a.behave_next(1, Fault::rate_limit_for(s(5)));
     gateway.chat("g").await;
     clock.advance(s(5));
