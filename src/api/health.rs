@@ -21,12 +21,10 @@ pub(super) fn probes() -> Router<Arc<App>> {
 }
 
 /// Green while draining, too: a process that finishes its streams must not be killed for it.
-#[expect(clippy::unused_async, reason = "axum's handlers are")]
 async fn alive() -> impl IntoResponse {
     "I'm alive!"
 }
 
-#[expect(clippy::unused_async, reason = "axum's handlers are")]
 async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
     if app.draining.load(Ordering::Acquire) {
         (StatusCode::SERVICE_UNAVAILABLE, "draining")
@@ -35,7 +33,6 @@ async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
     }
 }
 
-#[expect(clippy::unused_async, reason = "axum's handlers are")]
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], app.gateway.metrics())

@@ -114,7 +114,6 @@ impl App {
     }
 }
 
-#[expect(clippy::unused_async, reason = "axum's handlers are")]
 async fn not_found(method: Method, uri: axum::http::Uri) -> Response {
     let message = format!(
         "There is nothing at {method} {}. Requests go to POST /v1/chat/completions, /v1/completions or /v1/embeddings; \
@@ -124,7 +123,6 @@ async fn not_found(method: Method, uri: axum::http::Uri) -> Response {
     error::response(StatusCode::NOT_FOUND, &message, "invalid_request_error", None, Some("unknown_url"))
 }
 
-#[expect(clippy::unused_async, reason = "axum's handlers are")]
 async fn method_not_allowed(method: Method, uri: axum::http::Uri) -> Response {
     let message = format!("{method} is not allowed at {}.", uri.path());
     error::response(StatusCode::METHOD_NOT_ALLOWED, &message, "invalid_request_error", None, Some("method_not_allowed"))

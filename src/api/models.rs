@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::auth::Caller;
 use super::{App, error};
 
-#[expect(clippy::unused_async, reason = "axum's handlers are")]
 pub(super) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     match app.keys.caller(&headers) {
         Ok(caller) => {
@@ -22,7 +21,6 @@ pub(super) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     }
 }
 
-#[expect(clippy::unused_async, reason = "axum's handlers are")]
 pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     match app.keys.caller(&headers) {
         Ok(caller) => match visible(&app, &caller).find(|group| ***group == *id) {

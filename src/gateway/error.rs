@@ -42,7 +42,7 @@ pub enum Error {
         /// Why.
         rejection: Rejection,
         /// Its answer.
-        answer: UpstreamAnswer,
+        answer: Box<UpstreamAnswer>,
     },
     /// Nothing could be tried.
     #[error(transparent)]

@@ -248,7 +248,7 @@ impl Gateway {
             }
             Cached::Hit(stored) => {
                 record.cache = "hit";
-                return Ok(Answered::Stored(stored));
+                return Ok(Answered::Stored(Box::new(stored)));
             }
         };
         let call = Call {
@@ -393,7 +393,7 @@ impl Gateway {
 
 /// Where an answer comes from.
 enum Answered {
-    Stored(crate::cache::CachedResponse),
+    Stored(Box<crate::cache::CachedResponse>),
     Upstream(Box<Committed>, Option<Recorder>, End),
 }
 
@@ -441,7 +441,7 @@ fn estimate(call: &Call) -> TokenUsage {
 fn refused(uncommitted: Uncommitted, group: &Group, index: usize) -> Error {
     let deployment = Arc::clone(&group.router.deployments()[index].target.id);
     match uncommitted {
-        Uncommitted::Rejected { rejection, answer } => Error::Rejected { deployment, rejection, answer },
+        Uncommitted::Rejected { rejection, answer } => Error::Rejected { deployment, rejection, answer: Box::new(answer) },
         Uncommitted::Unsupported { param, message } => Error::Unsupported { param, message },
         Uncommitted::Failed(failure) => Error::Failed(vec![failure]),
     }

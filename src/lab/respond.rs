@@ -1,8 +1,8 @@
-//! One request, from its first byte to its answer: read, record, choose the behaviour, refuse or answer.
+//! One request, from its first byte to its answer: read, record, choose the behaviour, refuse crate::clock::{Clock, SystemClock};
+use or answer.
 
 use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
@@ -334,7 +334,5 @@ fn models(route: &Route, shared: &Shared, behaviour: &Behaviour) -> Result<Value
 }
 
 fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemClock.unix().as_secs()
 }
