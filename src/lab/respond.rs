@@ -1,5 +1,4 @@
-//! One request, from its first byte to its answer: read, record, choose the behaviour, refuse crate::clock::{Clock, SystemClock};
-use or answer.
+//! One request, from its first byte to its answer: read, record, choose the behaviour, refuse or answer.
 
 use std::io;
 use std::sync::Arc;
@@ -25,6 +24,7 @@ use super::route::{Route, Style, route};
 use super::server::Connection;
 use super::stats::InFlight;
 use super::{chat, completions, embeddings};
+use crate::clock::{Clock as _, SystemClock};
 use crate::types::Operation;
 
 /// The body of every answer.

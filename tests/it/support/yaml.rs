@@ -14,7 +14,6 @@ pub(crate) struct Yaml {
 #[derive(Clone)]
 struct Group {
     id: String,
-    lines: Vec<String>,
     models: Vec<Model>,
     router: Vec<String>,
 }
@@ -98,7 +97,7 @@ impl Yaml {
         let models = models.into_iter().map(Into::into).collect();
         self.groups.push(Group {
             id: id.to_owned(),
-            lines: Vec::new(),
+
             models,
             router: Vec::new(),
         });
@@ -108,12 +107,6 @@ impl Yaml {
     /// One more line in the last group's router.
     pub(crate) fn router(mut self, line: &str) -> Self {
         self.last().router.push(line.to_owned());
-        self
-    }
-
-    /// One more line in the last group itself.
-    pub(crate) fn line(mut self, line: &str) -> Self {
-        self.last().lines.push(line.to_owned());
         self
     }
 
@@ -143,9 +136,6 @@ impl fmt::Display for Yaml {
         writeln!(f, "model_groups:")?;
         for group in &self.groups {
             writeln!(f, "  - id: {:?}", group.id)?;
-            for line in &group.lines {
-                writeln!(f, "    {line}")?;
-            }
             writeln!(f, "    models:")?;
             for model in &group.models {
                 for (i, line) in model.0.iter().enumerate() {
