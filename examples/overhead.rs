@@ -8,7 +8,11 @@
 //! a process of its own: the two proxies pinned to one core, upstream and load to another. Then rounds in turn: the
 //! same number of requests through the floor and through Waypost, and the CPU time each process was charged by the
 //! kernel. Quote the median of the ratios; single figures say little on a shared machine. A failed request ends the run.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring program: it prints, and stops where something is wrong")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a measuring program: it prints, and stops where something is wrong"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -19,10 +23,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper::service::service_fn;
-use hyper::Request;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
@@ -36,16 +40,32 @@ const ROUNDS: usize = 7;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    match args
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
         ["upstream", kind] => runtime.block_on(upstream(kind)),
         ["floor", upstream] => runtime.block_on(floor(upstream.parse().unwrap())),
         ["load"] => runtime.block_on(measure()),
         [] => {
             // The load stays off the proxies' core, too.
             let exe = std::env::current_exe().unwrap();
-            let status = Command::new("taskset").args(["-c", "1"]).arg(exe).arg("load").status();
-            assert!(status.expect("taskset (util-linux) starts the load").success());
+            let status = Command::new("taskset")
+                .args(["-c", "1"])
+                .arg(exe)
+                .arg("load")
+                .status();
+            assert!(
+                status
+                    .expect("taskset (util-linux) starts the load")
+                    .success()
+            );
         }
         other => panic!("no arguments, please; got {other:?}"),
     }
@@ -54,10 +74,19 @@ fn main() {
 /// A simulated deployment that answers without looking.
 async fn upstream(kind: &str) {
     let canned = match kind {
-        "stream" => Canned::Stream { chunks: 100, bytes: 200, every: None },
-        bytes => Canned::Body { bytes: bytes.parse().unwrap() },
+        "stream" => Canned::Stream {
+            chunks: 100,
+            bytes: 200,
+            every: None,
+        },
+        bytes => Canned::Body {
+            bytes: bytes.parse().unwrap(),
+        },
     };
-    let lab = Lab::start(&Script::of([Deployment::new("canned").behaving(Behaviour::canned(canned))])).unwrap();
+    let lab = Lab::start(&Script::of([
+        Deployment::new("canned").behaving(Behaviour::canned(canned))
+    ]))
+    .unwrap();
     println!("{}", lab.deployment("canned").addr());
     std::future::pending::<()>().await;
 }
@@ -79,7 +108,8 @@ async fn floor(upstream: SocketAddr) {
                 sender.send_request(request).await
             }
         });
-        let serving = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(client), service);
+        let serving = hyper::server::conn::http1::Builder::new()
+            .serve_connection(TokioIo::new(client), service);
         tasks.spawn(async move {
             let _ = serving.await;
         });
@@ -94,7 +124,9 @@ where
 {
     let stream = TcpStream::connect(to).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
     tasks.spawn(async move {
         let _ = connection.await;
     });
@@ -118,12 +150,24 @@ impl Process {
     /// Starts a program on a core and reads its address from the last word of the line that has one.
     fn start(core: &str, program: &Path, args: &[&str]) -> Self {
         let mut command = Command::new("taskset");
-        command.arg("-c").arg(core).arg(program).args(args).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("taskset (util-linux) starts the program");
+        command
+            .arg("-c")
+            .arg(core)
+            .arg(program)
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = command
+            .spawn()
+            .expect("taskset (util-linux) starts the program");
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let addr = lines
             .map_while(Result::ok)
-            .find_map(|line| line.rsplit([' ', '/']).next().and_then(|word| word.parse().ok()))
+            .find_map(|line| {
+                line.rsplit([' ', '/'])
+                    .next()
+                    .and_then(|word| word.parse().ok())
+            })
             .expect("it prints its address");
         Self { child, addr }
     }
@@ -131,20 +175,37 @@ impl Process {
     /// CPU time of all its threads in nanoseconds, as the kernel's scheduler counts it.
     fn cpu(&self) -> u64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let of = |path: PathBuf| std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
-        tasks.flatten().map(|t| of(t.path()).split(' ').next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0)).sum()
+        let of =
+            |path: PathBuf| std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+        tasks
+            .flatten()
+            .map(|t| {
+                of(t.path())
+                    .split(' ')
+                    .next()
+                    .and_then(|n| n.parse::<u64>().ok())
+                    .unwrap_or(0)
+            })
+            .sum()
     }
 
     fn resident_mib(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<f64>()
+            .unwrap()
+            / 1024.0
     }
 }
 
 fn request_body(bytes: usize, stream: bool) -> Bytes {
     let with = |text: &str| {
-        format!(r#"{{"model":"bench","temperature":0.7,"stream":{stream},"messages":[{{"role":"system","content":"You are helpful."}},{{"role":"user","content":"{text}"}}]}}"#)
+        format!(
+            r#"{{"model":"bench","temperature":0.7,"stream":{stream},"messages":[{{"role":"system","content":"You are helpful."}},{{"role":"user","content":"{text}"}}]}}"#
+        )
     };
     let frame = with("").len();
     with(&"x".repeat(bytes.saturating_sub(frame))).into()
@@ -205,7 +266,11 @@ fn median(values: &mut [f64]) -> f64 {
 fn waypost_binary() -> PathBuf {
     let exe = std::env::current_exe().unwrap();
     let path = exe.parent().unwrap().parent().unwrap().join("waypost");
-    assert!(path.exists(), "{} is missing: cargo build --release --locked", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build --release --locked",
+        path.display()
+    );
     path
 }
 
@@ -213,7 +278,9 @@ fn waypost_binary() -> PathBuf {
 fn configuration(upstream: SocketAddr) -> tempfile::NamedTempFile {
     let file = tempfile::Builder::new().suffix(".yml").tempfile().unwrap();
     let model = |name: &str| {
-        format!("      - {{provider: self-hosted, model: {name}, api_base: 'http://{upstream}/v1', api_key: '${{BENCH_KEY:-sk-upstream-key}}', rpm: 100000000, tpm: 100000000000, input_cost_per_token: 0.0000025, output_cost_per_token: 0.00001}}\n")
+        format!(
+            "      - {{provider: self-hosted, model: {name}, api_base: 'http://{upstream}/v1', api_key: '${{BENCH_KEY:-sk-upstream-key}}', rpm: 100000000, tpm: 100000000000, input_cost_per_token: 0.0000025, output_cost_per_token: 0.00001}}\n"
+        )
     };
     let text = format!(
         "model_groups:\n  - id: bench\n    models:\n{}{}    router: {{routing_strategy: least-busy}}\n\
@@ -227,21 +294,60 @@ fn configuration(upstream: SocketAddr) -> tempfile::NamedTempFile {
 
 async fn measure() {
     let exe = std::env::current_exe().unwrap();
-    println!("waypost {}: CPU per request over the floor; {CONNECTIONS} connections, {ROUNDS} rounds in turn, both proxies on core 0", env!("CARGO_PKG_VERSION"));
-    println!("| exchange | floor, µs | waypost, µs | ratio (median) | lowest | highest |\n|---|---|---|---|---|---|");
+    println!(
+        "waypost {}: CPU per request over the floor; {CONNECTIONS} connections, {ROUNDS} rounds in turn, both proxies on core 0",
+        env!("CARGO_PKG_VERSION")
+    );
+    println!(
+        "| exchange | floor, µs | waypost, µs | ratio (median) | lowest | highest |\n|---|---|---|---|---|---|"
+    );
     // At a fixed rate both proxies meet the same machine: in a closed loop the faster one keeps the load's core awake,
     // and the slower one pays for waking it with each answer.
     let paced = Some(Duration::from_millis(4)); // 16 connections: 4,000 requests a second
     for (name, kind, bytes, requests, every) in [
-        ("1 KB request, 1 KB answer, 4,000/s", "1024", 1024, REQUESTS, paced),
-        ("1 KB request, 1 KB answer, closed loop", "1024", 1024, REQUESTS, None),
-        ("32 KB request, 1 KB answer, closed loop", "1024", 32 * 1024, REQUESTS / 2, None),
-        ("1 KB request, 100 chunks at once, closed loop", "stream", 1024, REQUESTS / 10, None),
+        (
+            "1 KB request, 1 KB answer, 4,000/s",
+            "1024",
+            1024,
+            REQUESTS,
+            paced,
+        ),
+        (
+            "1 KB request, 1 KB answer, closed loop",
+            "1024",
+            1024,
+            REQUESTS,
+            None,
+        ),
+        (
+            "32 KB request, 1 KB answer, closed loop",
+            "1024",
+            32 * 1024,
+            REQUESTS / 2,
+            None,
+        ),
+        (
+            "1 KB request, 100 chunks at once, closed loop",
+            "stream",
+            1024,
+            REQUESTS / 10,
+            None,
+        ),
     ] {
         let upstream = Process::start("1", &exe, &["upstream", kind]);
         let floor = Process::start("0", &exe, &["floor", &upstream.addr.to_string()]);
         let file = configuration(upstream.addr);
-        let waypost = Process::start("0", &waypost_binary(), &["serve", "--config", file.path().to_str().unwrap(), "--port", "0"]);
+        let waypost = Process::start(
+            "0",
+            &waypost_binary(),
+            &[
+                "serve",
+                "--config",
+                file.path().to_str().unwrap(),
+                "--port",
+                "0",
+            ],
+        );
         let body = request_body(bytes, kind == "stream");
         let (mut floors, mut ours, mut ratios) = (vec![], vec![], vec![]);
         for _ in 0..ROUNDS {
@@ -271,7 +377,17 @@ async fn start_and_memory(exe: &Path) {
     let mut after = 0.0;
     for _ in 0..ROUNDS {
         let began = Instant::now();
-        let waypost = Process::start("0", &waypost_binary(), &["serve", "--config", file.path().to_str().unwrap(), "--port", "0"]);
+        let waypost = Process::start(
+            "0",
+            &waypost_binary(),
+            &[
+                "serve",
+                "--config",
+                file.path().to_str().unwrap(),
+                "--port",
+                "0",
+            ],
+        );
         idle = waypost.resident_mib();
         load(waypost.addr, &request_body(1024, false), CONNECTIONS, None).await;
         starts.push(began.elapsed().as_secs_f64() * 1000.0);
@@ -280,7 +396,13 @@ async fn start_and_memory(exe: &Path) {
     }
     #[expect(clippy::cast_precision_loss, reason = "a measurement")]
     let size = std::fs::metadata(waypost_binary()).unwrap().len() as f64 / 1e6;
-    println!("\nstart to the first {CONNECTIONS} answers: {:.0} ms (median, process start included)", median(&mut starts));
-    println!("resident: {idle:.1} MiB idle, {after:.1} MiB after {} requests over {CONNECTIONS} connections", REQUESTS / 4);
+    println!(
+        "\nstart to the first {CONNECTIONS} answers: {:.0} ms (median, process start included)",
+        median(&mut starts)
+    );
+    println!(
+        "resident: {idle:.1} MiB idle, {after:.1} MiB after {} requests over {CONNECTIONS} connections",
+        REQUESTS / 4
+    );
     println!("binary: {size:.1} MB");
 }

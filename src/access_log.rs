@@ -27,7 +27,9 @@ struct Sink {
 
 impl fmt::Debug for AccessLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessLog").field("format", &self.format).finish_non_exhaustive()
+        f.debug_struct("AccessLog")
+            .field("format", &self.format)
+            .finish_non_exhaustive()
     }
 }
 
@@ -48,7 +50,13 @@ impl AccessLog {
     /// A log that writes to `out`.
     #[must_use]
     pub fn new(format: LogFormat, out: Box<dyn Write + Send>) -> Self {
-        Self { format, sink: Mutex::new(Sink { buffer: Vec::with_capacity(LARGE), out }) }
+        Self {
+            format,
+            sink: Mutex::new(Sink {
+                buffer: Vec::with_capacity(LARGE),
+                out,
+            }),
+        }
     }
 
     /// Adds a line of the moment `unix` (since the epoch).
@@ -79,7 +87,10 @@ impl AccessLog {
 impl Sink {
     fn write(&mut self) {
         // A log that can't be written must not stop the service, and there is nowhere to say so.
-        let _ = self.out.write_all(&self.buffer).and_then(|()| self.out.flush());
+        let _ = self
+            .out
+            .write_all(&self.buffer)
+            .and_then(|()| self.out.flush());
         self.buffer.clear();
     }
 }
@@ -90,12 +101,20 @@ impl Drop for AccessLog {
     }
 }
 
-fn text(out: &mut Vec<u8>, time: impl fmt::Display, fields: &[(&str, Field<'_>)]) -> std::io::Result<()> {
+fn text(
+    out: &mut Vec<u8>,
+    time: impl fmt::Display,
+    fields: &[(&str, Field<'_>)],
+) -> std::io::Result<()> {
     write!(out, "{time}  INFO access")?;
     for (name, field) in fields {
         match field {
             Field::Text("") | Field::Number(None) => {}
-            Field::Text(text) if text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'=') => {
+            Field::Text(text)
+                if text
+                    .bytes()
+                    .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'=') =>
+            {
                 name_of(out, name);
                 out.extend_from_slice(text.as_bytes());
             }
@@ -118,8 +137,15 @@ fn text(out: &mut Vec<u8>, time: impl fmt::Display, fields: &[(&str, Field<'_>)]
     Ok(())
 }
 
-fn json(out: &mut Vec<u8>, time: impl fmt::Display, fields: &[(&str, Field<'_>)]) -> std::io::Result<()> {
-    write!(out, "{{\"timestamp\":\"{time}\",\"level\":\"INFO\",\"target\":\"access\"")?;
+fn json(
+    out: &mut Vec<u8>,
+    time: impl fmt::Display,
+    fields: &[(&str, Field<'_>)],
+) -> std::io::Result<()> {
+    write!(
+        out,
+        "{{\"timestamp\":\"{time}\",\"level\":\"INFO\",\"target\":\"access\""
+    )?;
     for (name, field) in fields {
         match field {
             Field::Text("") | Field::Number(None) => {}
@@ -146,7 +172,11 @@ fn name_of(out: &mut Vec<u8>, name: &str) {
 }
 
 /// A measure in as many digits as matter: three decimals, or what a small amount of money needs.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range, and not negative")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "in range, and not negative"
+)]
 fn number(out: &mut Vec<u8>, n: f64) -> std::io::Result<()> {
     if n != 0.0 && n.abs() < 0.01 {
         write!(out, "{n:.9}")
@@ -155,7 +185,12 @@ fn number(out: &mut Vec<u8>, n: f64) -> std::io::Result<()> {
         let thousandths = (n * 1000.0).round() as u64;
         out.extend_from_slice(itoa::Buffer::new().format(thousandths / 1000).as_bytes());
         let rest = (thousandths % 1000) as u16;
-        out.extend_from_slice(&[b'.', digit(rest / 100), digit(rest / 10 % 10), digit(rest % 10)]);
+        out.extend_from_slice(&[
+            b'.',
+            digit(rest / 100),
+            digit(rest / 10 % 10),
+            digit(rest % 10),
+        ]);
         Ok(())
     } else {
         write!(out, "{n:.3}")
@@ -198,7 +233,10 @@ mod tests {
             ("stream", Field::Flag(true)),
         ];
         log.line(Duration::from_millis(784_111_777_001), &fields);
-        assert!(out.0.lock().expect("one thread").is_empty(), "written in batches");
+        assert!(
+            out.0.lock().expect("one thread").is_empty(),
+            "written in batches"
+        );
         drop(log);
         let bytes = out.0.lock().expect("one thread").clone();
         String::from_utf8(bytes).expect("text")

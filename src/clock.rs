@@ -26,9 +26,14 @@ impl Clock for SystemClock {
         Instant::now()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine for wall time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the machine for wall time"
+    )]
     fn unix(&self) -> Duration {
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default()
     }
 }
 
@@ -51,7 +56,9 @@ impl ManualClock {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, (Instant, Duration)> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

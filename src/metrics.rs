@@ -18,7 +18,9 @@ use prometheus_client::registry::Registry;
 use crate::types::{Operation, TokenUsage};
 
 /// Upper bounds in seconds: from a cached answer to the longest reasoning.
-const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+const SECONDS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
 
 type Money = Counter<f64, AtomicU64>;
 
@@ -68,7 +70,8 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("waypost");
-        let histogram = || Family::<Labels, Histogram, fn() -> Histogram>::new_with_constructor(seconds);
+        let histogram =
+            || Family::<Labels, Histogram, fn() -> Histogram>::new_with_constructor(seconds);
         let metrics = Self {
             requests: Family::default(),
             duration: histogram(),
@@ -84,19 +87,70 @@ impl Metrics {
             connections: Gauge::default(),
             registry: Registry::default(),
         };
-        registry.register("requests", "Requests by group, operation and outcome", metrics.requests.clone());
-        registry.register("request_duration_seconds", "From the request's head to the answer's end", metrics.duration.clone());
-        registry.register("attempts", "Attempts by deployment and outcome", metrics.attempts.clone());
-        registry.register("first_content_seconds", "From sending to the first content", metrics.first_content.clone());
-        registry.register("tokens", "Tokens by deployment and kind; cached input is part of input, reasoning of output", metrics.tokens.clone());
-        registry.register("cost_dollars", "Cost of the tokens whose price is known", metrics.cost.clone());
-        registry.register("unpriced_tokens", "Tokens whose price is not known", metrics.unpriced.clone());
-        registry.register("cooldowns", "Times a deployment began to cool down, by cause", metrics.cooldowns.clone());
-        registry.register("cache", "Response cache lookups by result", metrics.cache.clone());
-        registry.register("in_flight", "Requests under way by deployment", metrics.in_flight.clone());
-        registry.register("cooling", "1 while a deployment is cooling down", metrics.cooling.clone());
-        registry.register("upstream_connections", "Open connections to deployments", metrics.connections.clone());
-        Self { registry, ..metrics }
+        registry.register(
+            "requests",
+            "Requests by group, operation and outcome",
+            metrics.requests.clone(),
+        );
+        registry.register(
+            "request_duration_seconds",
+            "From the request's head to the answer's end",
+            metrics.duration.clone(),
+        );
+        registry.register(
+            "attempts",
+            "Attempts by deployment and outcome",
+            metrics.attempts.clone(),
+        );
+        registry.register(
+            "first_content_seconds",
+            "From sending to the first content",
+            metrics.first_content.clone(),
+        );
+        registry.register(
+            "tokens",
+            "Tokens by deployment and kind; cached input is part of input, reasoning of output",
+            metrics.tokens.clone(),
+        );
+        registry.register(
+            "cost_dollars",
+            "Cost of the tokens whose price is known",
+            metrics.cost.clone(),
+        );
+        registry.register(
+            "unpriced_tokens",
+            "Tokens whose price is not known",
+            metrics.unpriced.clone(),
+        );
+        registry.register(
+            "cooldowns",
+            "Times a deployment began to cool down, by cause",
+            metrics.cooldowns.clone(),
+        );
+        registry.register(
+            "cache",
+            "Response cache lookups by result",
+            metrics.cache.clone(),
+        );
+        registry.register(
+            "in_flight",
+            "Requests under way by deployment",
+            metrics.in_flight.clone(),
+        );
+        registry.register(
+            "cooling",
+            "1 while a deployment is cooling down",
+            metrics.cooling.clone(),
+        );
+        registry.register(
+            "upstream_connections",
+            "Open connections to deployments",
+            metrics.connections.clone(),
+        );
+        Self {
+            registry,
+            ..metrics
+        }
     }
 
     /// The series of one group.
@@ -106,7 +160,9 @@ impl Metrics {
         GroupMeters(Arc::new(GroupSeries {
             metrics: Arc::clone(self),
             requests: Default::default(),
-            duration: self.duration.get_or_create_owned(&Labels(vec![group.clone()])),
+            duration: self
+                .duration
+                .get_or_create_owned(&Labels(vec![group.clone()])),
             cache: Default::default(),
             group,
         }))
@@ -114,15 +170,24 @@ impl Metrics {
 
     /// The series of one deployment.
     #[must_use]
-    pub fn deployment(self: &Arc<Self>, group: &Arc<str>, deployment: &Arc<str>) -> DeploymentMeters {
-        let own = vec![("group", Arc::clone(group)), ("deployment", Arc::clone(deployment))];
+    pub fn deployment(
+        self: &Arc<Self>,
+        group: &Arc<str>,
+        deployment: &Arc<str>,
+    ) -> DeploymentMeters {
+        let own = vec![
+            ("group", Arc::clone(group)),
+            ("deployment", Arc::clone(deployment)),
+        ];
         let tokens = |kind: &str| {
             let mut labels = own.clone();
             labels.push(("kind", kind.into()));
             self.tokens.get_or_create_owned(&Labels(labels))
         };
         DeploymentMeters {
-            success: self.attempts.get_or_create_owned(&with(&own, "outcome", "success")),
+            success: self
+                .attempts
+                .get_or_create_owned(&with(&own, "outcome", "success")),
             first_content: self.first_content.get_or_create_owned(&Labels(own.clone())),
             input: tokens("input"),
             output: tokens("output"),
@@ -159,7 +224,14 @@ fn with(own: &[(&'static str, Arc<str>)], name: &'static str, value: &str) -> La
 }
 
 /// How a request can end, for its counter.
-pub const OUTCOMES: [&str; 6] = ["ok", "rejected", "unavailable", "failed", "broken_stream", "cancelled"];
+pub const OUTCOMES: [&str; 6] = [
+    "ok",
+    "rejected",
+    "unavailable",
+    "failed",
+    "broken_stream",
+    "cancelled",
+];
 /// What the cache can say to a request.
 const CACHE_RESULTS: [&str; 3] = ["hit", "miss", "bypass"];
 
@@ -180,9 +252,15 @@ impl GroupMeters {
     /// A request is over, with one of [`OUTCOMES`].
     pub fn request(&self, operation: Operation, outcome: &'static str, seconds: f64) {
         let series = &*self.0;
-        let Some(at) = OUTCOMES.iter().position(|o| *o == outcome) else { return };
+        let Some(at) = OUTCOMES.iter().position(|o| *o == outcome) else {
+            return;
+        };
         let counter = series.requests[operation as usize][at].get_or_init(|| {
-            let labels = vec![series.group.clone(), ("operation", operation.name().into()), ("outcome", outcome.into())];
+            let labels = vec![
+                series.group.clone(),
+                ("operation", operation.name().into()),
+                ("outcome", outcome.into()),
+            ];
             series.metrics.requests.get_or_create_owned(&Labels(labels))
         });
         counter.inc();
@@ -192,7 +270,9 @@ impl GroupMeters {
     /// The cache was asked, or passed by. Other words (`off`) are not counted.
     pub fn cache(&self, result: &'static str) {
         let series = &*self.0;
-        let Some(at) = CACHE_RESULTS.iter().position(|r| *r == result) else { return };
+        let Some(at) = CACHE_RESULTS.iter().position(|r| *r == result) else {
+            return;
+        };
         let counter = series.cache[at].get_or_init(|| {
             let labels = vec![series.group.clone(), ("result", result.into())];
             series.metrics.cache.get_or_create_owned(&Labels(labels))
@@ -226,12 +306,18 @@ impl DeploymentMeters {
 
     /// An attempt ended otherwise: `refused`, `cancelled`, or the name of a fault.
     pub fn ended(&self, outcome: &'static str) {
-        self.metrics.attempts.get_or_create(&with(&self.own, "outcome", outcome)).inc();
+        self.metrics
+            .attempts
+            .get_or_create(&with(&self.own, "outcome", outcome))
+            .inc();
     }
 
     /// A cooldown began.
     pub fn cooled(&self, cause: &'static str) {
-        self.metrics.cooldowns.get_or_create(&with(&self.own, "cause", cause)).inc();
+        self.metrics
+            .cooldowns
+            .get_or_create(&with(&self.own, "cause", cause))
+            .inc();
     }
 
     /// Seconds to the first content.

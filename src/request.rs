@@ -89,8 +89,15 @@ pub struct RequestHead {
 }
 
 /// The members with a meaning here; each may appear once.
-const KNOWN: [&str; 7] =
-    ["model", "stream", "stream_options", "encoding_format", "max_tokens", "max_completion_tokens", "cache"];
+const KNOWN: [&str; 7] = [
+    "model",
+    "stream",
+    "stream_options",
+    "encoding_format",
+    "max_tokens",
+    "max_completion_tokens",
+    "cache",
+];
 
 impl RequestHead {
     /// Reads `body`. A `path_model` (the model as named by the URL, Azure's way) stands above the body's, which may then
@@ -101,7 +108,12 @@ impl RequestHead {
     pub fn read(body: &[u8], path_model: Option<&str>) -> Result<Self, RequestError> {
         let members = members(body)?;
         for known in KNOWN {
-            if members.iter().filter(|m| &*m.name == known).nth(1).is_some() {
+            if members
+                .iter()
+                .filter(|m| &*m.name == known)
+                .nth(1)
+                .is_some()
+            {
                 return Err(RequestError::Duplicate(known));
             }
         }
@@ -118,25 +130,43 @@ impl RequestHead {
             (None, None) => return Err(RequestError::Missing("model")),
             (None, Some(raw)) => match serde_json::from_slice::<String>(raw) {
                 Ok(name) if !name.is_empty() => name,
-                _ => return Err(RequestError::WrongType { member: "model", expected: "a non-empty string" }),
+                _ => {
+                    return Err(RequestError::WrongType {
+                        member: "model",
+                        expected: "a non-empty string",
+                    });
+                }
             },
         };
         head.stream = match head.raw(body, "stream") {
             None | Some(b"null" | b"false") => false,
             Some(b"true") => true,
-            Some(_) => return Err(RequestError::WrongType { member: "stream", expected: "true or false" }),
+            Some(_) => {
+                return Err(RequestError::WrongType {
+                    member: "stream",
+                    expected: "true or false",
+                });
+            }
         };
         head.include_usage = match head.raw(body, "stream_options") {
             None => false,
             Some(raw) => match serde_json::from_slice::<Option<StreamOptions>>(raw) {
                 Ok(options) => options.and_then(|o| o.include_usage).unwrap_or(false),
-                Err(_) => return Err(RequestError::WrongType { member: "stream_options", expected: "an object" }),
+                Err(_) => {
+                    return Err(RequestError::WrongType {
+                        member: "stream_options",
+                        expected: "an object",
+                    });
+                }
             },
         };
         if head.raw(body, "encoding_format") == Some(b"\"base64\"") {
             head.encoding_format = EncodingFormat::Base64;
         }
-        let number = |name| head.raw(body, name).and_then(|raw| serde_json::from_slice::<u64>(raw).ok());
+        let number = |name| {
+            head.raw(body, name)
+                .and_then(|raw| serde_json::from_slice::<u64>(raw).ok())
+        };
         head.max_tokens = number("max_completion_tokens").or_else(|| number("max_tokens"));
         Ok(head)
     }
@@ -177,7 +207,10 @@ fn members(body: &[u8]) -> Result<Vec<Member>, RequestError> {
                 let raw: &'de RawValue = map.next_value()?;
                 // `raw` borrows from the body, so the distance of the two is its offset.
                 let start = raw.get().as_ptr().addr() - self.0.as_ptr().addr();
-                members.push(Member { name: name.into(), value: start..start + raw.get().len() });
+                members.push(Member {
+                    name: name.into(),
+                    value: start..start + raw.get().len(),
+                });
             }
             Ok(members)
         }
@@ -209,7 +242,11 @@ fn members(body: &[u8]) -> Result<Vec<Member>, RequestError> {
         .deserialize_map(Members(body))
         .and_then(|members| deserializer.end().map(|()| members))
         .map_err(|error| {
-            if error.is_data() { RequestError::NotObject } else { RequestError::NotJson(error.to_string()) }
+            if error.is_data() {
+                RequestError::NotObject
+            } else {
+                RequestError::NotJson(error.to_string())
+            }
         })?;
     Ok(members)
 }
@@ -240,7 +277,12 @@ struct Now<'a> {
 /// `head` must have been read from `body`. All bytes that belong to no edited member are passed on as they are.
 #[must_use]
 pub fn splice(body: &Bytes, head: &RequestHead, edits: &[Edit<'_>]) -> Payload {
-    let now = |m| Now { name: m, renamed: false, value: None, removed: false };
+    let now = |m| Now {
+        name: m,
+        renamed: false,
+        value: None,
+        removed: false,
+    };
     let mut members: Vec<Now<'_>> = head.members.iter().map(|m| now(&*m.name)).collect();
     let mut inserted: Vec<(&str, &Bytes)> = Vec::new();
     for edit in edits {
@@ -266,7 +308,10 @@ pub fn splice(body: &Bytes, head: &RequestHead, edits: &[Edit<'_>]) -> Payload {
                 }
             }
             Edit::Remove(name) => {
-                members.iter_mut().filter(|m| m.name == *name).for_each(|m| m.removed = true);
+                members
+                    .iter_mut()
+                    .filter(|m| m.name == *name)
+                    .for_each(|m| m.removed = true);
                 inserted.retain(|(other, _)| other != name);
             }
             Edit::Rename(from, to) => {
@@ -274,7 +319,10 @@ pub fn splice(body: &Bytes, head: &RequestHead, edits: &[Edit<'_>]) -> Payload {
                     for member in members.iter_mut().filter(|m| m.name == *from) {
                         (member.name, member.renamed) = (to, true);
                     }
-                    inserted.iter_mut().filter(|(name, _)| name == from).for_each(|(name, _)| *name = to);
+                    inserted
+                        .iter_mut()
+                        .filter(|(name, _)| name == from)
+                        .for_each(|(name, _)| *name = to);
                 }
             }
         }
@@ -294,7 +342,9 @@ pub fn splice(body: &Bytes, head: &RequestHead, edits: &[Edit<'_>]) -> Payload {
     if !inserted.is_empty() {
         let open = body.iter().position(|b| *b == b'{').map_or(0, |at| at + 1);
         let mut text = BytesMut::new();
-        inserted.iter().for_each(|(name, value)| insert(&mut text, name, value));
+        inserted
+            .iter()
+            .for_each(|(name, value)| insert(&mut text, name, value));
         if removed.iter().all(|gone| *gone) {
             text.truncate(text.len() - 1); // the last comma: nothing follows
         }
@@ -305,11 +355,17 @@ pub fn splice(body: &Bytes, head: &RequestHead, edits: &[Edit<'_>]) -> Payload {
 }
 
 fn has(members: &[Now<'_>], inserted: &[(&str, &Bytes)], name: &str) -> bool {
-    members.iter().any(|m| !m.removed && m.name == name) || inserted.iter().any(|(other, _)| *other == name)
+    members.iter().any(|m| !m.removed && m.name == name)
+        || inserted.iter().any(|(other, _)| *other == name)
 }
 
 /// Each run of neighbouring removed members is one change, together with the one comma that goes with it.
-fn removals(body: &Bytes, head: &RequestHead, removed: &[bool], changes: &mut Vec<(Range<usize>, Bytes)>) {
+fn removals(
+    body: &Bytes,
+    head: &RequestHead,
+    removed: &[bool],
+    changes: &mut Vec<(Range<usize>, Bytes)>,
+) {
     let mut at = 0;
     while at < removed.len() {
         if !removed[at] {
@@ -333,7 +389,11 @@ fn removals(body: &Bytes, head: &RequestHead, removed: &[bool], changes: &mut Ve
 
 /// Where the quote of a member's name stands: the first one after the member before it.
 fn key_start(body: &[u8], head: &RequestHead, at: usize) -> usize {
-    let from = if at == 0 { 0 } else { head.members[at - 1].value.end };
+    let from = if at == 0 {
+        0
+    } else {
+        head.members[at - 1].value.end
+    };
     from + memchr::memchr(b'"', &body[from..]).unwrap_or(0)
 }
 
@@ -388,7 +448,10 @@ impl Payload {
             }
             return Self::from(whole.freeze());
         }
-        Self { parts: parts.into_iter().filter(|p| !p.is_empty()).collect(), len }
+        Self {
+            parts: parts.into_iter().filter(|p| !p.is_empty()).collect(),
+            len,
+        }
     }
 
     /// Bytes in all.
@@ -416,7 +479,10 @@ impl Payload {
 
 impl From<Bytes> for Payload {
     fn from(bytes: Bytes) -> Self {
-        Self { len: bytes.len(), parts: VecDeque::from([bytes]) }
+        Self {
+            len: bytes.len(),
+            parts: VecDeque::from([bytes]),
+        }
     }
 }
 

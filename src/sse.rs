@@ -77,7 +77,10 @@ impl Splitter {
 /// positions for the next call.
 fn last_boundary(buf: &[u8], mut line: usize, mut at: usize) -> (usize, usize, usize) {
     let mut end = 0;
-    while let Some(found) = buf.get(at..).and_then(|rest| memchr::memchr2(b'\n', b'\r', rest)) {
+    while let Some(found) = buf
+        .get(at..)
+        .and_then(|rest| memchr::memchr2(b'\n', b'\r', rest))
+    {
         let stop = at + found;
         let blank = stop == line;
         let mut next = stop + 1;
@@ -114,7 +117,12 @@ fn first_boundary(buf: &[u8]) -> Option<usize> {
     let (mut line, mut at) = (0, 0);
     loop {
         let stop = at + memchr::memchr2(b'\n', b'\r', buf.get(at..)?)?;
-        let next = stop + if buf[stop] == b'\r' && buf.get(stop + 1) == Some(&b'\n') { 2 } else { 1 };
+        let next = stop
+            + if buf[stop] == b'\r' && buf.get(stop + 1) == Some(&b'\n') {
+                2
+            } else {
+                1
+            };
         if stop == line {
             return Some(next);
         }
@@ -128,7 +136,9 @@ pub fn data(event: &[u8]) -> Option<Cow<'_, [u8]>> {
     let mut data: Option<Cow<'_, [u8]>> = None;
     let event = event.strip_prefix("\u{feff}".as_bytes()).unwrap_or(event);
     for line in event.split(|b| matches!(b, b'\n' | b'\r')) {
-        let Some(value) = line.strip_prefix(b"data") else { continue };
+        let Some(value) = line.strip_prefix(b"data") else {
+            continue;
+        };
         let value = match value.first() {
             None => value,
             Some(b':') => value[1..].strip_prefix(b" ").unwrap_or(&value[1..]),
@@ -193,7 +203,10 @@ mod tests {
     #[test]
     fn reads_data_as_the_standard_says() {
         let (found, _) = split(STREAMS[1].as_bytes(), &[]);
-        assert_eq!(found, [b"one".to_vec(), b"two\n three".to_vec(), b"".to_vec()]);
+        assert_eq!(
+            found,
+            [b"one".to_vec(), b"two\n three".to_vec(), b"".to_vec()]
+        );
         let (found, _) = split(STREAMS[2].as_bytes(), &[]);
         assert_eq!(found, [b"one".to_vec(), b"two\nthree".to_vec()]);
         let (found, _) = split(STREAMS[3].as_bytes(), &[]);

@@ -16,7 +16,7 @@ fn key(body: &[u8], group: &str) -> Option<CacheKey> {
         group,
         operation: Operation::Chat,
         caller: "",
-        namespace: "",
+        namespace: "", beta: b"",
         body,
     })
 }

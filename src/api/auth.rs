@@ -39,7 +39,10 @@ impl Keys {
     pub(super) fn new(keys: &[ClientKey]) -> Self {
         let key = |k: &ClientKey| Key {
             sha256: k.sha256,
-            caller: Caller { name: Some(Arc::clone(&k.name)), groups: k.groups.clone().map(Into::into) },
+            caller: Caller {
+                name: Some(Arc::clone(&k.name)),
+                groups: k.groups.clone().map(Into::into),
+            },
         };
         Self(keys.iter().map(key).collect())
     }
@@ -49,12 +52,20 @@ impl Keys {
         if self.0.is_empty() {
             return Ok(Caller::default());
         }
-        let bearer = headers.get(AUTHORIZATION).map(|v| v.as_bytes()).and_then(|v| {
-            let (scheme, key) = v.split_at_checked(7)?;
-            scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
-        });
+        let bearer = headers
+            .get(AUTHORIZATION)
+            .map(|v| v.as_bytes())
+            .and_then(|v| {
+                let (scheme, key) = v.split_at_checked(7)?;
+                scheme
+                    .eq_ignore_ascii_case(b"bearer ")
+                    .then(|| key.trim_ascii())
+            });
         let header = |name: &str| headers.get(name).map(|v| v.as_bytes());
-        let Some(presented) = bearer.or_else(|| header("api-key")).or_else(|| header("x-api-key")) else {
+        let Some(presented) = bearer
+            .or_else(|| header("api-key"))
+            .or_else(|| header("x-api-key"))
+        else {
             return Err(Unauthorized { presented: false });
         };
         let hash: [u8; 32] = Sha256::digest(presented).into();
@@ -76,11 +87,21 @@ mod tests {
 
     #[test]
     fn the_three_headers_and_no_other_key() {
-        let key = ClientKey { name: "rasa".into(), sha256: Sha256::digest(b"secret").into(), plain: None, groups: None };
+        let key = ClientKey {
+            name: "rasa".into(),
+            sha256: Sha256::digest(b"secret").into(),
+            plain: None,
+            groups: None,
+        };
         let keys = Keys::new(&[key]);
         let ask = |name: &'static str, value: &'static str| {
-            let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
-            keys.caller(&headers).map(|c| c.name.as_deref() == Some("rasa")).map_err(|u| u.presented)
+            let headers = HeaderMap::from_iter([(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )]);
+            keys.caller(&headers)
+                .map(|c| c.name.as_deref() == Some("rasa"))
+                .map_err(|u| u.presented)
         };
         assert_eq!(ask("authorization", "Bearer secret"), Ok(true));
         assert_eq!(ask("authorization", "bearer  secret "), Ok(true));

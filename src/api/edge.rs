@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tower::ServiceExt;
 
 use super::{App, BASES, inference};
-use crate::gateway::observe::{LargeBody, ObservedBody};
+use crate::gateway::observe::ObservedBody;
 use crate::types::Operation;
 
 /// All that a listener serves.
@@ -31,8 +31,13 @@ impl Edge {
         Self { app, routes }
     }
 
-    pub(super) async fn call(self, request: Request<Incoming>) -> Result<Response<EdgeBody>, Infallible> {
-        if let (Some(app), &Method::POST, Some(operation)) = (self.app, request.method(), operation(request.uri().path())) {
+    pub(super) async fn call(
+        self,
+        request: Request<Incoming>,
+    ) -> Result<Response<EdgeBody>, Infallible> {
+        if let (Some(app), &Method::POST, Some(operation)) =
+            (self.app, request.method(), operation(request.uri().path()))
+        {
             return Ok(inference::serve(app, operation, None, request).await);
         }
         let response = self.routes.oneshot(request.map(Body::new)).await?;
@@ -55,8 +60,6 @@ pub enum EdgeBody {
     Whole(Option<Bytes>),
     /// A stream under observation.
     Stream(Box<ObservedBody>),
-    /// A large plain answer.
-    Large(Box<LargeBody>),
     /// Anything else.
     Other(Body),
 }
@@ -65,12 +68,20 @@ impl http_body::Body for EdgeBody {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         Poll::Ready(match &mut *self {
-            Self::Whole(bytes) => bytes.take().filter(|b| !b.is_empty()).map(|b| Ok(Frame::data(b))),
-            Self::Stream(stream) => ready!(Pin::new(&mut **stream).poll_frame(cx)).map(|frame| frame.map_err(|never| match never {})),
-            Self::Large(large) => ready!(Pin::new(&mut **large).poll_frame(cx)).map(|frame| frame.map_err(Into::into)),
-            Self::Other(body) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Into::into)),
+            Self::Whole(bytes) => bytes
+                .take()
+                .filter(|b| !b.is_empty())
+                .map(|b| Ok(Frame::data(b))),
+            Self::Stream(stream) => ready!(Pin::new(&mut **stream).poll_frame(cx))
+                .map(|frame| frame.map_err(|never| match never {})),
+            Self::Other(body) => {
+                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Into::into))
+            }
         })
     }
 
@@ -78,7 +89,6 @@ impl http_body::Body for EdgeBody {
         match self {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Self::Stream(stream) => stream.is_end_stream(),
-            Self::Large(large) => large.is_end_stream(),
             Self::Other(body) => body.is_end_stream(),
         }
     }
@@ -87,7 +97,6 @@ impl http_body::Body for EdgeBody {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::Stream(stream) => stream.size_hint(),
-            Self::Large(large) => large.size_hint(),
             Self::Other(body) => body.size_hint(),
         }
     }

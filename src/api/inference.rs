@@ -22,7 +22,11 @@ use crate::types::Operation;
 const BODY_TIME: Duration = Duration::from_secs(300);
 
 /// A request that names the group in its body.
-pub(super) async fn named_in_body(operation: Operation, State(app): State<Arc<App>>, request: Request) -> Response {
+pub(super) async fn named_in_body(
+    operation: Operation,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Response {
     serve(app, operation, None, request).await.map(Body::new)
 }
 
@@ -33,7 +37,9 @@ pub(super) async fn named_in_path(
     Path(group): Path<String>,
     request: Request,
 ) -> Response {
-    serve(app, operation, Some(group), request).await.map(Body::new)
+    serve(app, operation, Some(group), request)
+        .await
+        .map(Body::new)
 }
 
 pub(super) async fn serve<B>(
@@ -66,14 +72,19 @@ where
         },
     };
     if let Ok(value) = HeaderValue::try_from(&*id) {
-        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-request-id"), value);
     }
     response
 }
 
 async fn answer(app: &App, incoming: Incoming) -> http::Response<EdgeBody> {
     // A panic is our fault; unwinding has given back whatever the request held.
-    match AssertUnwindSafe(app.gateway.handle(incoming)).catch_unwind().await {
+    match AssertUnwindSafe(app.gateway.handle(incoming))
+        .catch_unwind()
+        .await
+    {
         Ok(Ok(reply)) => success(reply),
         Ok(Err(mut refusal)) => {
             let mut response = error::refusal(&refusal);
@@ -92,7 +103,6 @@ fn success(reply: Reply) -> http::Response<EdgeBody> {
     let body = match reply.body {
         ReplyBody::Whole(bytes) => EdgeBody::Whole(Some(bytes)),
         ReplyBody::Stream(stream) => EdgeBody::Stream(stream),
-        ReplyBody::Large(large) => EdgeBody::Large(large),
     };
     let mut response = http::Response::new(body);
     *response.status_mut() = reply.status;
@@ -105,12 +115,21 @@ fn success(reply: Reply) -> http::Response<EdgeBody> {
 fn put_facts(headers: &mut HeaderMap, facts: &ReplyFacts) {
     headers.reserve(5);
     if let Some(group) = &facts.group {
-        headers.insert(HeaderName::from_static("x-waypost-model-group"), group.clone());
+        headers.insert(
+            HeaderName::from_static("x-waypost-model-group"),
+            group.clone(),
+        );
     }
     if let Some(deployment) = &facts.deployment {
-        headers.insert(HeaderName::from_static("x-waypost-deployment"), deployment.clone());
+        headers.insert(
+            HeaderName::from_static("x-waypost-deployment"),
+            deployment.clone(),
+        );
     }
-    headers.insert(HeaderName::from_static("x-waypost-cache"), HeaderValue::from_static(facts.cache));
+    headers.insert(
+        HeaderName::from_static("x-waypost-cache"),
+        HeaderValue::from_static(facts.cache),
+    );
     let attempts = match facts.attempts {
         0 => HeaderValue::from_static("0"),
         1 => HeaderValue::from_static("1"),
@@ -122,9 +141,16 @@ fn put_facts(headers: &mut HeaderMap, facts: &ReplyFacts) {
 /// The client's own id if it is fit for a header and a log, else a new one.
 fn request_id(headers: &HeaderMap) -> Arc<str> {
     let fit = |id: &&str| {
-        (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        (1..=128).contains(&id.len())
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
     };
-    match headers.get("x-request-id").and_then(|v| v.to_str().ok()).filter(fit) {
+    match headers
+        .get("x-request-id")
+        .and_then(|v| v.to_str().ok())
+        .filter(fit)
+    {
         Some(id) => id.into(),
         None => format!("req_{:032x}", rand::rng().random::<u128>()).into(),
     }
@@ -144,14 +170,25 @@ impl Unread {
         let (status, message, code) = match self {
             Self::TooLarge => (
                 S::PAYLOAD_TOO_LARGE,
-                format!("The request body is larger than the {limit} bytes this gateway accepts (`waypost: body_limit`)."),
+                format!(
+                    "The request body is larger than the {limit} bytes this gateway accepts (`waypost: body_limit`)."
+                ),
                 "request_too_large",
             ),
-            Self::Slow => (S::REQUEST_TIMEOUT, "The request body did not arrive in time.".to_owned(), "request_timeout"),
-            Self::Broken => (S::BAD_REQUEST, "The request body could not be read.".to_owned(), "invalid_body"),
+            Self::Slow => (
+                S::REQUEST_TIMEOUT,
+                "The request body did not arrive in time.".to_owned(),
+                "request_timeout",
+            ),
+            Self::Broken => (
+                S::BAD_REQUEST,
+                "The request body could not be read.".to_owned(),
+                "invalid_body",
+            ),
             Self::NotJson => (
                 S::UNSUPPORTED_MEDIA_TYPE,
-                "The request's content-encoding is not supported: send the JSON body as it is.".to_owned(),
+                "The request's content-encoding is not supported: send the JSON body as it is."
+                    .to_owned(),
                 "unsupported_encoding",
             ),
         };
@@ -163,14 +200,22 @@ async fn read<B>(body: B, headers: &HeaderMap, limit: usize) -> Result<Bytes, Un
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    if headers.get("content-encoding").is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity")) {
+    if headers
+        .get("content-encoding")
+        .is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
         return Err(Unread::NotJson);
     }
-    let declared = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    let declared = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse::<u64>().ok());
     if declared.is_some_and(|n| n > limit as u64) {
         return Err(Unread::TooLarge);
     }
-    tokio::time::timeout(BODY_TIME, collect(body, limit)).await.unwrap_or(Err(Unread::Slow)) // armed only if it has to wait
+    tokio::time::timeout(BODY_TIME, collect(body, limit))
+        .await
+        .unwrap_or(Err(Unread::Slow)) // armed only if it has to wait
 }
 
 async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Unread>
@@ -180,7 +225,9 @@ where
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(chunk) = frame.map_err(|_| Unread::Broken)?.into_data() else { continue };
+        let Ok(chunk) = frame.map_err(|_| Unread::Broken)?.into_data() else {
+            continue;
+        };
         if first.len() + all.len() + chunk.len() > limit {
             return Err(Unread::TooLarge);
         }

@@ -100,7 +100,11 @@ async fn connection(stream: TcpStream, routes: Edge, stop: CancellationToken) {
     };
     let Ok(version) = version else { return };
     let head = Arc::new(Head::default());
-    let io = TokioIo::new(Overheard { stream, head: Arc::clone(&head), unread: None });
+    let io = TokioIo::new(Overheard {
+        stream,
+        head: Arc::clone(&head),
+        unread: None,
+    });
     let service = service_fn(move |request: Request<Incoming>| {
         let (routes, head) = (routes.clone(), Arc::clone(&head));
         async move {
@@ -113,13 +117,17 @@ async fn connection(stream: TcpStream, routes: Edge, stop: CancellationToken) {
     let ended = match version {
         Version::Http1 => {
             let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+            builder
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIME);
             let connection = builder.serve_connection(io, service);
             until(connection, stop, |c| c.graceful_shutdown()).await
         }
         Version::Http2 => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
-            builder.timer(TokioTimer::new()).keep_alive_interval(HEAD_TIME);
+            builder
+                .timer(TokioTimer::new())
+                .keep_alive_interval(HEAD_TIME);
             let connection = builder.serve_connection(io, service);
             until(connection, stop, |c| c.graceful_shutdown()).await
         }
@@ -138,12 +146,20 @@ enum Version {
 async fn preface(stream: &TcpStream) -> io::Result<Version> {
     let mut start = [0; 3];
     tokio::time::timeout(HEAD_TIME, stream.peek(&mut start)).await??;
-    Ok(if start == *b"PRI" { Version::Http2 } else { Version::Http1 })
+    Ok(if start == *b"PRI" {
+        Version::Http2
+    } else {
+        Version::Http1
+    })
 }
 
 /// Drives `connection`; when `stop` comes, asks it once to end gracefully. The token is looked at when it wakes us, not each time the
 /// connection does.
-async fn until<C, E>(connection: C, stop: CancellationToken, end: impl Fn(Pin<&mut C>)) -> Result<(), E>
+async fn until<C, E>(
+    connection: C,
+    stop: CancellationToken,
+    end: impl Fn(Pin<&mut C>),
+) -> Result<(), E>
 where
     C: Future<Output = Result<(), E>>,
 {
@@ -165,8 +181,16 @@ where
 
 fn twice_declared() -> Response<EdgeBody> {
     let message = "The request declares its length both by Content-Length and by Transfer-Encoding; send one of them.";
-    let mut response = error::response(StatusCode::BAD_REQUEST, message, "invalid_request_error", None, Some("ambiguous_length"));
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    let mut response = error::response(
+        StatusCode::BAD_REQUEST,
+        message,
+        "invalid_request_error",
+        None,
+        Some("ambiguous_length"),
+    );
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
     response.map(EdgeBody::Other)
 }
 
@@ -200,21 +224,34 @@ struct Overheard {
 
 impl Overheard {
     /// Watches a write that has to wait.
-    fn written<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+    fn written<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.unread = None;
             return polled;
         }
-        let timer = self.unread.get_or_insert_with(|| Box::pin(tokio::time::sleep(UNREAD_TIME)));
+        let timer = self
+            .unread
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(UNREAD_TIME)));
         match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer"))),
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the client does not read its answer",
+            ))),
             Poll::Pending => Poll::Pending,
         }
     }
 }
 
 impl AsyncRead for Overheard {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         let new = &buf.filled()[before..];
@@ -229,13 +266,21 @@ impl AsyncRead for Overheard {
 }
 
 impl AsyncWrite for Overheard {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.head.with(Vec::clear);
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.written(polled, cx)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         self.head.with(Vec::clear);
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.written(polled, cx)
@@ -261,11 +306,17 @@ mod tests {
     #[tokio::test]
     async fn a_silent_connection_does_not_hold_up_the_end() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let server = Server::start(listener, Edge::new(None, axum::Router::new())).expect("a server");
-        let _silent = TcpStream::connect(server.addr()).await.expect("a connection");
+        let server =
+            Server::start(listener, Edge::new(None, axum::Router::new())).expect("a server");
+        let _silent = TcpStream::connect(server.addr())
+            .await
+            .expect("a connection");
         while server.tasks.len() < 2 {
             tokio::task::yield_now().await;
         }
-        assert!(server.stop(HEAD_TIME / 3).await, "waited for a client that asks for nothing");
+        assert!(
+            server.stop(HEAD_TIME / 3).await,
+            "waited for a client that asks for nothing"
+        );
     }
 }

@@ -81,13 +81,16 @@ impl App {
         let mut router = Router::new();
         for base in BASES {
             for operation in Operation::ALL {
-                let handler = post(move |app, request| inference::named_in_body(operation, app, request));
+                let handler =
+                    post(move |app, request| inference::named_in_body(operation, app, request));
                 router = router.route(&format!("{base}/{}", operation.path()), handler);
             }
         }
         for operation in Operation::ALL {
             let path = format!("/openai/deployments/{{group}}/{}", operation.path());
-            let handler = post(move |app, group, request| inference::named_in_path(operation, app, group, request));
+            let handler = post(move |app, group, request| {
+                inference::named_in_path(operation, app, group, request)
+            });
             router = router.route(&path, handler);
         }
         for base in ["", "/v1", "/openai/v1", "/openai"] {
@@ -110,7 +113,10 @@ impl App {
     /// What the listener for operators serves.
     pub fn admin_routes(self: &Arc<Self>) -> Edge {
         let router = health::probes().route("/metrics", get(health::metrics));
-        Edge::new(None, router.fallback(not_found).with_state(Arc::clone(self)))
+        Edge::new(
+            None,
+            router.fallback(not_found).with_state(Arc::clone(self)),
+        )
     }
 }
 
@@ -120,10 +126,22 @@ async fn not_found(method: Method, uri: axum::http::Uri) -> Response {
          GET /v1/models lists the model groups.",
         uri.path()
     );
-    error::response(StatusCode::NOT_FOUND, &message, "invalid_request_error", None, Some("unknown_url"))
+    error::response(
+        StatusCode::NOT_FOUND,
+        &message,
+        "invalid_request_error",
+        None,
+        Some("unknown_url"),
+    )
 }
 
 async fn method_not_allowed(method: Method, uri: axum::http::Uri) -> Response {
     let message = format!("{method} is not allowed at {}.", uri.path());
-    error::response(StatusCode::METHOD_NOT_ALLOWED, &message, "invalid_request_error", None, Some("method_not_allowed"))
+    error::response(
+        StatusCode::METHOD_NOT_ALLOWED,
+        &message,
+        "invalid_request_error",
+        None,
+        Some("method_not_allowed"),
+    )
 }

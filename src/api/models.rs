@@ -21,7 +21,11 @@ pub(super) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     }
 }
 
-pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     match app.keys.caller(&headers) {
         Ok(caller) => match visible(&app, &caller).find(|group| ***group == *id) {
             Some(group) => Json(model(&app, group)).into_response(),
@@ -32,8 +36,18 @@ pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>, hea
 }
 
 fn visible<'a>(app: &'a App, caller: &'a Caller) -> impl Iterator<Item = &'a Arc<str>> {
-    let may = |id: &&Arc<str>| caller.groups.as_ref().is_none_or(|groups| groups.contains(id));
-    app.gateway.snapshot().groups().iter().map(|g| &g.id).filter(may)
+    let may = |id: &&Arc<str>| {
+        caller
+            .groups
+            .as_ref()
+            .is_none_or(|groups| groups.contains(id))
+    };
+    app.gateway
+        .snapshot()
+        .groups()
+        .iter()
+        .map(|g| &g.id)
+        .filter(may)
 }
 
 fn model(app: &App, id: &Arc<str>) -> Value {

@@ -26,9 +26,23 @@ impl Control {
     #[must_use]
     pub fn read(headers: &HeaderMap, cache: Option<&[u8]>) -> Self {
         let mut control = Self::default();
-        for directive in headers.get_all(CACHE_CONTROL).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')) {
-            let (name, value) = directive.trim().split_once('=').unwrap_or((directive.trim(), ""));
-            let seconds = || value.trim_matches('"').parse().ok().map(Duration::from_secs);
+        for directive in headers
+            .get_all(CACHE_CONTROL)
+            .iter()
+            .filter_map(|v| v.to_str().ok())
+            .flat_map(|v| v.split(','))
+        {
+            let (name, value) = directive
+                .trim()
+                .split_once('=')
+                .unwrap_or((directive.trim(), ""));
+            let seconds = || {
+                value
+                    .trim_matches('"')
+                    .parse()
+                    .ok()
+                    .map(Duration::from_secs)
+            };
             match name.to_ascii_lowercase().as_str() {
                 "no-cache" => control.no_cache = true,
                 "no-store" => control.no_store = true,
@@ -36,16 +50,26 @@ impl Control {
                 _ => {}
             }
         }
-        let Some(Value::Object(body)) = cache.and_then(|raw| serde_json::from_slice(raw).ok()) else { return control };
+        let Some(Value::Object(body)) = cache.and_then(|raw| serde_json::from_slice(raw).ok())
+        else {
+            return control;
+        };
         let flag = |name: &str| body.get(name).and_then(Value::as_bool).unwrap_or(false);
         let seconds = |name: &str| {
-            body.get(name).and_then(Value::as_f64).and_then(|s| Duration::try_from_secs_f64(s).ok())
+            body.get(name)
+                .and_then(Value::as_f64)
+                .and_then(|s| Duration::try_from_secs_f64(s).ok())
         };
         control.no_cache |= flag("no-cache");
         control.no_store |= flag("no-store");
-        control.max_age = seconds("s-maxage").or_else(|| seconds("s-max-age")).or(control.max_age);
+        control.max_age = seconds("s-maxage")
+            .or_else(|| seconds("s-max-age"))
+            .or(control.max_age);
         control.ttl = seconds("ttl");
-        control.namespace = body.get("namespace").and_then(Value::as_str).map(str::to_owned);
+        control.namespace = body
+            .get("namespace")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
         control
     }
 }
@@ -56,12 +80,18 @@ mod tests {
 
     #[test]
     fn both_places() {
-        let headers = |value: &'static str| HeaderMap::from_iter([(CACHE_CONTROL, http::HeaderValue::from_static(value))]);
-        let read = |header, body: Option<&str>| Control::read(&headers(header), body.map(str::as_bytes));
+        let headers = |value: &'static str| {
+            HeaderMap::from_iter([(CACHE_CONTROL, http::HeaderValue::from_static(value))])
+        };
+        let read =
+            |header, body: Option<&str>| Control::read(&headers(header), body.map(str::as_bytes));
         assert_eq!(read("", None), Control::default());
         assert!(read("No-Cache, x", None).no_cache);
         assert!(read("private, no-store", None).no_store);
-        assert_eq!(read("s-maxage=30", None).max_age, Some(Duration::from_secs(30)));
+        assert_eq!(
+            read("s-maxage=30", None).max_age,
+            Some(Duration::from_secs(30))
+        );
         let body = r#"{"no-cache":true,"ttl":5,"namespace":"n","s-maxage":1.5,"use-cache":true}"#;
         let expected = Control {
             no_cache: true,
@@ -71,7 +101,10 @@ mod tests {
             namespace: Some("n".to_owned()),
         };
         assert_eq!(read("no-store", Some(body)), expected);
-        assert_eq!(read("", Some(r#"{"ttl":-1,"no-cache":"yes"}"#)), Control::default());
+        assert_eq!(
+            read("", Some(r#"{"ttl":-1,"no-cache":"yes"}"#)),
+            Control::default()
+        );
         assert_eq!(read("", Some("true")), Control::default());
     }
 }

@@ -19,6 +19,8 @@ pub struct KeyParts<'a> {
     pub caller: &'a str,
     /// Key space.
     pub namespace: &'a str,
+    /// The `openai-beta` header, which goes on to the provider.
+    pub beta: &'a [u8],
     /// The client's body.
     pub body: &'a [u8],
 }
@@ -32,9 +34,16 @@ impl CacheKey {
         object.remove("cache");
         object.remove("model"); // the group stands for it
         let mut hasher = blake3::Hasher::new();
-        for text in [parts.group, parts.operation.name(), parts.caller, parts.namespace] {
+        for text in [
+            parts.group,
+            parts.operation.name(),
+            parts.caller,
+            parts.namespace,
+        ] {
             put_text(&mut hasher, text);
         }
+        hasher.update(&(parts.beta.len() as u64).to_le_bytes());
+        hasher.update(parts.beta);
         put(&mut hasher, &body);
         Some(Self(*hasher.finalize().as_bytes()))
     }
@@ -56,10 +65,20 @@ fn put(hasher: &mut blake3::Hasher, value: &Value) {
         }
         Value::Number(n) => {
             // 0 and 0.0 and 0e0 are one number; beyond 2^53 integers keep their digits.
-            let exact = n.as_i64().filter(|i| i.unsigned_abs() > (1 << 53)).map(|i| i.to_string());
-            let exact = exact.or_else(|| n.as_u64().filter(|u| *u > (1 << 53)).map(|u| u.to_string()));
+            let exact = n
+                .as_i64()
+                .filter(|i| i.unsigned_abs() > (1 << 53))
+                .map(|i| i.to_string());
+            let exact =
+                exact.or_else(|| n.as_u64().filter(|u| *u > (1 << 53)).map(|u| u.to_string()));
             hasher.update(b"n");
-            put_text(hasher, &exact.unwrap_or_else(|| n.as_f64().map_or_else(|| n.to_string(), |f| (f + 0.0).to_string())));
+            put_text(
+                hasher,
+                &exact.unwrap_or_else(|| {
+                    n.as_f64()
+                        .map_or_else(|| n.to_string(), |f| (f + 0.0).to_string())
+                }),
+            );
         }
         Value::String(s) => {
             hasher.update(b"s");
@@ -88,12 +107,20 @@ mod tests {
 
     fn key(body: &str) -> Option<CacheKey> {
         let body = body.as_bytes();
-        CacheKey::new(&KeyParts { group: "g", operation: Operation::Chat, caller: "", namespace: "", body })
+        CacheKey::new(&KeyParts {
+            group: "g",
+            operation: Operation::Chat,
+            caller: "",
+            namespace: "",
+            beta: b"",
+            body,
+        })
     }
 
     #[test]
     fn equal_requests_have_equal_keys() {
-        let base = key(r#"{"model":"g","temperature":0,"messages":[{"role":"user","content":"é"}]}"#);
+        let base =
+            key(r#"{"model":"g","temperature":0,"messages":[{"role":"user","content":"é"}]}"#);
         assert!(base.is_some());
         for same in [
             r#"{ "messages" : [{"content":"\u00e9","role":"user"}], "temperature":0.0, "model":"g" }"#,
@@ -105,9 +132,16 @@ mod tests {
 
     #[test]
     fn numbers_survive_being_written_again() {
-        for number in ["1844674240737095515165808", "0.1", "1e-7", "2.2250738585072011e-308"] {
+        for number in [
+            "1844674240737095515165808",
+            "0.1",
+            "1e-7",
+            "2.2250738585072011e-308",
+        ] {
             let body = format!(r#"{{"x":{number}}}"#);
-            let again = serde_json::from_str::<Value>(&body).expect("JSON").to_string();
+            let again = serde_json::from_str::<Value>(&body)
+                .expect("JSON")
+                .to_string();
             assert_eq!(key(&again), key(&body), "{number} became {again}");
         }
     }
@@ -131,7 +165,14 @@ mod tests {
         ];
         let keys: std::collections::HashSet<_> = bodies.iter().map(|b| key(b)).collect();
         assert_eq!(keys.len(), bodies.len());
-        let parts = |group, caller, namespace| KeyParts { group, operation: Operation::Chat, caller, namespace, body: b"{}" };
+        let parts = |group, caller, namespace| KeyParts {
+            group,
+            operation: Operation::Chat,
+            caller,
+            namespace,
+            beta: b"",
+            body: b"{}",
+        };
         let of = |p: KeyParts<'_>| CacheKey::new(&p);
         assert_ne!(of(parts("g", "", "")), of(parts("", "g", "")));
         assert_ne!(of(parts("g", "a", "")), of(parts("g", "b", "")));

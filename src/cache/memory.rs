@@ -32,7 +32,13 @@ impl Expiry<CacheKey, Entry> for Lifetime {
         Some(entry.ttl)
     }
 
-    fn expire_after_update(&self, _: &CacheKey, entry: &Entry, _: Instant, _: Option<Duration>) -> Option<Duration> {
+    fn expire_after_update(
+        &self,
+        _: &CacheKey,
+        entry: &Entry,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
         Some(entry.ttl)
     }
 }
@@ -60,9 +66,19 @@ impl Memory {
     /// A cache of at most `max_bytes` of bodies. One entry may take an eighth of that.
     #[must_use]
     pub fn new(max_bytes: u64) -> Self {
-        let weigh = |_: &CacheKey, e: &Entry| u32::try_from(e.response.body.len() + 512).unwrap_or(u32::MAX);
-        let entries = Cache::builder().max_capacity(max_bytes).weigher(weigh).expire_after(Lifetime).build();
-        Self { entries, pending: Mutex::default(), max_entry: max_bytes / 8 }
+        let weigh = |_: &CacheKey, e: &Entry| {
+            u32::try_from(e.response.body.len() + 512).unwrap_or(u32::MAX)
+        };
+        let entries = Cache::builder()
+            .max_capacity(max_bytes)
+            .weigher(weigh)
+            .expire_after(Lifetime)
+            .build();
+        Self {
+            entries,
+            pending: Mutex::default(),
+            max_entry: max_bytes / 8,
+        }
     }
 
     /// The largest body that is stored.
@@ -74,7 +90,11 @@ impl Memory {
     /// Looks `key` up; entries stored before `not_before` (milliseconds since the epoch) don't count.
     #[must_use]
     pub fn lookup(self: &Arc<Self>, key: CacheKey, not_before: u64) -> Lookup {
-        if let Some(entry) = self.entries.get(&key).filter(|e| e.response.stored >= not_before) {
+        if let Some(entry) = self
+            .entries
+            .get(&key)
+            .filter(|e| e.response.stored >= not_before)
+        {
             return Lookup::Hit(entry.response);
         }
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,12 +102,20 @@ impl Memory {
             return Lookup::Pending(receiver.clone());
         }
         // Whoever fetched it may have stored it between the two looks.
-        if let Some(entry) = self.entries.get(&key).filter(|e| e.response.stored >= not_before) {
+        if let Some(entry) = self
+            .entries
+            .get(&key)
+            .filter(|e| e.response.stored >= not_before)
+        {
             return Lookup::Hit(entry.response);
         }
         let (sender, receiver) = watch::channel(());
         pending.insert(key, receiver);
-        Lookup::Fetch(Slot { memory: Arc::clone(self), key, _sender: sender })
+        Lookup::Fetch(Slot {
+            memory: Arc::clone(self),
+            key,
+            _sender: sender,
+        })
     }
 
     /// Stores an answer for `ttl`.
@@ -107,7 +135,11 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.memory.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.memory
+            .pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.key);
     }
 }
 
@@ -121,11 +153,23 @@ mod tests {
     use crate::types::Operation;
 
     fn key(group: &str) -> CacheKey {
-        CacheKey::new(&KeyParts { group, operation: Operation::Chat, caller: "", namespace: "", body: b"{}" }).expect("a key")
+        CacheKey::new(&KeyParts {
+            group,
+            operation: Operation::Chat,
+            caller: "",
+            namespace: "",
+            beta: b"",
+            body: b"{}",
+        })
+        .expect("a key")
     }
 
     fn response(stored: u64, len: usize) -> CachedResponse {
-        CachedResponse { headers: HeaderMap::new(), body: Bytes::from(vec![0; len]), stored }
+        CachedResponse {
+            headers: HeaderMap::new(),
+            body: Bytes::from(vec![0; len]),
+            stored,
+        }
     }
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -133,19 +177,31 @@ mod tests {
     #[tokio::test]
     async fn one_fetches_the_others_wait() {
         let memory = Arc::new(Memory::new(1 << 20));
-        let Lookup::Fetch(slot) = memory.lookup(key("a"), 0) else { panic!("the first fetches") };
-        let Lookup::Pending(mut wait) = memory.lookup(key("a"), 0) else { panic!("the second waits") };
-        assert!(matches!(memory.lookup(key("b"), 0), Lookup::Fetch(_)), "another key is another matter");
+        let Lookup::Fetch(slot) = memory.lookup(key("a"), 0) else {
+            panic!("the first fetches")
+        };
+        let Lookup::Pending(mut wait) = memory.lookup(key("a"), 0) else {
+            panic!("the second waits")
+        };
+        assert!(
+            matches!(memory.lookup(key("b"), 0), Lookup::Fetch(_)),
+            "another key is another matter"
+        );
         slot.put(response(5, 3), HOUR);
         assert!(wait.changed().await.is_err(), "the sender is gone");
         assert!(matches!(memory.lookup(key("a"), 0), Lookup::Hit(r) if r.body.len() == 3));
-        assert!(matches!(memory.lookup(key("a"), 6), Lookup::Fetch(_)), "too old for this one");
+        assert!(
+            matches!(memory.lookup(key("a"), 6), Lookup::Fetch(_)),
+            "too old for this one"
+        );
     }
 
     #[tokio::test]
     async fn a_fetch_that_comes_to_nothing_frees_the_place() {
         let memory = Arc::new(Memory::new(1 << 20));
-        let Lookup::Fetch(slot) = memory.lookup(key("a"), 0) else { panic!("fetch") };
+        let Lookup::Fetch(slot) = memory.lookup(key("a"), 0) else {
+            panic!("fetch")
+        };
         drop(slot);
         assert!(matches!(memory.lookup(key("a"), 0), Lookup::Fetch(_)));
     }

@@ -30,6 +30,8 @@ pub struct CachedResponse {
 
 impl fmt::Debug for CachedResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CachedResponse").field("bytes", &self.body.len()).finish_non_exhaustive()
+        f.debug_struct("CachedResponse")
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
     }
 }

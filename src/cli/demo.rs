@@ -55,7 +55,9 @@ pub struct Args {
 /// If no port can be had.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     telemetry::init(LogFormat::Text, "error");
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let result = runtime.block_on(demo(args));
     runtime.shutdown_background();
     result.map(|()| ExitCode::SUCCESS)
@@ -66,9 +68,12 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     let script = Script::parse(SCRIPT).map_err(|e| anyhow!("the built-in script is wrong: {e}"))?;
     let lab = Lab::start(&script)?;
     let app = app(&lab, &args.strategy)?;
-    let listener = match TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))).await {
+    let listener = match TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))).await
+    {
         Ok(listener) => listener,
-        Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.context("no port to listen on")?,
+        Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .await
+            .context("no port to listen on")?,
     };
     let server = Server::start(listener, app.routes())?;
     anstream::print!("{}", introduction(&lab, server.addr(), &args.strategy));
@@ -83,7 +88,11 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
         }
     };
     let own = async {
-        if args.quiet { std::future::pending().await } else { drive(&url, &tally, &traffic).await }
+        if args.quiet {
+            std::future::pending().await
+        } else {
+            drive(&url, &tally, &traffic).await
+        }
     };
     tokio::select! {
         () = view => {}
@@ -91,9 +100,14 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
         () = end => {}
         _ = signals.next() => {}
     }
-    let (sent, failed) = (tally.sent.load(Ordering::Relaxed), tally.failed.load(Ordering::Relaxed));
+    let (sent, failed) = (
+        tally.sent.load(Ordering::Relaxed),
+        tally.failed.load(Ordering::Relaxed),
+    );
     if sent > 0 {
-        anstream::println!("\n{sent} requests of the demo's own, {failed} of them failed for the client");
+        anstream::println!(
+            "\n{sent} requests of the demo's own, {failed} of them failed for the client"
+        );
     }
     server.stop(Duration::from_secs(1)).await;
     lab.stop().await;
@@ -104,11 +118,26 @@ fn app(lab: &Lab, strategy: &str) -> anyhow::Result<Arc<App>> {
     let mut text = format!("model_groups:\n  - id: {GROUP}\n    models:\n");
     for deployment in lab.deployments() {
         let (name, url) = (deployment.name(), deployment.base_url());
-        write!(text, "      - provider: self-hosted\n        model: {name}\n        api_base: {url}\n        input_cost_per_token: 0.000001\n        output_cost_per_token: 0.000002\n")?;
+        write!(
+            text,
+            "      - provider: self-hosted\n        model: {name}\n        api_base: {url}\n        input_cost_per_token: 0.000001\n        output_cost_per_token: 0.000002\n"
+        )?;
     }
-    write!(text, "    router:\n      routing_strategy: {strategy}\n      cooldown_time: 4\n      num_retries: 3\n")?;
+    write!(
+        text,
+        "    router:\n      routing_strategy: {strategy}\n      cooldown_time: 4\n      num_retries: 3\n"
+    )?;
     let loaded = config::load_str("the demo's configuration", &text, &|_| None, false);
-    let (config, _) = loaded.map_err(|findings| anyhow!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+    let (config, _) = loaded.map_err(|findings| {
+        anyhow!(
+            "{}",
+            findings
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n")
+        )
+    })?;
     Ok(App::build(&config, Deps::new(None))?)
 }
 
@@ -141,18 +170,28 @@ struct Tally {
 
 /// Sends requests, half of them streams, until dropped.
 async fn drive(url: &str, tally: &Arc<Tally>, tasks: &TaskTracker) {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .unwrap_or_default();
     let mut tick = tokio::time::interval(Duration::from_millis(1000 / RATE));
     for n in 0u64.. {
         tick.tick().await;
         let stream = n.is_multiple_of(2);
-        let body = format!(r#"{{"model":"{GROUP}","stream":{stream},"messages":[{{"role":"user","content":"request {n}"}}]}}"#);
-        let request = client.post(url).header("content-type", "application/json").body(body);
+        let body = format!(
+            r#"{{"model":"{GROUP}","stream":{stream},"messages":[{{"role":"user","content":"request {n}"}}]}}"#
+        );
+        let request = client
+            .post(url)
+            .header("content-type", "application/json")
+            .body(body);
         let tally = Arc::clone(tally);
         tasks.spawn(async move {
             tally.sent.fetch_add(1, Ordering::Relaxed);
             let fine = match request.send().await {
-                Ok(answer) if answer.status().is_success() => answer.text().await.is_ok_and(|t| !t.contains("\"error\"")),
+                Ok(answer) if answer.status().is_success() => {
+                    answer.text().await.is_ok_and(|t| !t.contains("\"error\""))
+                }
                 _ => false,
             };
             tally.failed.fetch_add(u64::from(!fine), Ordering::Relaxed);
@@ -192,18 +231,28 @@ fn state(readiness: Readiness, now: Instant) -> String {
         Readiness::Ready => "ready".to_owned(),
         Readiness::Probe => "cooled, to be probed".to_owned(),
         Readiness::Probing => "probing".to_owned(),
-        Readiness::Cooling { until, cause } => format!("cooling {:.1} s ({})", (until - now).as_secs_f64(), cause.name()),
+        Readiness::Cooling { until, cause } => format!(
+            "cooling {:.1} s ({})",
+            (until - now).as_secs_f64(),
+            cause.name()
+        ),
     }
 }
 
 fn table(app: &App, lab: &Lab, tally: &Tally, traffic: bool, at: Duration) -> String {
-    let mut text = format!("{:<10} {:<28} {:>9} {:>9} {:>8}  {}\n", "deployment", "state", "in flight", "requests", "tokens", "what the lab does to it");
+    let mut text = format!(
+        "{:<10} {:<28} {:>9} {:>9} {:>8}  {}\n",
+        "deployment", "state", "in flight", "requests", "tokens", "what the lab does to it"
+    );
     let now = Instant::now();
     for (deployment, simulated) in deployments(app).iter().zip(lab.deployments()) {
         let scores = &deployment.scores;
         let stats = simulated.stats();
         let behaviour = simulated.behaviour();
-        let fault = behaviour.fault.as_ref().map_or_else(|| "answers".to_owned(), |f| format!("{f:?}"));
+        let fault = behaviour
+            .fault
+            .as_ref()
+            .map_or_else(|| "answers".to_owned(), |f| format!("{f:?}"));
         let fault: String = fault.chars().take(40).collect();
         let state = state(scores.readiness(now), now);
         let _ = writeln!(
@@ -216,8 +265,15 @@ fn table(app: &App, lab: &Lab, tally: &Tally, traffic: bool, at: Duration) -> St
         );
     }
     if traffic {
-        let (sent, failed) = (tally.sent.load(Ordering::Relaxed), tally.failed.load(Ordering::Relaxed));
-        let _ = writeln!(text, "after {:.0} s: {sent} requests sent by the demo, {failed} failed for the client", at.as_secs_f64());
+        let (sent, failed) = (
+            tally.sent.load(Ordering::Relaxed),
+            tally.failed.load(Ordering::Relaxed),
+        );
+        let _ = writeln!(
+            text,
+            "after {:.0} s: {sent} requests sent by the demo, {failed} failed for the client",
+            at.as_secs_f64()
+        );
     }
     text
 }
@@ -227,12 +283,29 @@ fn line(app: &App, lab: &Lab, tally: &Tally, at: Duration) -> String {
     let states: Vec<String> = deployments(app)
         .iter()
         .zip(lab.deployments())
-        .map(|(d, s)| format!("{} {} requests, {}", s.name(), s.stats().requests, state(d.scores.readiness(now), now)))
+        .map(|(d, s)| {
+            format!(
+                "{} {} requests, {}",
+                s.name(),
+                s.stats().requests,
+                state(d.scores.readiness(now), now)
+            )
+        })
         .collect();
-    let (sent, failed) = (tally.sent.load(Ordering::Relaxed), tally.failed.load(Ordering::Relaxed));
-    format!("{:>4.0} s: {}; {sent} sent, {failed} failed for the client\n", at.as_secs_f64(), states.join("; "))
+    let (sent, failed) = (
+        tally.sent.load(Ordering::Relaxed),
+        tally.failed.load(Ordering::Relaxed),
+    );
+    format!(
+        "{:>4.0} s: {}; {sent} sent, {failed} failed for the client\n",
+        at.as_secs_f64(),
+        states.join("; ")
+    )
 }
 
 fn deployments(app: &App) -> &[Arc<crate::router::Deployment>] {
-    app.gateway().snapshot().group(GROUP).map_or(&[], |g| g.router.deployments())
+    app.gateway()
+        .snapshot()
+        .group(GROUP)
+        .map_or(&[], |g| g.router.deployments())
 }

@@ -9,7 +9,11 @@ use anyhow::Context;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// What to ask; a 2xx answer is success.
-    #[arg(long, env = "WAYPOST_PROBE_URL", default_value = "http://127.0.0.1:4000/readyz")]
+    #[arg(
+        long,
+        env = "WAYPOST_PROBE_URL",
+        default_value = "http://127.0.0.1:4000/readyz"
+    )]
     url: String,
     /// Seconds to wait for the answer.
     #[arg(long, default_value_t = 3)]
@@ -21,14 +25,23 @@ pub struct Args {
 /// # Errors
 /// If there is no answer.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let status = runtime.block_on(async {
         let limit = Duration::from_secs(args.timeout);
         // A probe asks this very machine: no proxy stands between.
-        let client = reqwest::Client::builder().no_proxy().timeout(limit).build()?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(limit)
+            .build()?;
         client.get(&args.url).send().await.map(|r| r.status())
     });
     let status = status.with_context(|| format!("{} gave no answer", args.url))?;
     anstream::println!("{} answered {status}", args.url);
-    Ok(if status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if status.is_success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

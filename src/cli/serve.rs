@@ -23,7 +23,13 @@ use crate::telemetry::{self, LogFormat};
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The configuration: an endpoints.yml.
-    #[arg(long, short, env = "WAYPOST_CONFIG", default_value = "endpoints.yml", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        env = "WAYPOST_CONFIG",
+        default_value = "endpoints.yml",
+        value_name = "FILE"
+    )]
     config: PathBuf,
     /// Address to listen on [default: the file's, else 127.0.0.1].
     #[arg(long, env = "WAYPOST_HOST")]
@@ -60,14 +66,21 @@ impl FromStr for Port {
         if text.starts_with("tcp://") {
             return Ok(Self(None));
         }
-        text.parse().map(|port| Self(Some(port))).map_err(|_| "a port is a number from 0 to 65535".to_owned())
+        text.parse()
+            .map(|port| Self(Some(port)))
+            .map_err(|_| "a port is a number from 0 to 65535".to_owned())
     }
 }
 
 /// `5`, `5s`, `500ms`, `2m`
 fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
-    let number: f64 = number.parse().map_err(|_| "a number of seconds, or one with ms, s or m".to_owned())?;
+    let (number, unit) = text.split_at(
+        text.find(|c: char| c.is_ascii_alphabetic())
+            .unwrap_or(text.len()),
+    );
+    let number: f64 = number
+        .parse()
+        .map_err(|_| "a number of seconds, or one with ms, s or m".to_owned())?;
     let seconds = match unit {
         "" | "s" => number,
         "ms" => number / 1000.0,
@@ -83,10 +96,23 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// If the configuration is wrong or the port can't be had.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     telemetry::init(args.log_format, "info");
-    let Some(config) = load(&args.config) else { return Ok(ExitCode::FAILURE) };
-    let host = args.host.or(config.settings.host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let port = args.port.and_then(|p| p.0).or(config.settings.port).unwrap_or(4000);
-    if !host.is_loopback() && config.settings.keys.is_empty() && !args.anonymous && !config.settings.anonymous {
+    let Some(config) = load(&args.config) else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let host = args
+        .host
+        .or(config.settings.host)
+        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let port = args
+        .port
+        .and_then(|p| p.0)
+        .or(config.settings.port)
+        .unwrap_or(4000);
+    if !host.is_loopback()
+        && config.settings.keys.is_empty()
+        && !args.anonymous
+        && !config.settings.anonymous
+    {
         bail!(
             "{host} can be reached by others, and no client keys are configured, so anybody could spend your accounts' money.\n\
              Add keys to {file}:\n\n  waypost:\n    keys:\n      - name: my-app\n        key: ${{MY_APP_KEY}}\n\n\
@@ -104,8 +130,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// All cores; on a single one (a small container) a runtime that never hands work from thread to thread.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut builder =
-        if cores == 1 { tokio::runtime::Builder::new_current_thread() } else { tokio::runtime::Builder::new_multi_thread() };
+    let mut builder = if cores == 1 {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
     builder.enable_all().build()
 }
 
@@ -123,7 +152,9 @@ fn load(file: &Path) -> Option<Config> {
                 anstream::eprintln!("{finding}");
             }
             if !file.exists() {
-                anstream::eprintln!("waypost: name a file with --config FILE; `waypost demo` runs without one");
+                anstream::eprintln!(
+                    "waypost: name a file with --config FILE; `waypost demo` runs without one"
+                );
             }
             None
         }
@@ -134,27 +165,39 @@ async fn serve(args: &Args, config: &Config, addr: SocketAddr) -> anyhow::Result
     let mut signals = Signals::new()?;
     let mut deps = Deps::new(None);
     if !args.no_access_log {
-        deps.access_log = Some(Arc::new(AccessLog::new(args.log_format, Box::new(std::io::stderr()))));
+        deps.access_log = Some(Arc::new(AccessLog::new(
+            args.log_format,
+            Box::new(std::io::stderr()),
+        )));
     }
     let log = deps.access_log.clone();
     let app = App::build(config, deps)?;
-    let listener = TcpListener::bind(addr).await.with_context(|| format!("can't listen on {addr}"))?;
+    let listener = TcpListener::bind(addr)
+        .await
+        .with_context(|| format!("can't listen on {addr}"))?;
     let server = Server::start(listener, app.routes())?;
     let admin = match config.settings.admin {
         None => None,
         Some(addr) => {
-            let listener = TcpListener::bind(addr).await.with_context(|| format!("can't listen on {addr} (waypost: admin)"))?;
+            let listener = TcpListener::bind(addr)
+                .await
+                .with_context(|| format!("can't listen on {addr} (waypost: admin)"))?;
             Some(Server::start(listener, app.admin_routes())?)
         }
     };
-    anstream::print!("{}", banner(config, server.addr(), admin.as_ref().map(Server::addr)));
+    anstream::print!(
+        "{}",
+        banner(config, server.addr(), admin.as_ref().map(Server::addr))
+    );
     let delay = args.drain_delay.unwrap_or(config.settings.drain_delay);
     let limit = args.drain_timeout.unwrap_or(config.settings.drain_timeout);
     let signal = tokio::select! {
         signal = signals.next() => signal,
         () = flush_often(log.as_deref()) => return Ok(ExitCode::FAILURE), // it never ends
     };
-    tracing::info!("{signal}: not ready from now on; accepting {delay:?} more, then finishing within {limit:?}");
+    tracing::info!(
+        "{signal}: not ready from now on; accepting {delay:?} more, then finishing within {limit:?}"
+    );
     app.drain();
     let all_done = tokio::select! {
         done = drain(server, admin, delay, limit) => done,
@@ -198,17 +241,42 @@ async fn drain(server: Server, admin: Option<Server>, delay: Duration, limit: Du
 
 /// What is served, and where.
 fn banner(config: &Config, addr: SocketAddr, admin: Option<SocketAddr>) -> String {
-    let mut text = format!("waypost {} serves {}\n", env!("CARGO_PKG_VERSION"), config.file.display());
+    let mut text = format!(
+        "waypost {} serves {}\n",
+        env!("CARGO_PKG_VERSION"),
+        config.file.display()
+    );
     let width = config.groups.iter().map(|g| g.id.len()).max().unwrap_or(0);
     for group in &config.groups {
-        let ids: Vec<Arc<str>> = group.deployments.iter().map(|d| Arc::clone(&d.target.id)).collect();
-        let cache = if group.router.cache.is_some() { ", cached" } else { "" };
+        let ids: Vec<Arc<str>> = group
+            .deployments
+            .iter()
+            .map(|d| Arc::clone(&d.target.id))
+            .collect();
+        let cache = if group.router.cache.is_some() {
+            ", cached"
+        } else {
+            ""
+        };
         // Writing to a String does not fail.
-        let _ = writeln!(text, "  {:width$}  {}{cache}: {}", group.id, group.router.strategy.name(), ids.join(", "));
+        let _ = writeln!(
+            text,
+            "  {:width$}  {}{cache}: {}",
+            group.id,
+            group.router.strategy.name(),
+            ids.join(", ")
+        );
     }
     let keys = config.settings.keys.len();
-    let who = if keys == 0 { "any API key is accepted".to_owned() } else { format!("{keys} client key(s)") };
-    let _ = writeln!(text, "  {who}; limits: docs/configuration.md; what is in force: waypost check");
+    let who = if keys == 0 {
+        "any API key is accepted".to_owned()
+    } else {
+        format!("{keys} client key(s)")
+    };
+    let _ = writeln!(
+        text,
+        "  {who}; limits: docs/configuration.md; what is in force: waypost check"
+    );
     if let Some(admin) = admin {
         let _ = writeln!(text, "metrics on http://{admin}/metrics");
     }

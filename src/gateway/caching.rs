@@ -47,16 +47,45 @@ enum Store {
 
 impl Gateway {
     /// Looks the request up; waits while another one fetches the same.
-    pub(super) async fn cached(&self, group: &Group, head: &RequestHead, incoming: &Incoming) -> Cached {
-        let Some(settings) = group.cache() else { return Cached::Off };
+    pub(super) async fn cached(
+        &self,
+        group: &Group,
+        head: &RequestHead,
+        incoming: &Incoming,
+    ) -> Cached {
+        let Some(settings) = group.cache() else {
+            return Cached::Off;
+        };
         let control = Control::read(&incoming.headers, head.raw(&incoming.body, "cache"));
         if control.no_cache && control.no_store {
             return Cached::Bypass;
         }
-        let caller = if settings.shared_between_callers { "" } else { incoming.caller.as_deref().unwrap_or_default() };
-        let namespace = control.namespace.as_deref().or(settings.namespace.as_deref()).unwrap_or_default();
-        let parts = KeyParts { group: &group.id, operation: incoming.operation, caller, namespace, body: &incoming.body };
-        let Some(key) = CacheKey::new(&parts) else { return Cached::Bypass };
+        let caller = if settings.shared_between_callers {
+            ""
+        } else {
+            incoming.caller.as_deref().unwrap_or_default()
+        };
+        let namespace = control
+            .namespace
+            .as_deref()
+            .or(settings.namespace.as_deref())
+            .unwrap_or_default();
+        let beta = incoming
+            .headers
+            .get("openai-beta")
+            .map(|v| v.as_bytes())
+            .unwrap_or_default();
+        let parts = KeyParts {
+            group: &group.id,
+            operation: incoming.operation,
+            caller,
+            namespace,
+            beta,
+            body: &incoming.body,
+        };
+        let Some(key) = CacheKey::new(&parts) else {
+            return Cached::Bypass;
+        };
         let now = millis(self.deps().clock.unix());
         let memory = &self.cache;
         let recorder = |store| Recorder {
@@ -71,7 +100,9 @@ impl Gateway {
             return Cached::Miss(recorder(Store::Key(Arc::clone(memory), key)));
         }
         // Younger than that, not as old: of age zero is nothing.
-        let not_before = control.max_age.map_or(0, |age| now.saturating_sub(millis(age)) + 1);
+        let not_before = control
+            .max_age
+            .map_or(0, |age| now.saturating_sub(millis(age)) + 1);
         let mut found = memory.lookup(key, not_before);
         if let Lookup::Pending(mut fetched) = found {
             // Ends when whoever fetches has stored it, or given up, or gone; or dawdles over reading it.
@@ -113,7 +144,11 @@ impl Recorder {
         if self.body.len() > self.limit {
             return;
         }
-        let response = CachedResponse { headers: self.headers, body: self.body.freeze(), stored: self.stored };
+        let response = CachedResponse {
+            headers: self.headers,
+            body: self.body.freeze(),
+            stored: self.stored,
+        };
         match self.store {
             Store::Slot(slot) => slot.put(response, self.ttl),
             Store::Key(memory, key) => memory.put(key, response, self.ttl),

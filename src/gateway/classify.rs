@@ -61,8 +61,12 @@ const CONTEXT: [&str; 10] = [
     "exceed context limit",
 ];
 /// Phrases of 400s for refused content.
-const CONTENT: [&str; 4] =
-    ["content management policy", "content filtering policy", "safety system", "violating our usage policy"];
+const CONTENT: [&str; 4] = [
+    "content management policy",
+    "content filtering policy",
+    "safety system",
+    "violating our usage policy",
+];
 /// Phrases of 400s that say the *deployment* is wrong, not the request.
 const DEPLOYMENT: [&str; 6] = [
     "model identifier is invalid",
@@ -96,7 +100,11 @@ pub fn classify(status: StatusCode, facts: &ErrorFacts) -> Verdict {
         403 | 404
             if kind == "invalid_request_error"
                 && code.is_empty()
-                && !facts.message.as_deref().unwrap_or_default().starts_with("Invalid URL") =>
+                && !facts
+                    .message
+                    .as_deref()
+                    .unwrap_or_default()
+                    .starts_with("Invalid URL") =>
         {
             Verdict::Reject(Rejection::Invalid)
         }
@@ -115,8 +123,12 @@ pub fn classify(status: StatusCode, facts: &ErrorFacts) -> Verdict {
 
 fn bad_request(code: &str, kind: &str, message: &str) -> Verdict {
     match code {
-        "context_length_exceeded" | "string_above_max_length" => return Verdict::Reject(Rejection::ContextLength),
-        "content_filter" | "content_policy_violation" => return Verdict::Reject(Rejection::ContentFilter),
+        "context_length_exceeded" | "string_above_max_length" => {
+            return Verdict::Reject(Rejection::ContextLength);
+        }
+        "content_filter" | "content_policy_violation" => {
+            return Verdict::Reject(Rejection::ContentFilter);
+        }
         "model_not_found" | "DeploymentNotFound" | "deployment_not_found" | "invalid_model" => {
             return Verdict::Retry(Fault::NotFound);
         }
@@ -152,8 +164,15 @@ fn bad_request(code: &str, kind: &str, message: &str) -> Verdict {
 /// `unix` is the wall time of now.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, unix: Duration) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
-    let seconds = |value: f64| (value.is_finite() && value >= 0.0).then(|| Duration::from_secs_f64(value.min(86_400.0)));
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .map(str::trim)
+    };
+    let seconds = |value: f64| {
+        (value.is_finite() && value >= 0.0).then(|| Duration::from_secs_f64(value.min(86_400.0)))
+    };
     if let Some(ms) = text("retry-after-ms").and_then(|v| v.parse::<f64>().ok()) {
         return seconds(ms / 1000.0);
     }
@@ -166,16 +185,22 @@ pub fn retry_after(headers: &HeaderMap, unix: Duration) -> Option<Duration> {
 
 /// Seconds since the epoch of an HTTP date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7, preferred form).
 fn http_date(text: &str) -> Option<Duration> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let mut words = text.split_once(", ")?.1.split(' ');
     let day: i64 = words.next()?.parse().ok()?;
-    let month = words.next().and_then(|m| MONTHS.iter().position(|n| *n == m))?;
+    let month = words
+        .next()
+        .and_then(|m| MONTHS.iter().position(|n| *n == m))?;
     let month = i64::try_from(month).ok()? + 1;
     let year: i64 = words.next()?.parse().ok()?;
     let mut time = words.next()?.split(':').map(|n| n.parse::<i64>().ok());
     let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
-    if !(1..=31).contains(&day) || !(1970..=9999).contains(&year) || [hour, minute, second].iter().any(|n| !(0..=60).contains(n)) {
+    if !(1..=31).contains(&day)
+        || !(1970..=9999).contains(&year)
+        || [hour, minute, second].iter().any(|n| !(0..=60).contains(n))
+    {
         return None;
     }
     // Days since 1970-01-01 of a civil date: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
@@ -194,7 +219,12 @@ mod tests {
 
     fn facts(code: &str, kind: &str, message: &str) -> ErrorFacts {
         let some = |t: &str| (!t.is_empty()).then(|| t.to_owned());
-        ErrorFacts { kind: some(kind), code: some(code), message: some(message), param: None }
+        ErrorFacts {
+            kind: some(kind),
+            code: some(code),
+            message: some(message),
+            param: None,
+        }
     }
 
     #[test]
@@ -204,18 +234,66 @@ mod tests {
         use Verdict::{NotReady, Reject, Retry};
         let cases: &[(u16, &str, &str, &str, Verdict)] = &[
             (400, "", "", "", Reject(Invalid)),
-            (400, "invalid_value", "invalid_request_error", "temperature", Reject(Invalid)),
-            (400, "context_length_exceeded", "", "", Reject(ContextLength)),
-            (400, "", "", "This model's maximum context length is 8192 tokens.", Reject(ContextLength)),
-            (400, "", "exceed_context_size_error", "", Reject(ContextLength)),
+            (
+                400,
+                "invalid_value",
+                "invalid_request_error",
+                "temperature",
+                Reject(Invalid),
+            ),
+            (
+                400,
+                "context_length_exceeded",
+                "",
+                "",
+                Reject(ContextLength),
+            ),
+            (
+                400,
+                "",
+                "",
+                "This model's maximum context length is 8192 tokens.",
+                Reject(ContextLength),
+            ),
+            (
+                400,
+                "",
+                "exceed_context_size_error",
+                "",
+                Reject(ContextLength),
+            ),
             (413, "", "", "Prompt is too long", Reject(ContextLength)),
             (400, "content_filter", "", "", Reject(ContentFilter)),
-            (400, "", "", "Your request was rejected by our safety system", Reject(ContentFilter)),
-            (400, "", "", "The provided model identifier is invalid.", Retry(NotFound)),
+            (
+                400,
+                "",
+                "",
+                "Your request was rejected by our safety system",
+                Reject(ContentFilter),
+            ),
+            (
+                400,
+                "",
+                "",
+                "The provided model identifier is invalid.",
+                Retry(NotFound),
+            ),
             (400, "model_not_found", "", "", Retry(NotFound)),
             (400, "", "", "Your credit balance is too low", Retry(Quota)),
-            (400, "", "", "Billing hard limit has been reached", Retry(Quota)),
-            (400, "", "", "Invalid schema for function 'billing_address'", Reject(Invalid)),
+            (
+                400,
+                "",
+                "",
+                "Billing hard limit has been reached",
+                Retry(Quota),
+            ),
+            (
+                400,
+                "",
+                "",
+                "Invalid schema for function 'billing_address'",
+                Reject(Invalid),
+            ),
             (400, "", "", "please mind the rate limit", Reject(Invalid)),
             (401, "invalid_api_key", "", "", Retry(Credential)),
             (403, "", "", "", Retry(Credential)),
@@ -224,17 +302,47 @@ mod tests {
             (302, "", "", "", Retry(NotFound)),
             (405, "", "", "", NotReady),
             (501, "", "", "", NotReady),
-            (404, "", "invalid_request_error", "This is a chat model", Reject(Invalid)),
-            (404, "", "invalid_request_error", "Invalid URL (POST /v2)", Retry(NotFound)),
-            (404, "model_not_found", "invalid_request_error", "", Retry(NotFound)),
-            (403, "", "invalid_request_error", "not allowed to generate embeddings", Reject(Invalid)),
+            (
+                404,
+                "",
+                "invalid_request_error",
+                "This is a chat model",
+                Reject(Invalid),
+            ),
+            (
+                404,
+                "",
+                "invalid_request_error",
+                "Invalid URL (POST /v2)",
+                Retry(NotFound),
+            ),
+            (
+                404,
+                "model_not_found",
+                "invalid_request_error",
+                "",
+                Retry(NotFound),
+            ),
+            (
+                403,
+                "",
+                "invalid_request_error",
+                "not allowed to generate embeddings",
+                Reject(Invalid),
+            ),
             (408, "", "", "", Retry(Server)),
             (409, "", "", "", Retry(Server)),
             (422, "", "", "", Reject(Invalid)),
             (425, "", "", "", Retry(Server)),
             (429, "", "", "", Retry(RateLimit)),
             (429, "insufficient_quota", "", "", Retry(Quota)),
-            (500, "", "", "rate limit reached, maximum context length", Retry(Server)),
+            (
+                500,
+                "",
+                "",
+                "rate limit reached, maximum context length",
+                Retry(Server),
+            ),
             (503, "", "", "Loading model", NotReady),
             (503, "", "", "", Retry(Server)),
             (529, "", "", "", Retry(Server)),
@@ -242,7 +350,11 @@ mod tests {
         ];
         for (status, code, kind, message, expected) in cases {
             let status = StatusCode::from_u16(*status).expect("a status");
-            assert_eq!(classify(status, &facts(code, kind, message)), *expected, "{status} {code} {kind} {message}");
+            assert_eq!(
+                classify(status, &facts(code, kind, message)),
+                *expected,
+                "{status} {code} {kind} {message}"
+            );
         }
     }
 
@@ -254,11 +366,27 @@ mod tests {
             ("retry-after", " 0.5 ", Some(0.5)),
             ("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT", Some(30.0)),
             ("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT", Some(0.0)),
-            ("retry-after", "Thu, 29 Feb 1996 00:00:00 GMT", Some(825_552_000.0 - 784_111_777.0)),
+            (
+                "retry-after",
+                "Thu, 29 Feb 1996 00:00:00 GMT",
+                Some(825_552_000.0 - 784_111_777.0),
+            ),
             ("retry-after-ms", "1500", Some(1.5)),
-            ("retry-after", "Sun, 06 Nov 9223372036854775807 08:50:07 GMT", None),
-            ("retry-after", "Sun, 9223372036854775807 Nov 1994 08:50:07 GMT", None),
-            ("retry-after", "Sun, 06 Nov 1994 9223372036854775807:50:07 GMT", None),
+            (
+                "retry-after",
+                "Sun, 06 Nov 9223372036854775807 08:50:07 GMT",
+                None,
+            ),
+            (
+                "retry-after",
+                "Sun, 9223372036854775807 Nov 1994 08:50:07 GMT",
+                None,
+            ),
+            (
+                "retry-after",
+                "Sun, 06 Nov 1994 9223372036854775807:50:07 GMT",
+                None,
+            ),
             ("retry-after", "-1", None),
             ("retry-after", "soon", None),
             ("retry-after", "NaN", None),
@@ -268,7 +396,11 @@ mod tests {
                 http::HeaderName::from_static(name),
                 http::HeaderValue::from_static(value),
             )]);
-            assert_eq!(retry_after(&headers, unix).map(|d| d.as_secs_f64()), expected, "{value}");
+            assert_eq!(
+                retry_after(&headers, unix).map(|d| d.as_secs_f64()),
+                expected,
+                "{value}"
+            );
         }
     }
 }

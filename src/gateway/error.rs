@@ -119,10 +119,19 @@ impl Failure {
     /// For logs: who, what kind, and the cause in a few words.
     #[must_use]
     pub fn brief(&self) -> String {
-        let Self { deployment, fault, cause, .. } = self;
+        let Self {
+            deployment,
+            fault,
+            cause,
+            ..
+        } = self;
         match cause {
-            Cause::Answer(answer) => format!("{deployment}: {} {}", answer.status.as_u16(), fault.name()),
-            Cause::Clock { name, limit } => format!("{deployment}: {name} clock of {limit:?} ran out"),
+            Cause::Answer(answer) => {
+                format!("{deployment}: {} {}", answer.status.as_u16(), fault.name())
+            }
+            Cause::Clock { name, limit } => {
+                format!("{deployment}: {name} clock of {limit:?} ran out")
+            }
             Cause::Transport(text) => format!("{deployment}: {}: {text}", fault.name()),
         }
     }
@@ -133,7 +142,10 @@ impl Error {
     #[must_use]
     pub const fn outcome(&self) -> &'static str {
         match self {
-            Self::Request(_) | Self::UnknownModel { .. } | Self::Unsupported { .. } | Self::Rejected { .. } => "rejected",
+            Self::Request(_)
+            | Self::UnknownModel { .. }
+            | Self::Unsupported { .. }
+            | Self::Rejected { .. } => "rejected",
             Self::NoneEligible(_) => "unavailable",
             Self::Failed(_) | Self::Deadline { .. } => "failed",
         }

@@ -28,8 +28,8 @@ use crate::types::{Clocks, Fault, Operation, TokenUsage};
 use crate::upstream::{Answer, SendError};
 use crate::usage::meter;
 
-/// Plain answers up to this size are checked whole before they are handed on; what is beyond passes unseen.
-const HOLD_BODY: usize = 32 * 1024 * 1024;
+/// The largest plain answer. 2,048 embeddings of 3,072 numbers are about 75 MB as text.
+const HOLD_BODY: usize = 256 * 1024 * 1024;
 /// A stream's preamble up to this size is held back.
 const HOLD_PREAMBLE: usize = 256 * 1024;
 /// Of an error answer no more than this is read.
@@ -52,8 +52,6 @@ pub(super) enum CommittedBody {
     Whole(Bytes, TokenUsage),
     /// A stream: what was held back, what watches it, and the rest.
     Stream(Box<Stream>),
-    /// A plain answer too large to hold: what was read, and the rest.
-    Large(VecDeque<Bytes>, Answer),
 }
 
 /// A stream at its commit point.
@@ -71,9 +69,15 @@ pub(super) struct Stream {
 #[derive(Debug)]
 pub(super) enum Uncommitted {
     /// The caller's fault.
-    Rejected { rejection: Rejection, answer: UpstreamAnswer },
+    Rejected {
+        rejection: Rejection,
+        answer: UpstreamAnswer,
+    },
     /// The adapter can't express the call.
-    Unsupported { param: &'static str, message: String },
+    Unsupported {
+        param: &'static str,
+        message: String,
+    },
     /// Another attempt may help.
     Failed(Failure),
 }
@@ -111,66 +115,129 @@ impl Exchange<'_> {
     pub(super) async fn run(&self, mut trial: Trial) -> Result<Committed, Uncommitted> {
         let began = Instant::now();
         match self.attempt(&mut trial, began).await {
-            Ok((status, headers, body)) => Ok(Committed { status, headers, body, trial }),
+            Ok((status, headers, body)) => Ok(Committed {
+                status,
+                headers,
+                body,
+                trial,
+            }),
             Err(trouble) => Err(self.settle(trouble, trial)),
         }
     }
 
-    async fn attempt(&self, trial: &mut Trial, began: Instant) -> Result<(StatusCode, HeaderMap, CommittedBody), Trouble> {
+    async fn attempt(
+        &self,
+        trial: &mut Trial,
+        began: Instant,
+    ) -> Result<(StatusCode, HeaderMap, CommittedBody), Trouble> {
         let clocks = &self.deployment.clocks;
-        let (bearer, masks) = self.within("first_content", began, clocks, self.bearer()).await??;
+        let (bearer, masks) = self
+            .within("first_content", began, clocks, self.bearer())
+            .await??;
         let request = self.link.adapter.outbound(self.call, bearer.as_ref())?;
         let again = || self.link.adapter.outbound(self.call, bearer.as_ref()).ok();
         let send = self.link.endpoint.send(request, again, clocks.connect);
-        let head = self.within("first_content", began, clocks, send).await?.map_err(|error| match error {
-            SendError::Connect(error) => Trouble::Fault(Fault::Connect, Cause::Transport(error.to_string())),
-            SendError::Broken(_) => broken(chain(&error)),
-        })?;
+        let head = self
+            .within("first_content", began, clocks, send)
+            .await?
+            .map_err(|error| match error {
+                SendError::Connect(error) => {
+                    Trouble::Fault(Fault::Connect, Cause::Transport(error.to_string()))
+                }
+                SendError::Broken(_) => broken(chain(&error)),
+            })?;
         let (head, body) = head.into_parts();
         let head = Response::from_parts(head, ());
         if !head.status().is_success() {
             // The status says enough; a body that does not come is not waited for long.
             let read = tokio::time::timeout(ERROR_TIME, collect(body, HOLD_ERROR)).await;
-            let body = read.ok().and_then(Result::ok).map(whole).unwrap_or_default();
-            return Err(Trouble::Answer(answer(head.status(), relayed(head.headers(), &masks), masks.apply(body))));
+            let body = read
+                .ok()
+                .and_then(Result::ok)
+                .map(|(body, _)| body)
+                .unwrap_or_default();
+            return Err(Trouble::Answer(answer(
+                head.status(),
+                relayed(head.headers(), &masks),
+                masks.apply(body),
+            )));
         }
         let mut headers = relayed(head.headers(), &masks);
         let streams = self.call.head.stream && is_event_stream(&headers);
         let inbound = self.link.adapter.inbound(self.call);
         if matches!(inbound, Inbound::Translate(_)) {
             // What the client gets is ours to describe.
-            let kind = if streams { "text/event-stream" } else { "application/json" };
+            let kind = if streams {
+                "text/event-stream"
+            } else {
+                "application/json"
+            };
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         }
         let body = if streams {
-            CommittedBody::Stream(Box::new(self.preamble(inbound, trial, body, began, masks).await?))
+            CommittedBody::Stream(Box::new(
+                self.preamble(inbound, trial, body, began, masks).await?,
+            ))
         } else {
-            self.plain(inbound, trial, body, began, &head, &masks).await?
+            self.plain(inbound, trial, body, began, &head, &masks)
+                .await?
         };
         Ok((head.status(), headers, body))
     }
 
     /// The token to send, and the masks with it.
     async fn bearer(&self) -> Result<(Option<HeaderValue>, Masks), Trouble> {
-        let Some(source) = &self.link.token else { return Ok((None, self.link.masks.clone())) };
+        let Some(source) = &self.link.token else {
+            return Ok((None, self.link.masks.clone()));
+        };
         match source.bearer().await {
             Ok(bearer) => {
-                let token = bearer.as_bytes().strip_prefix(b"Bearer ").unwrap_or(bearer.as_bytes());
+                let token = bearer
+                    .as_bytes()
+                    .strip_prefix(b"Bearer ")
+                    .unwrap_or(bearer.as_bytes());
                 let masks = self.link.masks.and(token);
                 Ok((Some(bearer), masks))
             }
-            Err(error) => Err(Trouble::Fault(Fault::Credential, Cause::Transport(error.to_string()))),
+            Err(error) => Err(Trouble::Fault(
+                Fault::Credential,
+                Cause::Transport(error.to_string()),
+            )),
         }
     }
 
     /// `work` under the named clock, the total one, and the request's deadline, whichever is first.
-    async fn within<T>(&self, name: &'static str, began: Instant, clocks: &Clocks, work: impl Future<Output = T>) -> Result<T, Trouble> {
-        let first = if name == "first_content" { clocks.first_content } else { clocks.total };
-        let (name, limit) = if clocks.total <= first { ("total", clocks.total) } else { (name, first) };
-        let (name, until) = if self.deadline < began + limit { ("request", self.deadline) } else { (name, began + limit) };
-        tokio::time::timeout_at(until, work)
-            .await
-            .map_err(|_| Trouble::Fault(Fault::Timeout, Cause::Clock { name, limit: until - began }))
+    async fn within<T>(
+        &self,
+        name: &'static str,
+        began: Instant,
+        clocks: &Clocks,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Trouble> {
+        let first = if name == "first_content" {
+            clocks.first_content
+        } else {
+            clocks.total
+        };
+        let (name, limit) = if clocks.total <= first {
+            ("total", clocks.total)
+        } else {
+            (name, first)
+        };
+        let (name, until) = if self.deadline < began + limit {
+            ("request", self.deadline)
+        } else {
+            (name, began + limit)
+        };
+        tokio::time::timeout_at(until, work).await.map_err(|_| {
+            Trouble::Fault(
+                Fault::Timeout,
+                Cause::Clock {
+                    name,
+                    limit: until - began,
+                },
+            )
+        })
     }
 
     /// Reads a stream up to its first content.
@@ -190,7 +257,14 @@ impl Exchange<'_> {
         let mut watch = Watch::new(translator, hide_usage, self.group.response_model.clone());
         let (mut held, mut size) = (VecDeque::new(), 0);
         loop {
-            let frame = self.within("first_content", began, &self.deployment.clocks, body.frame()).await?;
+            let frame = self
+                .within(
+                    "first_content",
+                    began,
+                    &self.deployment.clocks,
+                    body.frame(),
+                )
+                .await?;
             let (chunk, ended) = match frame {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => (watch.push(chunk)?, None),
@@ -215,7 +289,13 @@ impl Exchange<'_> {
             if watch.has_content() || ended.is_some() || size > HOLD_PREAMBLE {
                 trial.note_first_content();
                 let rest = if ended.is_some() { None } else { Some(body) };
-                return Ok(Stream { held, watch, rest, masks, input_estimate: self.input_estimate });
+                return Ok(Stream {
+                    held,
+                    watch,
+                    rest,
+                    masks,
+                    input_estimate: self.input_estimate,
+                });
             }
         }
     }
@@ -230,14 +310,20 @@ impl Exchange<'_> {
         head: &Response<()>,
         masks: &Masks,
     ) -> Result<CommittedBody, Trouble> {
-        let collected = self.within("total", began, &self.deployment.clocks, collect(body, HOLD_BODY)).await?;
-        let body = match collected.map_err(|error| broken(chain(&error)))? {
-            Collected::Whole(body) => body,
-            Collected::Part(read, rest) => {
-                trial.note_first_content();
-                return Ok(CommittedBody::Large(read, rest));
-            }
-        };
+        let collected = self
+            .within(
+                "total",
+                began,
+                &self.deployment.clocks,
+                collect(body, HOLD_BODY),
+            )
+            .await?;
+        let (body, complete) = collected.map_err(|error| broken(chain(&error)))?;
+        if !complete {
+            return Err(broken(format!(
+                "the answer is larger than {HOLD_BODY} bytes"
+            )));
+        }
         let mut body = masks.apply(body);
         if let Inbound::Translate(mut translator) = inbound
             && error_facts(&body).is_none()
@@ -247,14 +333,23 @@ impl Exchange<'_> {
             translator.finish(&mut out)?;
             body = out.freeze();
         }
-        let parsed: Plain<'_> = serde_json::from_slice(&body)
-            .map_err(|e| broken(format!("the answer is not the JSON object it should be{}", place(&e))))?;
+        let parsed: Plain<'_> = serde_json::from_slice(&body).map_err(|e| {
+            broken(format!(
+                "the answer is not the JSON object it should be{}",
+                place(&e)
+            ))
+        })?;
         if parsed.error.is_some_and(|raw| raw.get() != "null")
             && let Some(facts) = error_facts(&body)
         {
             let status = facts_status(&facts).unwrap_or(StatusCode::BAD_GATEWAY);
             let headers = relayed(head.headers(), masks);
-            return Err(Trouble::Answer(UpstreamAnswer { status, headers, facts: Some(facts), body }));
+            return Err(Trouble::Answer(UpstreamAnswer {
+                status,
+                headers,
+                facts: Some(facts),
+                body,
+            }));
         }
         trial.note_first_content();
         let usage = parsed.usage.and_then(|raw| meter::reported(raw.get()));
@@ -274,8 +369,16 @@ impl Exchange<'_> {
     }
 
     fn estimated(&self, body: &Bytes) -> TokenUsage {
-        let output = if self.call.operation == Operation::Embeddings { 0 } else { meter::estimate(body.len() as u64) };
-        TokenUsage { input: self.input_estimate, output, ..TokenUsage::default() }
+        let output = if self.call.operation == Operation::Embeddings {
+            0
+        } else {
+            meter::estimate(body.len() as u64)
+        };
+        TokenUsage {
+            input: self.input_estimate,
+            output,
+            ..TokenUsage::default()
+        }
     }
 
     /// Settles the trial by what went wrong.
@@ -286,7 +389,9 @@ impl Exchange<'_> {
                 drop(trial); // it never left
                 return Uncommitted::Unsupported { param, message };
             }
-            Trouble::Adapt(error @ AdaptError::Malformed(_)) => (Fault::Broken, Cause::Transport(error.to_string()), None),
+            Trouble::Adapt(error @ AdaptError::Malformed(_)) => {
+                (Fault::Broken, Cause::Transport(error.to_string()), None)
+            }
             Trouble::Fault(fault, cause) => (fault, cause, None),
             Trouble::Answer(answer) => {
                 let wait = retry_after(&answer.headers, self.unix);
@@ -299,19 +404,38 @@ impl Exchange<'_> {
                     Verdict::NotReady => {
                         drop(trial);
                         let cause = Cause::Answer(answer);
-                        return Uncommitted::Failed(Failure { deployment, fault: Fault::Server, cause, retry_after: wait });
+                        return Uncommitted::Failed(Failure {
+                            deployment,
+                            fault: Fault::Server,
+                            cause,
+                            retry_after: wait,
+                        });
                     }
                     Verdict::Retry(fault) => (fault, Cause::Answer(answer), wait),
                 }
             }
         };
         // The request's own deadline says nothing about the deployment.
-        if matches!(cause, Cause::Clock { name: "request", .. }) {
+        if matches!(
+            cause,
+            Cause::Clock {
+                name: "request",
+                ..
+            }
+        ) {
             drop(trial);
         } else {
-            trial.settle(Outcome::Failed { fault, retry_after: wait });
+            trial.settle(Outcome::Failed {
+                fault,
+                retry_after: wait,
+            });
         }
-        Uncommitted::Failed(Failure { deployment, fault, cause, retry_after: wait })
+        Uncommitted::Failed(Failure {
+            deployment,
+            fault,
+            cause,
+            retry_after: wait,
+        })
     }
 }
 
@@ -326,52 +450,61 @@ struct Plain<'a> {
     model: Option<&'a RawValue>,
 }
 
-enum Collected {
-    Whole(Bytes),
-    Part(VecDeque<Bytes>, Answer),
-}
-
-fn whole(collected: Collected) -> Bytes {
-    match collected {
-        Collected::Whole(body) => body,
-        Collected::Part(read, _) => read.iter().flat_map(|b| b.iter().copied()).collect(),
-    }
-}
-
-async fn collect(mut body: Answer, limit: usize) -> Result<Collected, hyper::Error> {
-    let (mut read, mut size) = (VecDeque::new(), 0);
+/// Reads a body, or its beginning: whether it was complete is told with it.
+async fn collect(mut body: Answer, limit: usize) -> Result<(Bytes, bool), hyper::Error> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        if let Ok(chunk) = frame?.into_data() {
-            size += chunk.len();
-            read.push_back(chunk);
-            if size > limit {
-                return Ok(Collected::Part(read, body));
-            }
+        let Ok(chunk) = frame?.into_data() else {
+            continue;
+        };
+        if first.is_empty() && all.is_empty() {
+            first = chunk; // small answers come in one piece
+            continue;
+        }
+        all.extend_from_slice(&std::mem::take(&mut first));
+        all.extend_from_slice(&chunk);
+        if all.len() > limit {
+            return Ok((all.freeze(), false));
         }
     }
-    if read.len() == 1 {
-        return Ok(Collected::Whole(read.pop_front().unwrap_or_default()));
-    }
-    let mut all = BytesMut::with_capacity(size);
-    read.iter().for_each(|chunk| all.extend_from_slice(chunk));
-    Ok(Collected::Whole(all.freeze()))
+    Ok((if all.is_empty() { first } else { all.freeze() }, true))
 }
 
 fn answer(status: StatusCode, headers: HeaderMap, body: Bytes) -> UpstreamAnswer {
-    UpstreamAnswer { status, facts: error_facts(&body), headers, body }
+    UpstreamAnswer {
+        status,
+        facts: error_facts(&body),
+        headers,
+        body,
+    }
 }
 
 /// An error event as the answer it would have been.
 pub(super) fn in_stream(facts: &ErrorFacts, raw: &Bytes) -> UpstreamAnswer {
     let status = facts_status(facts).unwrap_or(StatusCode::BAD_GATEWAY);
-    UpstreamAnswer { status, headers: HeaderMap::new(), body: raw.clone(), facts: Some(facts.clone()) }
+    UpstreamAnswer {
+        status,
+        headers: HeaderMap::new(),
+        body: raw.clone(),
+        facts: Some(facts.clone()),
+    }
 }
 
 /// The status an error without one stands for: its code if that is a status, else its type.
 pub(super) fn facts_status(facts: &ErrorFacts) -> Option<StatusCode> {
-    let code = facts.code.as_deref().and_then(|c| c.parse::<u16>().ok()).filter(|c| (400..600).contains(c));
+    let code = facts
+        .code
+        .as_deref()
+        .and_then(|c| c.parse::<u16>().ok())
+        .filter(|c| (400..600).contains(c));
     let by_word = |word: &str| match word {
-        "rate_limit_error" | "rate_limit_exceeded" | "insufficient_quota" | "throttling_error" | "tokens" | "requests" => Some(429),
+        "rate_limit_error"
+        | "rate_limit_exceeded"
+        | "insufficient_quota"
+        | "throttling_error"
+        | "tokens"
+        | "requests" => Some(429),
         "invalid_request_error" | "context_length_exceeded" | "content_filter" => Some(400),
         "authentication_error" | "invalid_api_key" => Some(401),
         "overloaded_error" | "unavailable_error" | "service_unavailable" => Some(503),
@@ -386,7 +519,11 @@ pub(super) fn facts_status(facts: &ErrorFacts) -> Option<StatusCode> {
 fn is_event_stream(headers: &HeaderMap) -> bool {
     // A server that streams without saying so is taken at the client's word; one that says JSON is not.
     let json = b"application/json";
-    headers.get(CONTENT_TYPE).is_none_or(|v| !v.as_bytes().get(..json.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(json)))
+    headers.get(CONTENT_TYPE).is_none_or(|v| {
+        !v.as_bytes()
+            .get(..json.len())
+            .is_some_and(|kind| kind.eq_ignore_ascii_case(json))
+    })
 }
 
 /// The upstream's headers that go on to the client.
@@ -414,7 +551,10 @@ fn relayed(headers: &HeaderMap, masks: &Masks) -> HeaderMap {
         "x-should-retry",
     ];
     let mut relayed = HeaderMap::with_capacity(headers.len() + 6); // and ours
-    let listed = headers.get_all(CONNECTION).iter().filter_map(|v| v.to_str().ok());
+    let listed = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|v| v.to_str().ok());
     let named: Vec<&str> = listed.flat_map(|v| v.split(',')).map(str::trim).collect();
     for (name, value) in headers {
         let text = name.as_str();

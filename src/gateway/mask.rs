@@ -26,7 +26,10 @@ impl Masks {
     /// Masks for `secrets`.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let long = secrets.into_iter().filter(|s| s.len() >= SHORTEST);
-        Self(long.map(|s| Finder::new(s.as_bytes()).into_owned()).collect())
+        Self(
+            long.map(|s| Finder::new(s.as_bytes()).into_owned())
+                .collect(),
+        )
     }
 
     /// These and one more.
@@ -50,7 +53,9 @@ impl Masks {
     pub fn header(&self, value: &HeaderValue) -> HeaderValue {
         match self.masked(value.as_bytes()) {
             Cow::Borrowed(_) => value.clone(),
-            Cow::Owned(masked) => HeaderValue::try_from(masked).unwrap_or(HeaderValue::from_static("***")),
+            Cow::Owned(masked) => {
+                HeaderValue::try_from(masked).unwrap_or(HeaderValue::from_static("***"))
+            }
         }
     }
 

@@ -30,7 +30,7 @@ pub use snapshot::{BuildError, Snapshot};
 use caching::{Cached, Recorder};
 use error::{Failure, Failures, Refused};
 use exchange::{Committed, CommittedBody, Exchange, Uncommitted};
-use observe::{LargeBody, ObservedBody};
+use observe::ObservedBody;
 use plan::{Event, Limits, Plan, Step, Stop};
 use record::{Record, Trial};
 use snapshot::Group;
@@ -70,7 +70,9 @@ pub struct Deps {
 
 impl fmt::Debug for Deps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Deps").field("upstream", &self.upstream).finish_non_exhaustive()
+        f.debug_struct("Deps")
+            .field("upstream", &self.upstream)
+            .finish_non_exhaustive()
     }
 }
 
@@ -152,8 +154,6 @@ pub enum ReplyBody {
     Whole(Bytes),
     /// A stream under observation.
     Stream(Box<ObservedBody>),
-    /// A large plain answer.
-    Large(Box<LargeBody>),
 }
 
 /// A refusal, with what its headers can say.
@@ -182,7 +182,11 @@ impl Gateway {
     /// See [`BuildError`].
     pub fn build(config: &Config, deps: Deps) -> Result<Self, BuildError> {
         let snapshot = Snapshot::build(config, &deps)?;
-        Ok(Self { snapshot, deps, cache: Arc::new(Memory::new(config.settings.cache_max_bytes)) })
+        Ok(Self {
+            snapshot,
+            deps,
+            cache: Arc::new(Memory::new(config.settings.cache_max_bytes)),
+        })
     }
 
     /// The groups at work.
@@ -203,11 +207,16 @@ impl Gateway {
         let now = self.deps.clock.now();
         for group in self.snapshot.groups() {
             for (deployment, link) in group.router.deployments().iter().zip(&group.links) {
-                let cooling = matches!(deployment.scores.readiness(now), crate::router::cooldown::Readiness::Cooling { .. });
+                let cooling = matches!(
+                    deployment.scores.readiness(now),
+                    crate::router::cooldown::Readiness::Cooling { .. }
+                );
                 link.meters.state(deployment.scores.in_flight(), cooling);
             }
         }
-        self.deps.metrics.set_connections(self.deps.upstream.connections());
+        self.deps
+            .metrics
+            .set_connections(self.deps.upstream.connections());
         self.deps.metrics.encode()
     }
 
@@ -217,7 +226,13 @@ impl Gateway {
     /// A [`Refusal`] that says why there is no answer.
     pub async fn handle(&self, incoming: Incoming) -> Result<Reply, Box<Refusal>> {
         let clock = Arc::clone(&self.deps.clock);
-        let mut record = Record::begin(Arc::clone(&incoming.id), incoming.operation, incoming.caller.clone(), clock, self.deps.access_log.clone());
+        let mut record = Record::begin(
+            Arc::clone(&incoming.id),
+            incoming.operation,
+            incoming.caller.clone(),
+            clock,
+            self.deps.access_log.clone(),
+        );
         match self.answer(&incoming, &mut record).await {
             Ok(answered) => Ok(self.reply(answered, record)),
             Err(error) => {
@@ -225,8 +240,16 @@ impl Gateway {
                 if matches!(error, Error::Unsupported { .. }) {
                     record.attempts = record.attempts.saturating_sub(1); // the last one never left
                 }
-                record.failures = failures_of(&error).iter().map(Failure::brief).collect::<Vec<_>>().join("; ");
-                Err(Box::new(Refusal { facts: facts(&record), error, record }))
+                record.failures = failures_of(&error)
+                    .iter()
+                    .map(Failure::brief)
+                    .collect::<Vec<_>>()
+                    .join("; ");
+                Err(Box::new(Refusal {
+                    facts: facts(&record),
+                    error,
+                    record,
+                }))
             }
         }
     }
@@ -248,28 +271,47 @@ impl Gateway {
             }
             Cached::Hit(stored) => {
                 record.cache = "hit";
-                return Ok(Answered::Stored(Box::new(stored)));
+                return Ok(Answered::Stored(stored));
             }
         };
         let call = Call {
             operation: incoming.operation,
             head: Arc::new(head),
             body: incoming.body.clone(),
-            beta: incoming.headers.get(HeaderName::from_static("openai-beta")).cloned(),
+            beta: incoming
+                .headers
+                .get(HeaderName::from_static("openai-beta"))
+                .cloned(),
             id: Arc::clone(&incoming.id),
             created: self.deps.clock.unix().as_secs(),
         };
-        let (committed, end) = self.try_until_answered(group, &call, incoming, record).await?;
-        Ok(Answered::Upstream(Box::new(committed), recorder, end))
+        let (committed, end) = self
+            .try_until_answered(group, &call, incoming, record)
+            .await?;
+        Ok(Answered::Upstream(Box::new((committed, recorder, end))))
     }
 
     /// The group the request names, if this caller may use it.
     fn group(&self, head: &RequestHead, incoming: &Incoming) -> Result<&Arc<Group>, Error> {
-        let allowed = |id: &Arc<str>| incoming.allowed.as_ref().is_none_or(|groups| groups.contains(id));
-        self.snapshot.group(&head.model).filter(|g| allowed(&g.id)).ok_or_else(|| Error::UnknownModel {
-            model: head.model.clone(),
-            known: self.snapshot.groups().iter().map(|g| Arc::clone(&g.id)).filter(allowed).collect(),
-        })
+        let allowed = |id: &Arc<str>| {
+            incoming
+                .allowed
+                .as_ref()
+                .is_none_or(|groups| groups.contains(id))
+        };
+        self.snapshot
+            .group(&head.model)
+            .filter(|g| allowed(&g.id))
+            .ok_or_else(|| Error::UnknownModel {
+                model: head.model.clone(),
+                known: self
+                    .snapshot
+                    .groups()
+                    .iter()
+                    .map(|g| Arc::clone(&g.id))
+                    .filter(allowed)
+                    .collect(),
+            })
     }
 
     /// Makes attempts as the plan says, until one is committed.
@@ -285,45 +327,77 @@ impl Gateway {
         let mut plan = Plan::new(limits(group, by_sdk, began));
         let mut tried: Vec<usize> = Vec::new();
         let mut failures: Failures = Vec::new();
-        let mut step = Step::Try { even_cooling: false };
+        let mut step = Step::Try {
+            even_cooling: false,
+        };
         let tokens = estimate(call);
         loop {
             let event = match step {
-                Step::Try { even_cooling } => match group.router.begin(&self.ask(call, &tried, tokens, even_cooling)) {
-                    Err(_) => Event::NoneEligible,
-                    Ok(attempt) => {
-                        plan.begin();
-                        record.attempts = plan.made();
-                        let index = attempt.index();
-                        if let Some(retries) = attempt.deployment().num_retries {
-                            plan.allow_retries(retries.saturating_sub(by_sdk));
-                        }
-                        match self.attempt(group, call, attempt, plan.deadline(), tokens.input, record).await {
-                            Ok(done) => return Ok(done),
-                            Err(Uncommitted::Failed(failure)) => {
-                                tracing::debug!(request = %incoming.id, attempt = plan.made(), "{}", failure.brief());
-                                failures.push(failure);
-                                tried.push(index);
-                                Event::Failed
+                Step::Try { even_cooling } => {
+                    match group
+                        .router
+                        .begin(&self.ask(call, &tried, tokens, even_cooling))
+                    {
+                        Err(_) => Event::NoneEligible,
+                        Ok(attempt) => {
+                            plan.begin();
+                            record.attempts = plan.made();
+                            let index = attempt.index();
+                            if let Some(retries) = attempt.deployment().num_retries {
+                                plan.allow_retries(retries.saturating_sub(by_sdk));
                             }
-                            Err(other) => return Err(refused(other, group, index)),
+                            match self
+                                .attempt(
+                                    group,
+                                    call,
+                                    attempt,
+                                    plan.deadline(),
+                                    tokens.input,
+                                    record,
+                                )
+                                .await
+                            {
+                                Ok(done) => return Ok(done),
+                                Err(Uncommitted::Failed(failure)) => {
+                                    tracing::debug!(request = %incoming.id, attempt = plan.made(), "{}", failure.brief());
+                                    failures.push(failure);
+                                    tried.push(index);
+                                    Event::Failed
+                                }
+                                Err(other) => return Err(refused(other, group, index)),
+                            }
                         }
                     }
-                },
+                }
                 Step::Wait(wait) => {
                     tokio::time::sleep(wait).await;
                     Event::Waited
                 }
                 Step::Stop(stop) => return Err(stopped(stop, failures, group, began, &plan)),
             };
-            let offer = group.router.availability(&self.ask(call, &tried, tokens, false));
+            let offer = group
+                .router
+                .availability(&self.ask(call, &tried, tokens, false));
             step = plan.next(event, &offer, Instant::now(), &mut *self.deps.rng());
         }
     }
 
-    fn ask<'a>(&self, call: &Call, tried: &'a [usize], tokens: TokenUsage, even_cooling: bool) -> Ask<'a> {
+    fn ask<'a>(
+        &self,
+        call: &Call,
+        tried: &'a [usize],
+        tokens: TokenUsage,
+        even_cooling: bool,
+    ) -> Ask<'a> {
         let (now, unix) = (self.deps.clock.now(), self.deps.clock.unix());
-        Ask { tried, now, unix, tokens, streaming: call.head.stream, even_cooling }
+        Ask {
+            tried,
+            now,
+            unix,
+            tokens,
+            streaming: call.head.stream,
+            even_cooling,
+        }
     }
 
     async fn attempt(
@@ -339,9 +413,21 @@ impl Gateway {
         let link = &group.links[attempt.index()];
         record.deployment = Some((Arc::clone(&deployment.target.id), link.header.clone()));
         let began = Instant::now();
-        let trial = Trial::new(attempt, Arc::clone(&link.meters), Arc::clone(&self.deps.clock));
+        let trial = Trial::new(
+            attempt,
+            Arc::clone(&link.meters),
+            Arc::clone(&self.deps.clock),
+        );
         let unix = self.deps.clock.unix();
-        let exchange = Exchange { group, link, deployment: &deployment, call, deadline, unix, input_estimate };
+        let exchange = Exchange {
+            group,
+            link,
+            deployment: &deployment,
+            call,
+            deadline,
+            unix,
+            input_estimate,
+        };
         let committed = exchange.run(trial).await?;
         let total = began + deployment.clocks.total;
         let end = if deadline < total {
@@ -349,7 +435,13 @@ impl Gateway {
         } else {
             (total, "total", deployment.clocks.total)
         };
-        Ok((committed, End { at: end, clocks: deployment.clocks }))
+        Ok((
+            committed,
+            End {
+                at: end,
+                clocks: deployment.clocks,
+            },
+        ))
     }
 
     fn reply(&self, answered: Answered, mut record: Record) -> Reply {
@@ -358,10 +450,21 @@ impl Gateway {
                 record.outcome = "ok";
                 record.status = 200;
                 let facts = facts(&record);
-                Reply { status: StatusCode::OK, headers: stored.headers, body: ReplyBody::Whole(stored.body), facts }
+                Reply {
+                    status: StatusCode::OK,
+                    headers: stored.headers,
+                    body: ReplyBody::Whole(stored.body),
+                    facts,
+                }
             }
-            Answered::Upstream(committed, mut recorder, end) => {
-                let Committed { status, headers, body, mut trial } = *committed;
+            Answered::Upstream(fresh) => {
+                let (committed, mut recorder, end) = *fresh;
+                let Committed {
+                    status,
+                    headers,
+                    body,
+                    mut trial,
+                } = committed;
                 record.status = status.as_u16();
                 if let Some(recorder) = &mut recorder {
                     recorder.begin(&headers);
@@ -378,14 +481,16 @@ impl Gateway {
                         }
                         ReplyBody::Whole(body)
                     }
-                    CommittedBody::Stream(stream) => {
-                        ReplyBody::Stream(Box::new(ObservedBody::new(*stream, trial, record, recorder, end.clocks, end.at)))
-                    }
-                    CommittedBody::Large(read, rest) => {
-                        ReplyBody::Large(Box::new(LargeBody { read, rest, trial: Some(trial), record }))
-                    }
+                    CommittedBody::Stream(stream) => ReplyBody::Stream(Box::new(
+                        ObservedBody::new(*stream, trial, record, recorder, end.clocks, end.at),
+                    )),
                 };
-                Reply { status, headers, body, facts }
+                Reply {
+                    status,
+                    headers,
+                    body,
+                    facts,
+                }
             }
         }
     }
@@ -393,8 +498,8 @@ impl Gateway {
 
 /// Where an answer comes from.
 enum Answered {
-    Stored(Box<crate::cache::CachedResponse>),
-    Upstream(Box<Committed>, Option<Recorder>, End),
+    Stored(crate::cache::CachedResponse),
+    Upstream(Box<(Committed, Option<Recorder>, End)>),
 }
 
 /// When a committed answer must be over.
@@ -414,7 +519,10 @@ fn facts(record: &Record) -> ReplyFacts {
 
 /// Retries the client's SDK has already made.
 fn retries_by_sdk(incoming: &Incoming) -> u32 {
-    let header = incoming.headers.get("x-stainless-retry-count").and_then(|v| v.to_str().ok());
+    let header = incoming
+        .headers
+        .get("x-stainless-retry-count")
+        .and_then(|v| v.to_str().ok());
     header.and_then(|v| v.trim().parse().ok()).unwrap_or(0)
 }
 
@@ -433,15 +541,27 @@ fn limits(group: &Group, by_sdk: u32, now: Instant) -> Limits {
 fn estimate(call: &Call) -> TokenUsage {
     let output = match call.operation {
         Operation::Embeddings => 0,
-        Operation::Chat | Operation::Completions => call.head.max_tokens.unwrap_or(OUTPUT_GUESS).min(OUTPUT_MOST),
+        Operation::Chat | Operation::Completions => call
+            .head
+            .max_tokens
+            .unwrap_or(OUTPUT_GUESS)
+            .min(OUTPUT_MOST),
     };
-    TokenUsage { input: meter::estimate(call.body.len() as u64), output, ..TokenUsage::default() }
+    TokenUsage {
+        input: meter::estimate(call.body.len() as u64),
+        output,
+        ..TokenUsage::default()
+    }
 }
 
 fn refused(uncommitted: Uncommitted, group: &Group, index: usize) -> Error {
     let deployment = Arc::clone(&group.router.deployments()[index].target.id);
     match uncommitted {
-        Uncommitted::Rejected { rejection, answer } => Error::Rejected { deployment, rejection, answer: Box::new(answer) },
+        Uncommitted::Rejected { rejection, answer } => Error::Rejected {
+            deployment,
+            rejection,
+            answer: Box::new(answer),
+        },
         Uncommitted::Unsupported { param, message } => Error::Unsupported { param, message },
         Uncommitted::Failed(failure) => Error::Failed(vec![failure]),
     }
@@ -450,11 +570,17 @@ fn refused(uncommitted: Uncommitted, group: &Group, index: usize) -> Error {
 fn stopped(stop: Stop, failures: Failures, group: &Group, began: Instant, plan: &Plan) -> Error {
     match stop {
         Stop::Exhausted => Error::Failed(failures),
-        Stop::Deadline => Error::Deadline { limit: plan.deadline() - began, failures },
+        Stop::Deadline => Error::Deadline {
+            limit: plan.deadline() - began,
+            failures,
+        },
         // Something was tried: its failure tells more than that nothing is left.
         Stop::NoneEligible(_) if !failures.is_empty() => Error::Failed(failures),
         Stop::NoneEligible(none) => {
-            let none = NoneEligible { group: Arc::clone(&group.id), ..none };
+            let none = NoneEligible {
+                group: Arc::clone(&group.id),
+                ..none
+            };
             Error::NoneEligible(Refused { none, failures })
         }
     }
@@ -464,6 +590,9 @@ fn failures_of(error: &Error) -> &[Failure] {
     match error {
         Error::Failed(failures) | Error::Deadline { failures, .. } => failures,
         Error::NoneEligible(refused) => &refused.failures,
-        Error::Request(_) | Error::UnknownModel { .. } | Error::Unsupported { .. } | Error::Rejected { .. } => &[],
+        Error::Request(_)
+        | Error::UnknownModel { .. }
+        | Error::Unsupported { .. }
+        | Error::Rejected { .. } => &[],
     }
 }

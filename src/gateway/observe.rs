@@ -4,7 +4,6 @@
 //! an OpenAI-shaped error event and no `[DONE]`, and counts against the deployment; dropped before its end, because the
 //! client left, it cancels the upstream and blames nobody.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,7 +20,6 @@ use super::watch::Ending;
 use crate::provider::ErrorFacts;
 use crate::router::Outcome;
 use crate::types::{Clocks, Fault};
-use crate::upstream::Answer;
 
 /// A stream under way.
 #[derive(Debug)]
@@ -49,7 +47,16 @@ impl ObservedBody {
         let now = Instant::now();
         let timer = Box::pin(tokio::time::sleep_until(end.0.min(now + clocks.gap)));
         let last_data = (stream.watch.events(), now);
-        Self { stream, trial: Some(trial), record, recorder, clocks, end, last_data, timer }
+        Self {
+            stream,
+            trial: Some(trial),
+            record,
+            recorder,
+            clocks,
+            end,
+            last_data,
+            timer,
+        }
     }
 
     fn hand_on(&mut self, chunk: Bytes) -> Bytes {
@@ -79,20 +86,35 @@ impl ObservedBody {
         self.stream.rest = None;
         self.recorder = None;
         self.push_event(json);
-        self.settle(Outcome::Failed { fault, retry_after: None });
+        self.settle(Outcome::Failed {
+            fault,
+            retry_after: None,
+        });
         self.record.broke(fault);
     }
 
     fn time_out(&mut self, name: &'static str, limit: Duration) {
-        let what = if name == "gap" { "the upstream was silent for too long" } else { "the answer took too long" };
-        let message = format!("{what}: the {name} clock of {} s ran out", limit.as_secs_f64());
+        let what = if name == "gap" {
+            "the upstream was silent for too long"
+        } else {
+            "the answer took too long"
+        };
+        let message = format!(
+            "{what}: the {name} clock of {} s ran out",
+            limit.as_secs_f64()
+        );
         if name != "request" {
             return self.break_off(Fault::Timeout, &message, "upstream_timeout");
         }
         // The request's own deadline says nothing about the deployment.
         self.stream.rest = None;
         self.recorder = None;
-        self.push_event(&error_json(&message, "timeout_error", None, "request_timeout"));
+        self.push_event(&error_json(
+            &message,
+            "timeout_error",
+            None,
+            "request_timeout",
+        ));
         self.leave();
         self.record.outcome = "failed";
     }
@@ -119,13 +141,21 @@ impl ObservedBody {
         match self.stream.watch.push(chunk) {
             Ok(chunk) if chunk.is_empty() => {}
             Ok(chunk) => self.stream.held.push_back(self.stream.masks.apply(chunk)),
-            Err(error) => return self.break_off(Fault::Broken, "the upstream's stream is malformed", &broken_code(&error.to_string())),
+            Err(error) => {
+                return self.break_off(
+                    Fault::Broken,
+                    "the upstream's stream is malformed",
+                    &broken_code(&error.to_string()),
+                );
+            }
         }
         self.after_receiving();
     }
 
     fn after_receiving(&mut self) {
-        let Some((facts, raw)) = self.stream.watch.error() else { return };
+        let Some((facts, raw)) = self.stream.watch.error() else {
+            return;
+        };
         let raw = self.stream.masks.apply(raw.clone());
         let json = in_openais_shape(facts, &raw);
         let fault = match classify(in_stream(facts, &raw).status, facts) {
@@ -159,9 +189,15 @@ impl ObservedBody {
                 self.complete();
             }
             // A half event is not handed on: nobody could read it.
-            Ok((_, Ending::Truncated)) if self.stream.watch.error().is_some() => self.after_receiving(),
+            Ok((_, Ending::Truncated)) if self.stream.watch.error().is_some() => {
+                self.after_receiving()
+            }
             Ok((_, Ending::Truncated)) | Err(_) => {
-                self.break_off(Fault::Broken, "the upstream's stream ended before its end", "upstream_truncated");
+                self.break_off(
+                    Fault::Broken,
+                    "the upstream's stream ended before its end",
+                    "upstream_truncated",
+                );
             }
         }
     }
@@ -180,7 +216,9 @@ impl ObservedBody {
 }
 
 fn error_json(message: &str, kind: &str, param: Option<&str>, code: &str) -> Vec<u8> {
-    serde_json::json!({"error": {"message": message, "type": kind, "param": param, "code": code}}).to_string().into()
+    serde_json::json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
+        .to_string()
+        .into()
 }
 
 /// An upstream's error as one line: its own if that is an error as OpenAI writes it, else one that says the same.
@@ -188,11 +226,23 @@ fn in_openais_shape(facts: &ErrorFacts, raw: &Bytes) -> Vec<u8> {
     let own: serde_json::Value = serde_json::from_slice(raw).unwrap_or_default();
     let error = &own["error"];
     if error["message"].is_string() && error["type"].is_string() && error.get("code").is_some() {
-        return if raw.contains(&b'\n') { own.to_string().into() } else { raw.to_vec() };
+        return if raw.contains(&b'\n') {
+            own.to_string().into()
+        } else {
+            raw.to_vec()
+        };
     }
-    let message = facts.message.as_deref().unwrap_or("the upstream reported an error in mid-stream");
+    let message = facts
+        .message
+        .as_deref()
+        .unwrap_or("the upstream reported an error in mid-stream");
     let kind = facts.kind.as_deref().unwrap_or("upstream_error");
-    error_json(message, kind, facts.param.as_deref(), facts.code.as_deref().unwrap_or("upstream_error"))
+    error_json(
+        message,
+        kind,
+        facts.param.as_deref(),
+        facts.code.as_deref().unwrap_or("upstream_error"),
+    )
 }
 
 fn broken_code(detail: &str) -> String {
@@ -204,7 +254,10 @@ impl Body for ObservedBody {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
         loop {
             if let Some(chunk) = this.stream.held.pop_front() {
@@ -230,7 +283,11 @@ impl Body for ObservedBody {
                 }
                 Poll::Ready(Some(Err(error))) => {
                     tracing::debug!(error = chain(&error), "a stream broke");
-                    this.break_off(Fault::Broken, "the upstream's connection broke in mid-stream", "upstream_broken");
+                    this.break_off(
+                        Fault::Broken,
+                        "the upstream's connection broke in mid-stream",
+                        "upstream_broken",
+                    );
                 }
                 Poll::Ready(None) => this.ended(),
                 Poll::Pending => {
@@ -269,36 +326,5 @@ impl PollTimer for Pin<&mut Sleep> {
 impl Drop for ObservedBody {
     fn drop(&mut self) {
         self.leave(); // the client has
-    }
-}
-
-/// A plain answer too large to be held: it passes as it is, and is watched for nothing but its end.
-#[derive(Debug)]
-pub struct LargeBody {
-    pub(super) read: VecDeque<Bytes>,
-    pub(super) rest: Answer,
-    pub(super) trial: Option<Trial>,
-    pub(super) record: Record,
-}
-
-impl Body for LargeBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if let Some(chunk) = self.read.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(chunk))));
-        }
-        let polled = Pin::new(&mut self.rest).poll_frame(cx);
-        let outcome = match &polled {
-            Poll::Ready(None) => Outcome::Success,
-            Poll::Ready(Some(Err(_))) => Outcome::Failed { fault: Fault::Broken, retry_after: None },
-            _ => return polled,
-        };
-        if let Some(trial) = self.trial.take() {
-            self.record.outcome = if outcome == Outcome::Success { "ok" } else { "broken_stream" };
-            trial.settle(outcome);
-        }
-        polled
     }
 }

@@ -86,7 +86,15 @@ impl Plan {
     /// A plan that begins now. At least one attempt is always allowed.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits: Limits { attempts: limits.attempts.max(1), ..limits }, made: 0, waits: 0, waited: Duration::ZERO }
+        Self {
+            limits: Limits {
+                attempts: limits.attempts.max(1),
+                ..limits
+            },
+            made: 0,
+            waits: 0,
+            waited: Duration::ZERO,
+        }
     }
 
     /// Attempts made.
@@ -112,7 +120,13 @@ impl Plan {
     }
 
     /// The next step after `event`, with what the router could offer at `now`.
-    pub fn next(&mut self, event: Event, offer: &Availability, now: Instant, rng: &mut dyn Rng) -> Step {
+    pub fn next(
+        &mut self,
+        event: Event,
+        offer: &Availability,
+        now: Instant,
+        rng: &mut dyn Rng,
+    ) -> Step {
         if self.made >= self.limits.attempts {
             return Step::Stop(Stop::Exhausted);
         }
@@ -120,9 +134,10 @@ impl Plan {
             return Step::Stop(Stop::Deadline);
         }
         match (offer, event) {
-            (Availability::Fresh, _) | (Availability::OnlyTried, Event::NoneEligible | Event::Waited) => {
-                Step::Try { even_cooling: false }
-            }
+            (Availability::Fresh, _)
+            | (Availability::OnlyTried, Event::NoneEligible | Event::Waited) => Step::Try {
+                even_cooling: false,
+            },
             (Availability::OnlyTried, Event::Failed) => {
                 let wait = self.backoff(rng);
                 // Without time for another attempt the failure there is is the answer.
@@ -139,17 +154,26 @@ impl Plan {
 
     fn none(&mut self, event: Event, none: &NoneEligible, now: Instant, rng: &mut dyn Rng) -> Step {
         match self.limits.all_cooling {
-            AllCooling::Try if none.deployments.iter().any(|d| matches!(d.why, Why::Cooling(_))) => {
+            AllCooling::Try
+                if none
+                    .deployments
+                    .iter()
+                    .any(|d| matches!(d.why, Why::Cooling(_))) =>
+            {
                 // What has just failed and was to be left alone is at least not asked again in the same moment.
                 if event == Event::Failed {
                     let wait = self.backoff(rng);
-                    return self.wait(wait, now).unwrap_or_else(|| Step::Stop(Stop::NoneEligible(none.clone())));
+                    return self
+                        .wait(wait, now)
+                        .unwrap_or_else(|| Step::Stop(Stop::NoneEligible(none.clone())));
                 }
                 return Step::Try { even_cooling: true };
             }
             // A probe under way is the end of a cooldown, and mostly a good one: worth a moment.
             AllCooling::Fail if none.deployments.iter().any(|d| d.why == Why::Probing) => {}
-            AllCooling::Fail if self.made == 0 => return Step::Stop(Stop::NoneEligible(none.clone())),
+            AllCooling::Fail if self.made == 0 => {
+                return Step::Stop(Stop::NoneEligible(none.clone()));
+            }
             AllCooling::Fail | AllCooling::Wait | AllCooling::Try => {}
         }
         let wait = match none.first_back_in() {
@@ -158,7 +182,11 @@ impl Plan {
             // Full, with no time known: a place may be free at any moment.
             None => self.backoff(rng),
         };
-        let step = if none.may_pass() { self.wait(wait, now) } else { None };
+        let step = if none.may_pass() {
+            self.wait(wait, now)
+        } else {
+            None
+        };
         step.unwrap_or_else(|| Step::Stop(Stop::NoneEligible(none.clone())))
     }
 
@@ -175,8 +203,12 @@ impl Plan {
 
     /// Half of the doubled delay is fixed, half is chance.
     fn backoff(&self, rng: &mut dyn Rng) -> Duration {
-        let full = BACKOFF_FIRST.saturating_mul(1 << self.waits.min(8)).min(BACKOFF_MAX).max(self.limits.retry_after);
-        full.mul_f64(rng.random_range(0.5..1.0)).max(self.limits.retry_after)
+        let full = BACKOFF_FIRST
+            .saturating_mul(1 << self.waits.min(8))
+            .min(BACKOFF_MAX)
+            .max(self.limits.retry_after);
+        full.mul_f64(rng.random_range(0.5..1.0))
+            .max(self.limits.retry_after)
     }
 }
 
@@ -193,12 +225,25 @@ mod tests {
     const S: Duration = Duration::from_secs(1);
 
     fn limits(attempts: u32, all_cooling: AllCooling, now: Instant) -> Limits {
-        Limits { attempts, retry_after: Duration::ZERO, max_wait: 10 * S, all_cooling, deadline: now + 60 * S }
+        Limits {
+            attempts,
+            retry_after: Duration::ZERO,
+            max_wait: 10 * S,
+            all_cooling,
+            deadline: now + 60 * S,
+        }
     }
 
     fn none(fault: Fault, back_in: Duration) -> Availability {
-        let deployments = vec![Ineligible { deployment: "a".into(), why: Why::Cooling(fault), back_in: Some(back_in) }];
-        Availability::None(NoneEligible { group: "g".into(), deployments })
+        let deployments = vec![Ineligible {
+            deployment: "a".into(),
+            why: Why::Cooling(fault),
+            back_in: Some(back_in),
+        }];
+        Availability::None(NoneEligible {
+            group: "g".into(),
+            deployments,
+        })
     }
 
     fn next(plan: &mut Plan, event: Event, offer: &Availability, now: Instant) -> Step {
@@ -210,9 +255,17 @@ mod tests {
         let now = Instant::now();
         let mut plan = Plan::new(limits(2, AllCooling::Fail, now));
         plan.begin();
-        assert_eq!(next(&mut plan, Event::Failed, &Availability::Fresh, now), Step::Try { even_cooling: false });
+        assert_eq!(
+            next(&mut plan, Event::Failed, &Availability::Fresh, now),
+            Step::Try {
+                even_cooling: false
+            }
+        );
         plan.begin();
-        assert_eq!(next(&mut plan, Event::Failed, &Availability::Fresh, now), Step::Stop(Stop::Exhausted));
+        assert_eq!(
+            next(&mut plan, Event::Failed, &Availability::Fresh, now),
+            Step::Stop(Stop::Exhausted)
+        );
     }
 
     #[test]
@@ -222,10 +275,18 @@ mod tests {
         let mut last = Duration::ZERO;
         for _ in 0..3 {
             plan.begin();
-            let Step::Wait(wait) = next(&mut plan, Event::Failed, &Availability::OnlyTried, now) else { panic!("waits") };
+            let Step::Wait(wait) = next(&mut plan, Event::Failed, &Availability::OnlyTried, now)
+            else {
+                panic!("waits")
+            };
             assert!(wait > last, "{wait:?} after {last:?}");
             last = wait;
-            assert_eq!(next(&mut plan, Event::Waited, &Availability::OnlyTried, now), Step::Try { even_cooling: false });
+            assert_eq!(
+                next(&mut plan, Event::Waited, &Availability::OnlyTried, now),
+                Step::Try {
+                    even_cooling: false
+                }
+            );
         }
     }
 
@@ -234,39 +295,73 @@ mod tests {
         let now = Instant::now();
         let mut plan = Plan::new(limits(1, AllCooling::Wait, now));
         plan.begin();
-        assert_eq!(next(&mut plan, Event::Failed, &Availability::OnlyTried, now), Step::Stop(Stop::Exhausted));
+        assert_eq!(
+            next(&mut plan, Event::Failed, &Availability::OnlyTried, now),
+            Step::Stop(Stop::Exhausted)
+        );
     }
 
     #[test]
     fn a_pause_before_trying_again_is_no_waiting_for_a_deployment() {
         let now = Instant::now();
-        let mut plan = Plan::new(Limits { max_wait: Duration::ZERO, ..limits(3, AllCooling::Fail, now) });
+        let mut plan = Plan::new(Limits {
+            max_wait: Duration::ZERO,
+            ..limits(3, AllCooling::Fail, now)
+        });
         plan.begin();
-        assert!(matches!(next(&mut plan, Event::Failed, &Availability::OnlyTried, now), Step::Wait(_)));
+        assert!(matches!(
+            next(&mut plan, Event::Failed, &Availability::OnlyTried, now),
+            Step::Wait(_)
+        ));
     }
 
     #[test]
     fn a_probe_under_way_is_waited_for() {
         let now = Instant::now();
         let why = Why::Probing;
-        let deployments = vec![Ineligible { deployment: "a".into(), why, back_in: Some(S / 10) }];
-        let offer = Availability::None(NoneEligible { group: "g".into(), deployments });
+        let deployments = vec![Ineligible {
+            deployment: "a".into(),
+            why,
+            back_in: Some(S / 10),
+        }];
+        let offer = Availability::None(NoneEligible {
+            group: "g".into(),
+            deployments,
+        });
         let mut plan = Plan::new(limits(3, AllCooling::Fail, now));
-        assert!(matches!(next(&mut plan, Event::NoneEligible, &offer, now), Step::Wait(w) if w < S / 5));
+        assert!(
+            matches!(next(&mut plan, Event::NoneEligible, &offer, now), Step::Wait(w) if w < S / 5)
+        );
     }
 
     #[test]
     fn all_cooling_at_the_start() {
         let now = Instant::now();
         let soon = none(Fault::RateLimit, 3 * S);
-        let start = |how| next(&mut Plan::new(limits(3, how, now)), Event::NoneEligible, &soon, now);
-        assert!(matches!(start(AllCooling::Fail), Step::Stop(Stop::NoneEligible(_))));
+        let start = |how| {
+            next(
+                &mut Plan::new(limits(3, how, now)),
+                Event::NoneEligible,
+                &soon,
+                now,
+            )
+        };
+        assert!(matches!(
+            start(AllCooling::Fail),
+            Step::Stop(Stop::NoneEligible(_))
+        ));
         assert!(matches!(start(AllCooling::Wait), Step::Wait(w) if w > 3 * S && w < 4 * S));
         assert_eq!(start(AllCooling::Try), Step::Try { even_cooling: true });
         let mut plan = Plan::new(limits(3, AllCooling::Try, now));
         plan.begin();
-        assert!(matches!(next(&mut plan, Event::Failed, &soon, now), Step::Wait(w) if w < S), "a pause after a failure");
-        assert_eq!(next(&mut plan, Event::Waited, &soon, now), Step::Try { even_cooling: true });
+        assert!(
+            matches!(next(&mut plan, Event::Failed, &soon, now), Step::Wait(w) if w < S),
+            "a pause after a failure"
+        );
+        assert_eq!(
+            next(&mut plan, Event::Waited, &soon, now),
+            Step::Try { even_cooling: true }
+        );
     }
 
     #[test]
@@ -277,9 +372,24 @@ mod tests {
             plan.begin();
             next(&mut plan, Event::Failed, offer, now)
         };
-        assert!(matches!(after_one(&none(Fault::RateLimit, 3 * S)), Step::Wait(_)));
-        assert!(matches!(after_one(&none(Fault::RateLimit, 11 * S)), Step::Stop(Stop::NoneEligible(_))), "too long");
-        assert!(matches!(after_one(&none(Fault::Credential, S)), Step::Stop(Stop::NoneEligible(_))), "stays wrong");
+        assert!(matches!(
+            after_one(&none(Fault::RateLimit, 3 * S)),
+            Step::Wait(_)
+        ));
+        assert!(
+            matches!(
+                after_one(&none(Fault::RateLimit, 11 * S)),
+                Step::Stop(Stop::NoneEligible(_))
+            ),
+            "too long"
+        );
+        assert!(
+            matches!(
+                after_one(&none(Fault::Credential, S)),
+                Step::Stop(Stop::NoneEligible(_))
+            ),
+            "stays wrong"
+        );
     }
 
     #[test]
@@ -287,8 +397,19 @@ mod tests {
         let now = Instant::now();
         let mut plan = Plan::new(limits(9, AllCooling::Wait, now));
         plan.begin();
-        assert_eq!(next(&mut plan, Event::Failed, &Availability::Fresh, now + 60 * S), Step::Stop(Stop::Deadline));
-        assert_eq!(next(&mut plan, Event::Failed, &Availability::OnlyTried, now + 60 * S - S / 5), Step::Stop(Stop::Exhausted));
+        assert_eq!(
+            next(&mut plan, Event::Failed, &Availability::Fresh, now + 60 * S),
+            Step::Stop(Stop::Deadline)
+        );
+        assert_eq!(
+            next(
+                &mut plan,
+                Event::Failed,
+                &Availability::OnlyTried,
+                now + 60 * S - S / 5
+            ),
+            Step::Stop(Stop::Exhausted)
+        );
     }
 
     proptest! {

@@ -28,7 +28,11 @@ impl Trial {
     /// Takes charge of `attempt`.
     #[must_use]
     pub fn new(attempt: Attempt, meters: Arc<DeploymentMeters>, clock: Arc<dyn Clock>) -> Self {
-        Self { attempt: Some(attempt), meters, clock }
+        Self {
+            attempt: Some(attempt),
+            meters,
+            clock,
+        }
     }
 
     /// The deployment has begun to answer.
@@ -64,10 +68,13 @@ impl Trial {
     }
 
     fn end(&mut self, outcome: Option<Outcome>) {
-        let Some(attempt) = self.attempt.take() else { return };
+        let Some(attempt) = self.attempt.take() else {
+            return;
+        };
         let usage = attempt.usage();
         if usage.total() > 0 {
-            self.meters.usage(&usage, attempt.cost().map(Cost::as_dollars));
+            self.meters
+                .usage(&usage, attempt.cost().map(Cost::as_dollars));
         }
         if let Some(first) = attempt.first_content() {
             self.meters.first_content(first.as_secs_f64());
@@ -80,8 +87,13 @@ impl Trial {
                     Outcome::Refused => self.meters.ended("refused"),
                     Outcome::Failed { fault, .. } => self.meters.ended(fault.name()),
                 }
-                let (id, now) = (Arc::clone(&attempt.deployment().target.id), self.clock.now());
-                if let (Some(until), Outcome::Failed { fault, .. }) = (attempt.settle(outcome, now), outcome) {
+                let (id, now) = (
+                    Arc::clone(&attempt.deployment().target.id),
+                    self.clock.now(),
+                );
+                if let (Some(until), Outcome::Failed { fault, .. }) =
+                    (attempt.settle(outcome, now), outcome)
+                {
                     self.meters.cooled(fault.name());
                     let seconds = (until - now).as_secs_f64();
                     tracing::warn!(deployment = %id, cause = fault.name(), seconds, "deployment {id} is cooling down for {seconds:.1} s after a {} failure", fault.name());
@@ -181,29 +193,52 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let total = self.clock.now().duration_since(self.began);
-        let name = self.group.as_ref().map(|group| &*group.id).unwrap_or_default();
+        let name = self
+            .group
+            .as_ref()
+            .map(|group| &*group.id)
+            .unwrap_or_default();
         if let Some(group) = &self.group {
-            group.meters.request(self.operation, self.outcome, total.as_secs_f64());
+            group
+                .meters
+                .request(self.operation, self.outcome, total.as_secs_f64());
             group.meters.cache(self.cache);
         }
         let Some(log) = &self.log else { return };
         let ms = |d: Duration| d.as_secs_f64() * 1000.0;
         let fields = [
             ("request", Field::Text(&self.id)),
-            ("caller", Field::Text(self.caller.as_deref().unwrap_or_default())),
+            (
+                "caller",
+                Field::Text(self.caller.as_deref().unwrap_or_default()),
+            ),
             ("operation", Field::Text(self.operation.name())),
             ("group", Field::Text(name)),
-            ("deployment", Field::Text(self.deployment.as_ref().map(|(id, _)| &**id).unwrap_or_default())),
+            (
+                "deployment",
+                Field::Text(
+                    self.deployment
+                        .as_ref()
+                        .map(|(id, _)| &**id)
+                        .unwrap_or_default(),
+                ),
+            ),
             ("status", Field::Count(self.status.into())),
             ("outcome", Field::Text(self.outcome)),
             ("attempts", Field::Count(self.attempts.into())),
             ("stream", Field::Flag(self.stream)),
             ("cache", Field::Text(self.cache)),
-            ("first_content_ms", Field::Number(self.first_content.map(ms))),
+            (
+                "first_content_ms",
+                Field::Number(self.first_content.map(ms)),
+            ),
             ("total_ms", Field::Number(Some(ms(total)))),
             ("input_tokens", Field::Count(self.usage.input)),
             ("output_tokens", Field::Count(self.usage.output)),
-            ("cost_dollars", Field::Number(self.cost.map(Cost::as_dollars))),
+            (
+                "cost_dollars",
+                Field::Number(self.cost.map(Cost::as_dollars)),
+            ),
             ("failures", Field::Text(&self.failures)),
         ];
         log.line(self.clock.unix(), &fields);

@@ -107,8 +107,16 @@ impl Snapshot {
     /// # Errors
     /// See [`BuildError`].
     pub fn build(config: &Config, deps: &Deps) -> Result<Self, BuildError> {
-        let groups: Vec<_> = config.groups.iter().map(|g| group(g, deps).map(Arc::new)).collect::<Result<_, _>>()?;
-        let by_name = groups.iter().enumerate().map(|(i, g)| (Arc::clone(&g.id), i)).collect();
+        let groups: Vec<_> = config
+            .groups
+            .iter()
+            .map(|g| group(g, deps).map(Arc::new))
+            .collect::<Result<_, _>>()?;
+        let by_name = groups
+            .iter()
+            .enumerate()
+            .map(|(i, g)| (Arc::clone(&g.id), i))
+            .collect();
         Ok(Self { groups, by_name })
     }
 
@@ -127,8 +135,15 @@ impl Snapshot {
 
 fn group(config: &config::Group, deps: &Deps) -> Result<Group, BuildError> {
     let settings = config.router.clone();
-    let deployments: Vec<_> = config.deployments.iter().map(|d| Arc::new(deployment(d, &settings))).collect();
-    let links = deployments.iter().map(|d| link(d, &config.id, deps)).collect::<Result<_, _>>()?;
+    let deployments: Vec<_> = config
+        .deployments
+        .iter()
+        .map(|d| Arc::new(deployment(d, &settings)))
+        .collect();
+    let links = deployments
+        .iter()
+        .map(|d| link(d, &config.id, deps))
+        .collect::<Result<_, _>>()?;
     let args = Args {
         latency_buffer: settings.latency_buffer,
         cost_reading: settings.cost_reading,
@@ -136,7 +151,12 @@ fn group(config: &config::Group, deps: &Deps) -> Result<Group, BuildError> {
     };
     let rng = StdRng::from_rng(&mut *deps.rng());
     Ok(Group {
-        router: Router::new(Arc::clone(&config.id), deployments, build(settings.strategy, args), rng),
+        router: Router::new(
+            Arc::clone(&config.id),
+            deployments,
+            build(settings.strategy, args),
+            rng,
+        ),
         links,
         meters: deps.metrics.group(&config.id),
         attempts: settings.num_retries.saturating_add(1),
@@ -169,7 +189,10 @@ fn deployment(config: &config::Deployment, router: &config::Router) -> Deploymen
         max_parallel_requests: config.max_parallel_requests,
         order: config.order,
         price: config.price,
-        rule: Rule { cooldown_time, allowed_fails: router.allowed_fails },
+        rule: Rule {
+            cooldown_time,
+            allowed_fails: router.allowed_fails,
+        },
         num_retries: config.num_retries,
         clocks: config.clocks,
         scores: Arc::new(Scores::default()),
@@ -179,19 +202,35 @@ fn deployment(config: &config::Deployment, router: &config::Router) -> Deploymen
 fn link(deployment: &Deployment, group: &Arc<str>, deps: &Deps) -> Result<Link, BuildError> {
     let target = &deployment.target;
     let id = || Arc::clone(&target.id);
-    let bad = |error| BuildError::Target { deployment: id(), error };
+    let bad = |error| BuildError::Target {
+        deployment: id(),
+        error,
+    };
     let adapter = provider::adapter(target).map_err(bad)?;
     let url = Uri::try_from(&target.base_url).map_err(|e| bad(e.into()))?;
-    let endpoint = deps
-        .upstream
-        .endpoint(&url, &target.tls)
-        .map_err(|error| BuildError::Endpoint { deployment: id(), error })?;
+    let endpoint =
+        deps.upstream
+            .endpoint(&url, &target.tls)
+            .map_err(|error| BuildError::Endpoint {
+                deployment: id(),
+                error,
+            })?;
     let (key, token) = match &target.auth {
         Auth::None => (None, None),
         Auth::Bearer(key) | Auth::ApiKey(key) => (Some(key.expose()), None),
         Auth::Entra(credential) => (None, Some(deps.credentials.source(credential))),
     };
-    let masks = Masks::new(key.into_iter().chain(target.extra_headers.iter().map(|(_, v)| v.expose())));
+    let masks = Masks::new(
+        key.into_iter()
+            .chain(target.extra_headers.iter().map(|(_, v)| v.expose())),
+    );
     let meters = Arc::new(deps.metrics.deployment(group, &target.id));
-    Ok(Link { header: header(&target.id), adapter, endpoint, token, masks, meters })
+    Ok(Link {
+        header: header(&target.id),
+        adapter,
+        endpoint,
+        token,
+        masks,
+        meters,
+    })
 }

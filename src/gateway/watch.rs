@@ -76,7 +76,11 @@ pub(super) enum Ending {
 impl Watch {
     /// A watch over a stream that has not begun.
     #[must_use]
-    pub(super) fn new(translator: Option<Box<dyn Translator>>, hide_usage: bool, model: Option<Bytes>) -> Self {
+    pub(super) fn new(
+        translator: Option<Box<dyn Translator>>,
+        hide_usage: bool,
+        model: Option<Bytes>,
+    ) -> Self {
         Self {
             splitter: sse::Splitter::default(),
             translator,
@@ -132,8 +136,16 @@ impl Watch {
         }
         let rest = self.look(rest.freeze());
         // What was too large to be looked at has ended well if HTTP says so.
-        let complete = self.error.is_none() && (self.done || self.finished || self.splitter.gave_up());
-        Ok((rest, if complete { Ending::Complete } else { Ending::Truncated }))
+        let complete =
+            self.error.is_none() && (self.done || self.finished || self.splitter.gave_up());
+        Ok((
+            rest,
+            if complete {
+                Ending::Complete
+            } else {
+                Ending::Truncated
+            },
+        ))
     }
 
     /// Reads whole events; returns those to hand on, as one slice of what came in if all are.
@@ -172,10 +184,15 @@ impl Watch {
     }
 
     fn event(&mut self, event: &Bytes) -> Look {
-        let Some(mut data) = sse::data(event) else { return Look::Pass };
+        let Some(mut data) = sse::data(event) else {
+            return Look::Pass;
+        };
         if let Cow::Owned(joined) = &mut data {
             // Between lines of JSON there is only white space, and it has to fit into one line when written again.
-            joined.iter_mut().filter(|b| **b == b'\n').for_each(|b| *b = b' ');
+            joined
+                .iter_mut()
+                .filter(|b| **b == b'\n')
+                .for_each(|b| *b = b' ');
         }
         if &*data == b"[DONE]" {
             self.done = true;
@@ -191,15 +208,21 @@ impl Watch {
         if !self.content {
             self.content = has_content(&data);
         }
-        if !self.finished && let Some(at) = FINISH.find(&data) {
-            let value = data[at + FINISH.needle().len()..].iter().find(|b| !matches!(b, b' ' | b'\t' | b':' | b'\n'));
+        if !self.finished
+            && let Some(at) = FINISH.find(&data)
+        {
+            let value = data[at + FINISH.needle().len()..]
+                .iter()
+                .find(|b| !matches!(b, b' ' | b'\t' | b':' | b'\n'));
             self.finished = value.is_some_and(|b| *b == b'"');
         }
         let has_usage = USAGE.find(&data).is_some();
         if !has_usage && self.model.is_none() {
             return Look::Pass;
         }
-        let Ok(parsed) = serde_json::from_slice::<Event<'_>>(&data) else { return Look::Pass };
+        let Ok(parsed) = serde_json::from_slice::<Event<'_>>(&data) else {
+            return Look::Pass;
+        };
         if let Some(usage) = parsed.usage.and_then(|raw| meter::reported(raw.get())) {
             self.usage = Some(usage);
             if self.hide_usage && parsed.choices.is_some_and(|c| c.is_empty()) {
@@ -235,7 +258,11 @@ impl Watch {
     /// Tokens: as reported, else one per event, with `input` as estimated.
     #[must_use]
     pub(super) fn usage(&self, input: u64) -> TokenUsage {
-        self.usage.unwrap_or(TokenUsage { input, output: self.events, ..TokenUsage::default() })
+        self.usage.unwrap_or(TokenUsage {
+            input,
+            output: self.events,
+            ..TokenUsage::default()
+        })
     }
 
     /// Data events seen.
@@ -247,7 +274,9 @@ impl Watch {
 
 /// Whether the last event can be read although its blank line is missing.
 fn is_readable(rest: &[u8]) -> bool {
-    sse::data(rest).is_some_and(|data| &*data == b"[DONE]" || serde_json::from_slice::<IgnoredAny>(&data).is_ok())
+    sse::data(rest).is_some_and(|data| {
+        &*data == b"[DONE]" || serde_json::from_slice::<IgnoredAny>(&data).is_ok()
+    })
 }
 
 enum Look {
@@ -259,13 +288,19 @@ enum Look {
 /// Whether a chunk carries something a user would see, or the end. A role alone, an empty delta, Azure's filter results
 /// with no choices, and what can't be parsed do not; an object of another dialect does.
 fn has_content(data: &[u8]) -> bool {
-    let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else { return false };
-    let Some(choices) = chunk.choices else { return true };
+    let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else {
+        return false;
+    };
+    let Some(choices) = chunk.choices else {
+        return true;
+    };
     choices.iter().any(|choice| {
         choice.text.as_ref().is_some_and(|t| !t.is_empty())
             || choice.finish_reason.is_some()
             || choice.delta.as_ref().is_some_and(|delta| {
-                delta.iter().any(|(name, value)| name != "role" && !is_empty(value))
+                delta
+                    .iter()
+                    .any(|(name, value)| name != "role" && !is_empty(value))
             })
     })
 }
@@ -290,7 +325,8 @@ mod tests {
     const FILTER: &str = "data: {\"choices\":[],\"prompt_filter_results\":[{}]}\n\n";
     const TEXT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hé\"},\"finish_reason\":null}],\"usage\":null}\n\n";
     const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\": \"stop\"}]}\n\n";
-    const USED: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n";
+    const USED: &str =
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n";
     const DONE: &str = "data: [DONE]\n\n";
 
     fn run(watch: &mut Watch, parts: &[&str]) -> (String, Ending) {
@@ -309,15 +345,30 @@ mod tests {
 
     #[test]
     fn content_is_told_from_preamble() {
-        for preamble in [ROLE, FILTER, ": ping\n\n", "data: {malformed\n\n", "event: x\n\n"] {
+        for preamble in [
+            ROLE,
+            FILTER,
+            ": ping\n\n",
+            "data: {malformed\n\n",
+            "event: x\n\n",
+        ] {
             let mut watch = plain();
-            watch.push(Bytes::from(preamble.to_owned())).expect("passes");
+            watch
+                .push(Bytes::from(preamble.to_owned()))
+                .expect("passes");
             assert!(!watch.has_content(), "{preamble}");
         }
         let tool = "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0}]}}]}\n\n";
         let reasoning = "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"hm\"}}]}\n\n";
         let completion = "data: {\"choices\":[{\"text\":\"x\"}]}\n\n";
-        for content in [TEXT, STOP, tool, reasoning, completion, "data: {\"object\":\"other\"}\n\n"] {
+        for content in [
+            TEXT,
+            STOP,
+            tool,
+            reasoning,
+            completion,
+            "data: {\"object\":\"other\"}\n\n",
+        ] {
             let mut watch = plain();
             watch.push(Bytes::from(content.to_owned())).expect("passes");
             assert!(watch.has_content(), "{content}");
@@ -329,16 +380,34 @@ mod tests {
         let all = [ROLE, "data: {bad\n\n", TEXT, STOP, USED, DONE];
         let mut watch = plain();
         assert_eq!(run(&mut watch, &all), (all.concat(), Ending::Complete));
-        assert_eq!(watch.usage(9), TokenUsage { input: 3, output: 2, reported: true, ..TokenUsage::default() });
-        assert_eq!(run(&mut plain(), &[ROLE, TEXT, STOP]).1, Ending::Complete, "a finish reason is an end");
+        assert_eq!(
+            watch.usage(9),
+            TokenUsage {
+                input: 3,
+                output: 2,
+                reported: true,
+                ..TokenUsage::default()
+            }
+        );
+        assert_eq!(
+            run(&mut plain(), &[ROLE, TEXT, STOP]).1,
+            Ending::Complete,
+            "a finish reason is an end"
+        );
         assert_eq!(run(&mut plain(), &[ROLE, TEXT]).1, Ending::Truncated);
-        assert_eq!(run(&mut plain(), &[TEXT, "data: {\"cho"]), (TEXT.to_owned(), Ending::Truncated));
+        assert_eq!(
+            run(&mut plain(), &[TEXT, "data: {\"cho"]),
+            (TEXT.to_owned(), Ending::Truncated)
+        );
     }
 
     #[test]
     fn a_whole_chunk_passes_uncopied() {
         let chunk = Bytes::from(format!("{TEXT}{TEXT}"));
-        assert_eq!(plain().push(chunk.clone()).expect("passes").as_ptr(), chunk.as_ptr());
+        assert_eq!(
+            plain().push(chunk.clone()).expect("passes").as_ptr(),
+            chunk.as_ptr()
+        );
     }
 
     #[test]
@@ -351,11 +420,19 @@ mod tests {
             }
             let mut watch = Watch::new(None, true, None);
             let (out, ending) = run(&mut watch, &[&all[..cut], &all[cut..]]);
-            assert_eq!((out.as_str(), ending), (expected.as_str(), Ending::Complete), "cut at {cut}");
+            assert_eq!(
+                (out.as_str(), ending),
+                (expected.as_str(), Ending::Complete),
+                "cut at {cut}"
+            );
             assert!(watch.usage(0).reported);
         }
-        let with_choice = "data: {\"choices\":[{\"delta\":{}}],\"usage\":{\"prompt_tokens\":3}}\n\n";
-        assert_eq!(run(&mut Watch::new(None, true, None), &[with_choice]).0, with_choice);
+        let with_choice =
+            "data: {\"choices\":[{\"delta\":{}}],\"usage\":{\"prompt_tokens\":3}}\n\n";
+        assert_eq!(
+            run(&mut Watch::new(None, true, None), &[with_choice]).0,
+            with_choice
+        );
     }
 
     #[test]
@@ -364,8 +441,12 @@ mod tests {
         let mut watch = plain();
         let (out, ending) = run(&mut watch, &[&format!("{TEXT}{error}{DONE}")]);
         assert_eq!((out.as_str(), ending), (TEXT, Ending::Truncated));
-        assert_eq!(watch.error().expect("an error").0.code.as_deref(), Some("429"));
-        let quoted = "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\"\"}}],\"x\":\"error\"}\n\n";
+        assert_eq!(
+            watch.error().expect("an error").0.code.as_deref(),
+            Some("429")
+        );
+        let quoted =
+            "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\"\"}}],\"x\":\"error\"}\n\n";
         let mut watch = plain();
         assert_eq!(run(&mut watch, &[quoted]).0, quoted);
         assert!(watch.error().is_none());
@@ -375,22 +456,41 @@ mod tests {
     fn the_model_can_be_renamed() {
         let mut watch = Watch::new(None, false, Some(Bytes::from_static(b"\"g\"")));
         let event = "data: {\"id\":1,\"model\": \"gpt\",\"choices\":[]}\n\n";
-        assert_eq!(run(&mut watch, &[event, DONE]).0, format!("data: {{\"id\":1,\"model\": \"g\",\"choices\":[]}}\n\n{DONE}"));
+        assert_eq!(
+            run(&mut watch, &[event, DONE]).0,
+            format!("data: {{\"id\":1,\"model\": \"g\",\"choices\":[]}}\n\n{DONE}")
+        );
     }
 
     #[test]
     fn unreported_usage_is_estimated() {
         let mut watch = plain();
         run(&mut watch, &[ROLE, TEXT, TEXT, STOP, DONE]);
-        assert_eq!(watch.usage(7), TokenUsage { input: 7, output: 4, ..TokenUsage::default() });
+        assert_eq!(
+            watch.usage(7),
+            TokenUsage {
+                input: 7,
+                output: 4,
+                ..TokenUsage::default()
+            }
+        );
     }
 
     /// What a caller of [`Watch`] sees: it reads no further than an error.
-    fn seen(stream: &[u8], cuts: &[usize], hide_usage: bool, model: Option<Bytes>) -> (Vec<u8>, Option<Ending>, TokenUsage) {
+    fn seen(
+        stream: &[u8],
+        cuts: &[usize],
+        hide_usage: bool,
+        model: Option<Bytes>,
+    ) -> (Vec<u8>, Option<Ending>, TokenUsage) {
         let mut watch = Watch::new(None, hide_usage, model);
         let (mut out, mut from) = (Vec::new(), 0);
         for cut in cuts.iter().copied().chain([stream.len()]) {
-            out.extend_from_slice(&watch.push(Bytes::copy_from_slice(&stream[from..cut])).expect("passes"));
+            out.extend_from_slice(
+                &watch
+                    .push(Bytes::copy_from_slice(&stream[from..cut]))
+                    .expect("passes"),
+            );
             if watch.error().is_some() {
                 return (out, None, watch.usage(0));
             }

@@ -46,14 +46,27 @@ struct Part {
 /// Adds the edits that turn a chat request into a completion request.
 pub(super) fn edit(call: &Call, edits: &mut Vec<Edit<'_>>) -> Result<(), AdaptError> {
     for param in UNSUPPORTED {
-        if call.head.raw(&call.body, param).is_some_and(|raw| !matches!(raw, b"null" | b"[]" | b"false" | b"\"none\"")) {
-            return Err(unsupported(param, format!("`{param}` is not available: this model group is configured with \
-                 use_chat_completions_endpoint: false, so its deployments only complete a prompt")));
+        if call
+            .head
+            .raw(&call.body, param)
+            .is_some_and(|raw| !matches!(raw, b"null" | b"[]" | b"false" | b"\"none\""))
+        {
+            return Err(unsupported(
+                param,
+                format!(
+                    "`{param}` is not available: this model group is configured with \
+                 use_chat_completions_endpoint: false, so its deployments only complete a prompt"
+                ),
+            ));
         }
     }
     let raw = call.head.raw(&call.body, "messages").unwrap_or(b"null");
-    let messages: Vec<Message> = serde_json::from_slice(raw)
-        .map_err(|e| unsupported("messages", format!("`messages` must be a list of messages with text: {e}")))?;
+    let messages: Vec<Message> = serde_json::from_slice(raw).map_err(|e| {
+        unsupported(
+            "messages",
+            format!("`messages` must be a list of messages with text: {e}"),
+        )
+    })?;
     let mut prompt = String::new();
     for content in messages.into_iter().filter_map(|m| m.content) {
         let parts = match content {
@@ -69,7 +82,10 @@ pub(super) fn edit(call: &Call, edits: &mut Vec<Edit<'_>>) -> Result<(), AdaptEr
     }
     edits.push(Edit::Remove("messages"));
     edits.push(Edit::Set("prompt", quoted(&prompt)));
-    if !edits.iter().any(|e| matches!(e, Edit::Rename("max_completion_tokens", _))) {
+    if !edits
+        .iter()
+        .any(|e| matches!(e, Edit::Rename("max_completion_tokens", _)))
+    {
         edits.push(Edit::Rename("max_completion_tokens", "max_tokens"));
     }
     Ok(())
@@ -77,8 +93,11 @@ pub(super) fn edit(call: &Call, edits: &mut Vec<Edit<'_>>) -> Result<(), AdaptEr
 
 fn text_of(part: Part) -> Result<String, AdaptError> {
     part.text.ok_or_else(|| {
-        let message = format!("a message part of type `{}` is not available: this model group's deployments only \
-             complete a text prompt", part.kind);
+        let message = format!(
+            "a message part of type `{}` is not available: this model group's deployments only \
+             complete a text prompt",
+            part.kind
+        );
         unsupported("messages", message)
     })
 }
@@ -89,7 +108,11 @@ const fn unsupported(param: &'static str, message: String) -> AdaptError {
 
 /// The way back.
 pub(super) fn translator(stream: bool) -> Box<dyn Translator> {
-    if stream { Box::new(Events::default()) } else { Box::new(Whole::default()) }
+    if stream {
+        Box::new(Events::default())
+    } else {
+        Box::new(Whole::default())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -103,7 +126,11 @@ impl Translator for Whole {
 
     fn finish(&mut self, out: &mut BytesMut) -> Result<(), AdaptError> {
         let answer = parse(&self.0)?;
-        out.extend_from_slice(chat(answer, "message", "chat.completion").to_string().as_bytes());
+        out.extend_from_slice(
+            chat(answer, "message", "chat.completion")
+                .to_string()
+                .as_bytes(),
+        );
         Ok(())
     }
 }
@@ -133,7 +160,9 @@ impl Translator for Events {
 impl Events {
     /// Events that are no completion chunks (comments, `[DONE]`, errors, malformed ones) stay as they are.
     fn event(&mut self, event: &Bytes, out: &mut BytesMut) {
-        let chunk = sse::data(event).and_then(|data| parse(&data).ok()).filter(|c| c.get("choices").is_some_and(Value::is_array));
+        let chunk = sse::data(event)
+            .and_then(|data| parse(&data).ok())
+            .filter(|c| c.get("choices").is_some_and(Value::is_array));
         let Some(chunk) = chunk else {
             out.extend_from_slice(event);
             return;
@@ -159,10 +188,21 @@ fn parse(body: &[u8]) -> Result<Map<String, Value>, AdaptError> {
 /// A completion answer or chunk as a chat one: each choice's `text` becomes its message's content.
 fn chat(mut answer: Map<String, Value>, holder: &str, object: &str) -> Value {
     answer.insert("object".to_owned(), object.into());
-    for choice in answer.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten() {
-        let Some(choice) = choice.as_object_mut() else { continue };
+    for choice in answer
+        .get_mut("choices")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        let Some(choice) = choice.as_object_mut() else {
+            continue;
+        };
         let text = choice.remove("text").unwrap_or_else(|| "".into());
-        let message = if holder == "message" { json!({"role": "assistant", "content": text}) } else { json!({"content": text}) };
+        let message = if holder == "message" {
+            json!({"role": "assistant", "content": text})
+        } else {
+            json!({"content": text})
+        };
         choice.insert(holder.to_owned(), message);
         choice.insert("logprobs".to_owned(), Value::Null);
     }
@@ -179,10 +219,20 @@ mod tests {
 
     fn completion(body: &str) -> Result<Value, AdaptError> {
         let head = Arc::new(RequestHead::read(body.as_bytes(), None).expect("a request"));
-        let call = Call { operation: Operation::Chat, head, body: Bytes::from(body.to_owned()), beta: None, id: "r".into(), created: 0 };
+        let call = Call {
+            operation: Operation::Chat,
+            head,
+            body: Bytes::from(body.to_owned()),
+            beta: None,
+            id: "r".into(),
+            created: 0,
+        };
         let mut edits = vec![];
         edit(&call, &mut edits)?;
-        Ok(serde_json::from_slice(&splice(&call.body, &call.head, &edits).to_bytes()).expect("json"))
+        Ok(
+            serde_json::from_slice(&splice(&call.body, &call.head, &edits).to_bytes())
+                .expect("json"),
+        )
     }
 
     #[test]
@@ -191,7 +241,8 @@ mod tests {
             {"role":"system","content":"be kind"},
             {"role":"user","content":[{"type":"text","text":"hi"},{"type":"text","text":"there"}]},
             {"role":"assistant","content":null}]}"#;
-        let expected = json!({"model":"g","max_tokens":3,"tools":[],"prompt":"be kind\n\nhi\n\nthere"});
+        let expected =
+            json!({"model":"g","max_tokens":3,"tools":[],"prompt":"be kind\n\nhi\n\nthere"});
         assert_eq!(completion(body), Ok(expected));
     }
 
@@ -199,8 +250,14 @@ mod tests {
     fn what_a_prompt_cannot_say_is_refused_by_name() {
         let cases = [
             (r#"{"model":"g","messages":[],"tools":[{}]}"#, "tools"),
-            (r#"{"model":"g","messages":[],"response_format":{"type":"json_object"}}"#, "response_format"),
-            (r#"{"model":"g","messages":[{"content":[{"type":"image_url"}]}]}"#, "messages"),
+            (
+                r#"{"model":"g","messages":[],"response_format":{"type":"json_object"}}"#,
+                "response_format",
+            ),
+            (
+                r#"{"model":"g","messages":[{"content":[{"type":"image_url"}]}]}"#,
+                "messages",
+            ),
             (r#"{"model":"g","messages":"hi"}"#, "messages"),
             (r#"{"model":"g"}"#, "messages"),
         ];
@@ -244,9 +301,20 @@ mod tests {
         };
         let whole = translate(0);
         let text = std::str::from_utf8(&whole).expect("text");
-        assert!(text.starts_with("data: {\"choices\":[{\"delta\":{\"content\":\"hé\",\"role\":\"assistant\"}"), "{text}");
-        assert!(text.contains("{\"content\":\"y\"},\"finish_reason\":\"stop\""), "{text}");
-        assert!(text.ends_with("\"usage\":{}}\n\ndata: [DONE]\n\n"), "{text}");
+        assert!(
+            text.starts_with(
+                "data: {\"choices\":[{\"delta\":{\"content\":\"hé\",\"role\":\"assistant\"}"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains("{\"content\":\"y\"},\"finish_reason\":\"stop\""),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("\"usage\":{}}\n\ndata: [DONE]\n\n"),
+            "{text}"
+        );
         for cut in 0..stream.len() {
             assert_eq!(translate(cut), whole);
         }

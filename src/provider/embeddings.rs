@@ -37,7 +37,13 @@ pub fn encode(body: &Bytes, wanted: EncodingFormat) -> Result<Bytes, AdaptError>
     };
     let mut out = BytesMut::new();
     let mut cursor = 0;
-    for raw in answer.data.iter().flatten().filter_map(|item| item.embedding).map(RawValue::get) {
+    for raw in answer
+        .data
+        .iter()
+        .flatten()
+        .filter_map(|item| item.embedding)
+        .map(RawValue::get)
+    {
         if raw.as_bytes().first() != Some(&unwanted) {
             continue;
         }
@@ -56,10 +62,14 @@ pub fn encode(body: &Bytes, wanted: EncodingFormat) -> Result<Bytes, AdaptError>
                 let text: &str = serde_json::from_str(raw).map_err(|e| malformed(&e))?;
                 let bytes = STANDARD.decode(text).map_err(|e| malformed(&e))?;
                 if bytes.len() % 4 != 0 {
-                    return Err(malformed(&"base64 of a length that is no multiple of four bytes"));
+                    return Err(malformed(
+                        &"base64 of a length that is no multiple of four bytes",
+                    ));
                 }
-                let numbers: Vec<f32> =
-                    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+                let numbers: Vec<f32> = bytes
+                    .chunks_exact(4)
+                    .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                    .collect();
                 serde_json::to_writer((&mut out).writer(), &numbers).map_err(|e| malformed(&e))?;
             }
         }
@@ -80,12 +90,24 @@ mod tests {
 
     #[test]
     fn both_ways_and_neither() {
-        let (floats, base64) = (Bytes::from_static(FLOATS.as_bytes()), Bytes::from_static(BASE64.as_bytes()));
-        assert_eq!(encode(&floats, EncodingFormat::Base64).expect("base64"), base64);
+        let (floats, base64) = (
+            Bytes::from_static(FLOATS.as_bytes()),
+            Bytes::from_static(BASE64.as_bytes()),
+        );
+        assert_eq!(
+            encode(&floats, EncodingFormat::Base64).expect("base64"),
+            base64
+        );
         let back = encode(&base64, EncodingFormat::Float).expect("floats");
         assert_eq!(back, FLOATS.replace("1.5, -2,0.25", "1.5,-2.0,0.25"));
-        for (body, wanted) in [(&floats, EncodingFormat::Float), (&base64, EncodingFormat::Base64)] {
-            assert_eq!(encode(body, wanted).expect("as it is").as_ptr(), body.as_ptr());
+        for (body, wanted) in [
+            (&floats, EncodingFormat::Float),
+            (&base64, EncodingFormat::Base64),
+        ] {
+            assert_eq!(
+                encode(body, wanted).expect("as it is").as_ptr(),
+                body.as_ptr()
+            );
         }
     }
 
@@ -98,9 +120,15 @@ mod tests {
             ("nope", EncodingFormat::Float),
         ];
         for (body, wanted) in cases {
-            assert!(encode(&Bytes::from_static(body.as_bytes()), wanted).is_err(), "{body}");
+            assert!(
+                encode(&Bytes::from_static(body.as_bytes()), wanted).is_err(),
+                "{body}"
+            );
         }
         let none = Bytes::from_static(br#"{"data":[]}"#);
-        assert_eq!(encode(&none, EncodingFormat::Base64).expect("nothing to do"), none);
+        assert_eq!(
+            encode(&none, EncodingFormat::Base64).expect("nothing to do"),
+            none
+        );
     }
 }

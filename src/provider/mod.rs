@@ -96,7 +96,11 @@ pub trait Adapter: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// If the call can't be expressed.
-    fn outbound(&self, call: &Call, bearer: Option<&HeaderValue>) -> Result<http::Request<Payload>, AdaptError>;
+    fn outbound(
+        &self,
+        call: &Call,
+        bearer: Option<&HeaderValue>,
+    ) -> Result<http::Request<Payload>, AdaptError>;
     /// How the answer to `call` gets back.
     fn inbound(&self, call: &Call) -> Inbound;
     /// Whether Waypost asks for a usage event that the client did not ask for.
@@ -152,16 +156,29 @@ pub fn error_facts(body: &[u8]) -> Option<ErrorFacts> {
         Some("null" | "false") | None => {}
         Some(raw) => {
             if let Ok(message) = serde_json::from_str::<String>(raw) {
-                let outer = serde_json::from_slice::<Fields>(body).ok().map(facts).unwrap_or_default();
-                return (!message.is_empty()).then_some(ErrorFacts { message: Some(message), ..outer });
+                let outer = serde_json::from_slice::<Fields>(body)
+                    .ok()
+                    .map(facts)
+                    .unwrap_or_default();
+                return (!message.is_empty()).then_some(ErrorFacts {
+                    message: Some(message),
+                    ..outer
+                });
             }
-            return Some(serde_json::from_str::<Fields>(raw).map(facts).unwrap_or_default());
+            return Some(
+                serde_json::from_str::<Fields>(raw)
+                    .map(facts)
+                    .unwrap_or_default(),
+            );
         }
     }
     if wire.object.as_deref() == Some("error") {
         return serde_json::from_slice::<Fields>(body).ok().map(facts);
     }
-    wire.detail.map(|detail| ErrorFacts { message: text(Some(detail)), ..ErrorFacts::default() })
+    wire.detail.map(|detail| ErrorFacts {
+        message: text(Some(detail)),
+        ..ErrorFacts::default()
+    })
 }
 
 #[cfg(test)]
@@ -171,11 +188,23 @@ mod tests {
     #[test]
     fn error_shapes() {
         let cases = [
-            (r#"{"error":{"message":"m","type":"t","param":"p","code":"c"}}"#, Some(("t", "c", "m"))),
-            (r#"{"error":{"message":"m","type":null,"code":503}}"#, Some(("", "503", "m"))),
+            (
+                r#"{"error":{"message":"m","type":"t","param":"p","code":"c"}}"#,
+                Some(("t", "c", "m")),
+            ),
+            (
+                r#"{"error":{"message":"m","type":null,"code":503}}"#,
+                Some(("", "503", "m")),
+            ),
             (r#"{"error":"plain"}"#, Some(("", "", "plain"))),
-            (r#"{"error":"plain","error_type":"validation"}"#, Some(("validation", "", "plain"))),
-            (r#"{"object":"error","message":"m","type":"BadRequestError","code":400}"#, Some(("BadRequestError", "400", "m"))),
+            (
+                r#"{"error":"plain","error_type":"validation"}"#,
+                Some(("validation", "", "plain")),
+            ),
+            (
+                r#"{"object":"error","message":"m","type":"BadRequestError","code":400}"#,
+                Some(("BadRequestError", "400", "m")),
+            ),
             (r#"{"detail":"Not Found"}"#, Some(("", "", "Not Found"))),
             (r#"{"error":{}}"#, Some(("", "", ""))),
             (r#"{"error":null,"choices":[]}"#, None),
@@ -188,7 +217,11 @@ mod tests {
                 let s = |t: &Option<String>| t.clone().unwrap_or_default();
                 (s(&f.kind), s(&f.code), s(&f.message))
             });
-            assert_eq!(got, expected.map(|(k, c, m)| (k.to_owned(), c.to_owned(), m.to_owned())), "{body}");
+            assert_eq!(
+                got,
+                expected.map(|(k, c, m)| (k.to_owned(), c.to_owned(), m.to_owned())),
+                "{body}"
+            );
         }
     }
 }

@@ -48,14 +48,27 @@ pub(super) struct OpenAi {
 impl OpenAi {
     pub(super) fn new(target: Arc<Target>) -> Result<Self, http::Error> {
         let url = |operation| Uri::try_from(url(&target, operation)).map_err(http::Error::from);
-        let urls = [url(Operation::Chat)?, url(Operation::Completions)?, url(Operation::Embeddings)?];
+        let urls = [
+            url(Operation::Chat)?,
+            url(Operation::Completions)?,
+            url(Operation::Embeddings)?,
+        ];
         let headers = headers(&target)?;
-        Ok(Self { urls, model: quoted(&target.model), headers, target })
+        Ok(Self {
+            urls,
+            model: quoted(&target.model),
+            headers,
+            target,
+        })
     }
 
     /// Whether this call has to be asked as a completion and answered as a chat.
     fn as_completion(&self, call: &Call) -> bool {
-        call.operation == Operation::Chat && self.target.dialect == Dialect::OpenAi { completions_only: true }
+        call.operation == Operation::Chat
+            && self.target.dialect
+                == Dialect::OpenAi {
+                    completions_only: true,
+                }
     }
 
     fn edits<'a>(&'a self, call: &Call) -> Vec<Edit<'a>> {
@@ -76,7 +89,11 @@ impl OpenAi {
         }
         for (name, value) in &target.defaults {
             if applies(name, call) {
-                let theirs = target.renames.iter().find(|(ours, _)| ours == name).map_or(name.as_str(), |(_, t)| t);
+                let theirs = target
+                    .renames
+                    .iter()
+                    .find(|(ours, _)| ours == name)
+                    .map_or(name.as_str(), |(_, t)| t);
                 if target.extra_body.iter().all(|(set, _)| set != theirs) {
                     edits.push(Edit::Default(theirs, Bytes::from(value.to_string())));
                 }
@@ -90,7 +107,11 @@ impl OpenAi {
 }
 
 impl Adapter for OpenAi {
-    fn outbound(&self, call: &Call, bearer: Option<&HeaderValue>) -> Result<http::Request<Payload>, AdaptError> {
+    fn outbound(
+        &self,
+        call: &Call,
+        bearer: Option<&HeaderValue>,
+    ) -> Result<http::Request<Payload>, AdaptError> {
         let mut edits = self.edits(call);
         let mut operation = call.operation;
         if self.as_completion(call) {
@@ -133,7 +154,9 @@ impl Adapter for OpenAi {
 fn with_usage(call: &Call) -> Bytes {
     let own = call.head.raw(&call.body, "stream_options");
     let mut options = own
-        .and_then(|raw| serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(raw).ok())
+        .and_then(|raw| {
+            serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(raw).ok()
+        })
         .unwrap_or_default();
     options.insert("include_usage".to_owned(), true.into());
     Bytes::from(serde_json::Value::Object(options).to_string())
@@ -155,7 +178,10 @@ fn url(target: &Target, operation: Operation) -> String {
     match &target.dialect {
         Dialect::OpenAi { .. } => format!("{base}/{path}"),
         Dialect::Azure { api_version } => {
-            format!("{base}/openai/deployments/{}/{path}?api-version={api_version}", target.model)
+            format!(
+                "{base}/openai/deployments/{}/{path}?api-version={api_version}",
+                target.model
+            )
         }
         Dialect::AzureV1 => format!("{base}/openai/v1/{path}"),
         Dialect::Ollama => format!("{base}/v1/{path}"),
@@ -169,9 +195,15 @@ pub(super) fn headers(target: &Target) -> Result<HeaderMap, http::Error> {
     // Set anew for each request; a place here saves the map from growing then.
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(HOST, HeaderValue::from_static("upstream"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("waypost/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(
+        USER_AGENT,
+        HeaderValue::from_static(concat!("waypost/", env!("CARGO_PKG_VERSION"))),
+    );
     if let Some(organization) = &target.organization {
-        headers.insert(HeaderName::from_static("openai-organization"), HeaderValue::try_from(organization)?);
+        headers.insert(
+            HeaderName::from_static("openai-organization"),
+            HeaderValue::try_from(organization)?,
+        );
     }
     for (name, value) in &target.extra_headers {
         let mut value = HeaderValue::try_from(value.expose())?;
@@ -199,7 +231,9 @@ mod tests {
         Target {
             id: "g/m".into(),
             provider: "openai".into(),
-            dialect: Dialect::OpenAi { completions_only: false },
+            dialect: Dialect::OpenAi {
+                completions_only: false,
+            },
             base_url: "https://host/v1".to_owned(),
             model: "m".into(),
             price_model: "m".into(),
@@ -217,36 +251,56 @@ mod tests {
 
     fn call(operation: Operation, body: &str) -> Call {
         let head = Arc::new(RequestHead::read(body.as_bytes(), None).expect("a request"));
-        Call { operation, head, body: Bytes::from(body.to_owned()), beta: None, id: "r".into(), created: 0 }
+        Call {
+            operation,
+            head,
+            body: Bytes::from(body.to_owned()),
+            beta: None,
+            id: "r".into(),
+            created: 0,
+        }
     }
 
     fn sent(target: Target, operation: Operation, body: &str) -> (String, String, HeaderMap) {
         let adapter = OpenAi::new(Arc::new(target)).expect("a target");
-        let request = adapter.outbound(&call(operation, body), None).expect("a request");
+        let request = adapter
+            .outbound(&call(operation, body), None)
+            .expect("a request");
         let body = String::from_utf8(request.body().to_bytes().to_vec()).expect("text");
         (request.uri().to_string(), body, request.headers().clone())
     }
 
     #[test]
     fn addresses_and_keys() {
-        let (url, body, headers) = sent(target(), Operation::Chat, r#"{"model":"g","messages":[]}"#);
+        let (url, body, headers) =
+            sent(target(), Operation::Chat, r#"{"model":"g","messages":[]}"#);
         assert_eq!(url, "https://host/v1/chat/completions");
         assert_eq!(body, r#"{"model":"m","messages":[]}"#);
         assert_eq!(headers["authorization"], "Bearer sk-1");
         assert!(headers["authorization"].is_sensitive());
 
         let azure = Target {
-            dialect: Dialect::Azure { api_version: "2024-10-21".to_owned() },
+            dialect: Dialect::Azure {
+                api_version: "2024-10-21".to_owned(),
+            },
             base_url: "https://host".to_owned(),
             auth: Auth::ApiKey(Secret::new("k")),
             ..target()
         };
         let (url, _, headers) = sent(azure, Operation::Embeddings, r#"{"model":"g","input":"x"}"#);
-        assert_eq!(url, "https://host/openai/deployments/m/embeddings?api-version=2024-10-21");
+        assert_eq!(
+            url,
+            "https://host/openai/deployments/m/embeddings?api-version=2024-10-21"
+        );
         assert_eq!(headers["api-key"], "k");
         assert!(!headers.contains_key("authorization"));
 
-        let v1 = Target { dialect: Dialect::AzureV1, base_url: "https://host".to_owned(), auth: Auth::None, ..target() };
+        let v1 = Target {
+            dialect: Dialect::AzureV1,
+            base_url: "https://host".to_owned(),
+            auth: Auth::None,
+            ..target()
+        };
         let (url, _, headers) = sent(v1, Operation::Completions, r#"{"model":"g","prompt":"x"}"#);
         assert_eq!(url, "https://host/openai/v1/completions");
         assert!(!headers.contains_key("api-key") && !headers.contains_key("authorization"));
@@ -254,7 +308,12 @@ mod tests {
 
     #[test]
     fn bodies() {
-        let defaults = |pairs: &[(&str, serde_json::Value)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+        let defaults = |pairs: &[(&str, serde_json::Value)]| {
+            pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), v.clone()))
+                .collect()
+        };
         let cases: Vec<(Target, Operation, &str, &str)> = vec![
             (
                 target(),
@@ -275,20 +334,29 @@ mod tests {
                 r#"{"model":"m","stream":true,"stream_options":{"include_usage":true,"x":1}}"#,
             ),
             (
-                Target { stream_options: false, ..target() },
+                Target {
+                    stream_options: false,
+                    ..target()
+                },
                 Operation::Chat,
                 r#"{"model":"g","stream":true,"stream_options":{"include_usage":true}}"#,
                 r#"{"model":"m","stream":true}"#,
             ),
             (
-                Target { renames: &[("max_completion_tokens", "max_tokens")], ..target() },
+                Target {
+                    renames: &[("max_completion_tokens", "max_tokens")],
+                    ..target()
+                },
                 Operation::Chat,
                 r#"{"model":"g","max_completion_tokens":5,"cache":{"no-cache":true}}"#,
                 r#"{"model":"m","max_tokens":5}"#,
             ),
             (
                 Target {
-                    defaults: defaults(&[("temperature", 0.5.into()), ("max_completion_tokens", 9.into())]),
+                    defaults: defaults(&[
+                        ("temperature", 0.5.into()),
+                        ("max_completion_tokens", 9.into()),
+                    ]),
                     ..target()
                 },
                 Operation::Chat,
@@ -296,20 +364,29 @@ mod tests {
                 r#"{"model":"m","temperature":1,"max_tokens":5}"#,
             ),
             (
-                Target { defaults: defaults(&[("temperature", 0.5.into()), ("dimensions", 9.into())]), ..target() },
+                Target {
+                    defaults: defaults(&[("temperature", 0.5.into()), ("dimensions", 9.into())]),
+                    ..target()
+                },
                 Operation::Embeddings,
                 r#"{"model":"g","input":"x"}"#,
                 r#"{"dimensions":9,"model":"m","input":"x"}"#,
             ),
             (
-                Target { encoding_format: false, ..target() },
+                Target {
+                    encoding_format: false,
+                    ..target()
+                },
                 Operation::Embeddings,
                 r#"{"model":"g","encoding_format":"base64","input":"x"}"#,
                 r#"{"model":"m","input":"x"}"#,
             ),
             (
                 Target {
-                    renames: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
+                    renames: &[
+                        ("max_completion_tokens", "max_tokens"),
+                        ("seed", "random_seed"),
+                    ],
                     defaults: defaults(&[("max_completion_tokens", 9.into()), ("seed", 1.into())]),
                     ..target()
                 },
@@ -320,7 +397,10 @@ mod tests {
             (
                 Target {
                     defaults: defaults(&[("temperature", 0.5.into())]),
-                    extra_body: defaults(&[("temperature", 1.into()), ("stream_options", serde_json::json!({}))]),
+                    extra_body: defaults(&[
+                        ("temperature", 1.into()),
+                        ("stream_options", serde_json::json!({})),
+                    ]),
                     ..target()
                 },
                 Operation::Chat,
@@ -328,7 +408,10 @@ mod tests {
                 r#"{"temperature":1,"model":"m","stream":true,"stream_options":{}}"#,
             ),
             (
-                Target { extra_body: defaults(&[("think", true.into())]), ..target() },
+                Target {
+                    extra_body: defaults(&[("think", true.into())]),
+                    ..target()
+                },
                 Operation::Chat,
                 r#"{"model":"g","think":false}"#,
                 r#"{"model":"m","think":true}"#,

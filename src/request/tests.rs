@@ -32,7 +32,8 @@ fn reads_what_it_needs() {
 
 #[test]
 fn null_means_absent() {
-    let head = read(r#"{"model":"a","stream":null,"stream_options":null,"encoding_format":null}"#).expect("a request");
+    let head = read(r#"{"model":"a","stream":null,"stream_options":null,"encoding_format":null}"#)
+        .expect("a request");
     assert!(!head.stream && !head.include_usage);
     assert_eq!(head.encoding_format, EncodingFormat::Float);
 }
@@ -42,41 +43,124 @@ fn refusals_name_the_member() {
     let cases: [(&str, RequestError); 8] = [
         ("[1]", RequestError::NotObject),
         (r#"{"messages":[]}"#, RequestError::Missing("model")),
-        (r#"{"model":""}"#, RequestError::WrongType { member: "model", expected: "a non-empty string" }),
-        (r#"{"model":7}"#, RequestError::WrongType { member: "model", expected: "a non-empty string" }),
-        (r#"{"model":"a","model":"b"}"#, RequestError::Duplicate("model")),
-        (r#"{"model":"a","mod\u0065l":"b"}"#, RequestError::Duplicate("model")),
-        (r#"{"model":"a","stream":"yes"}"#, RequestError::WrongType { member: "stream", expected: "true or false" }),
-        (r#"{"model":"a","stream_options":3}"#, RequestError::WrongType { member: "stream_options", expected: "an object" }),
+        (
+            r#"{"model":""}"#,
+            RequestError::WrongType {
+                member: "model",
+                expected: "a non-empty string",
+            },
+        ),
+        (
+            r#"{"model":7}"#,
+            RequestError::WrongType {
+                member: "model",
+                expected: "a non-empty string",
+            },
+        ),
+        (
+            r#"{"model":"a","model":"b"}"#,
+            RequestError::Duplicate("model"),
+        ),
+        (
+            r#"{"model":"a","mod\u0065l":"b"}"#,
+            RequestError::Duplicate("model"),
+        ),
+        (
+            r#"{"model":"a","stream":"yes"}"#,
+            RequestError::WrongType {
+                member: "stream",
+                expected: "true or false",
+            },
+        ),
+        (
+            r#"{"model":"a","stream_options":3}"#,
+            RequestError::WrongType {
+                member: "stream_options",
+                expected: "an object",
+            },
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(read(text).expect_err(text), expected, "{text}");
     }
-    for text in ["", "{", r#"{"model":"a"}x"#, r#"{"model":"a",}"#, "\u{feff}{}"] {
-        assert!(matches!(read(text), Err(RequestError::NotJson(_))), "{text}");
+    for text in [
+        "",
+        "{",
+        r#"{"model":"a"}x"#,
+        r#"{"model":"a",}"#,
+        "\u{feff}{}",
+    ] {
+        assert!(
+            matches!(read(text), Err(RequestError::NotJson(_))),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn depth_is_no_danger() {
-    let deep = format!(r#"{{"model":"a","x":{}{}}}"#, "[".repeat(200_000), "]".repeat(200_000));
+    let deep = format!(
+        r#"{{"model":"a","x":{}{}}}"#,
+        "[".repeat(200_000),
+        "]".repeat(200_000)
+    );
     assert!(read(&deep).is_ok());
 }
 
 #[test]
 fn splice_changes_only_what_is_named() {
     let cases: [(&str, Vec<Edit<'_>>, &str); 11] = [
-        (r#"{ "model" : "a" , "t": 1.0 }"#, vec![set("model", "\"b\"")], r#"{ "model" : "b" , "t": 1.0 }"#),
-        (r#"{"model":"a"}"#, vec![set("s", "1")], r#"{"s":1,"model":"a"}"#),
-        (r#"{"model":"a","x":1,"y":2}"#, vec![Edit::Remove("x")], r#"{"model":"a","y":2}"#),
-        (r#"{"x":1, "model":"a"}"#, vec![Edit::Remove("x")], r#"{"model":"a"}"#),
-        (r#"{"model":"a" , "x":1}"#, vec![Edit::Remove("x")], r#"{"model":"a"}"#),
-        (r#"{"x":1,"y":2,"model":"a","z":3}"#, vec![Edit::Remove("x"), Edit::Remove("y"), Edit::Remove("z")], r#"{"model":"a"}"#),
+        (
+            r#"{ "model" : "a" , "t": 1.0 }"#,
+            vec![set("model", "\"b\"")],
+            r#"{ "model" : "b" , "t": 1.0 }"#,
+        ),
+        (
+            r#"{"model":"a"}"#,
+            vec![set("s", "1")],
+            r#"{"s":1,"model":"a"}"#,
+        ),
+        (
+            r#"{"model":"a","x":1,"y":2}"#,
+            vec![Edit::Remove("x")],
+            r#"{"model":"a","y":2}"#,
+        ),
+        (
+            r#"{"x":1, "model":"a"}"#,
+            vec![Edit::Remove("x")],
+            r#"{"model":"a"}"#,
+        ),
+        (
+            r#"{"model":"a" , "x":1}"#,
+            vec![Edit::Remove("x")],
+            r#"{"model":"a"}"#,
+        ),
+        (
+            r#"{"x":1,"y":2,"model":"a","z":3}"#,
+            vec![Edit::Remove("x"), Edit::Remove("y"), Edit::Remove("z")],
+            r#"{"model":"a"}"#,
+        ),
         (r#"{"model":"a"}"#, vec![Edit::Remove("model")], "{}"),
-        (r#"{"model":"a"}"#, vec![Edit::Remove("model"), set("s", "1")], r#"{"s":1}"#),
-        (r#"{"model":"a","t":1}"#, vec![Edit::Default("t", Bytes::from_static(b"2"))], r#"{"model":"a","t":1}"#),
-        (r#"{"model":"a","m\u0061x":1}"#, vec![Edit::Rename("max", "most")], r#"{"model":"a","most":1}"#),
-        (r#"{"model":"a","x":1}"#, vec![Edit::Remove("x"), Edit::Rename("x", "y")], r#"{"model":"a"}"#),
+        (
+            r#"{"model":"a"}"#,
+            vec![Edit::Remove("model"), set("s", "1")],
+            r#"{"s":1}"#,
+        ),
+        (
+            r#"{"model":"a","t":1}"#,
+            vec![Edit::Default("t", Bytes::from_static(b"2"))],
+            r#"{"model":"a","t":1}"#,
+        ),
+        (
+            r#"{"model":"a","m\u0061x":1}"#,
+            vec![Edit::Rename("max", "most")],
+            r#"{"model":"a","most":1}"#,
+        ),
+        (
+            r#"{"model":"a","x":1}"#,
+            vec![Edit::Remove("x"), Edit::Rename("x", "y")],
+            r#"{"model":"a"}"#,
+        ),
     ];
     for (text, edits, expected) in cases {
         assert_eq!(spliced(text, &edits), expected, "{text} {edits:?}");
@@ -85,17 +169,54 @@ fn splice_changes_only_what_is_named() {
 
 #[test]
 fn edits_see_what_those_before_them_left() {
-    let default = |name, value: &'static str| Edit::Default(name, Bytes::from_static(value.as_bytes()));
+    let default =
+        |name, value: &'static str| Edit::Default(name, Bytes::from_static(value.as_bytes()));
     let cases: [(&str, Vec<Edit<'_>>, &str); 9] = [
-        (r#"{"model":"a","x":1}"#, vec![set("x", "2"), set("x", "3")], r#"{"model":"a","x":3}"#),
-        (r#"{"model":"a"}"#, vec![set("x", "2"), set("x", "3")], r#"{"x":3,"model":"a"}"#),
-        (r#"{"model":"a"}"#, vec![default("x", "2"), set("x", "3")], r#"{"x":3,"model":"a"}"#),
-        (r#"{"model":"a","x":1}"#, vec![Edit::Rename("x", "y"), default("y", "2")], r#"{"model":"a","y":1}"#),
-        (r#"{"model":"a","x":1}"#, vec![Edit::Rename("x", "y"), set("y", "2")], r#"{"model":"a","y":2}"#),
-        (r#"{"model":"a"}"#, vec![default("x", "2"), Edit::Rename("x", "y")], r#"{"y":2,"model":"a"}"#),
-        (r#"{"model":"a","x":1}"#, vec![Edit::Remove("x"), set("x", "2")], r#"{"x":2,"model":"a"}"#),
-        (r#"{"model":"a","x":1,"y":2,"x":3}"#, vec![set("x", "4")], r#"{"model":"a","x":4,"y":2}"#),
-        (r#"{"x":1,"x":2,"model":"a"}"#, vec![Edit::Rename("x", "y"), Edit::Remove("y")], r#"{"model":"a"}"#),
+        (
+            r#"{"model":"a","x":1}"#,
+            vec![set("x", "2"), set("x", "3")],
+            r#"{"model":"a","x":3}"#,
+        ),
+        (
+            r#"{"model":"a"}"#,
+            vec![set("x", "2"), set("x", "3")],
+            r#"{"x":3,"model":"a"}"#,
+        ),
+        (
+            r#"{"model":"a"}"#,
+            vec![default("x", "2"), set("x", "3")],
+            r#"{"x":3,"model":"a"}"#,
+        ),
+        (
+            r#"{"model":"a","x":1}"#,
+            vec![Edit::Rename("x", "y"), default("y", "2")],
+            r#"{"model":"a","y":1}"#,
+        ),
+        (
+            r#"{"model":"a","x":1}"#,
+            vec![Edit::Rename("x", "y"), set("y", "2")],
+            r#"{"model":"a","y":2}"#,
+        ),
+        (
+            r#"{"model":"a"}"#,
+            vec![default("x", "2"), Edit::Rename("x", "y")],
+            r#"{"y":2,"model":"a"}"#,
+        ),
+        (
+            r#"{"model":"a","x":1}"#,
+            vec![Edit::Remove("x"), set("x", "2")],
+            r#"{"x":2,"model":"a"}"#,
+        ),
+        (
+            r#"{"model":"a","x":1,"y":2,"x":3}"#,
+            vec![set("x", "4")],
+            r#"{"model":"a","x":4,"y":2}"#,
+        ),
+        (
+            r#"{"x":1,"x":2,"model":"a"}"#,
+            vec![Edit::Rename("x", "y"), Edit::Remove("y")],
+            r#"{"model":"a"}"#,
+        ),
     ];
     for (text, edits, expected) in cases {
         assert_eq!(spliced(text, &edits), expected, "{text} {edits:?}");

@@ -59,14 +59,34 @@ pub(super) struct Begin {
 
 impl Attempt {
     pub(super) fn begin(deployment: Arc<Deployment>, begin: Begin) -> Self {
-        let Begin { index, now, minute, reserved, streaming, probe } = begin;
+        let Begin {
+            index,
+            now,
+            minute,
+            reserved,
+            streaming,
+            probe,
+        } = begin;
         deployment.scores.enter();
         deployment.scores.reserve(minute, reserved);
         if probe {
-            deployment.scores.with_cooldown(super::cooldown::Cooldown::begin_probe);
+            deployment
+                .scores
+                .with_cooldown(super::cooldown::Cooldown::begin_probe);
         }
         let usage = TokenUsage::default();
-        Self { deployment, index, began: now, minute, reserved, streaming, probe, first_content: None, usage, settled: false }
+        Self {
+            deployment,
+            index,
+            began: now,
+            minute,
+            reserved,
+            streaming,
+            probe,
+            first_content: None,
+            usage,
+            settled: false,
+        }
     }
 
     /// The deployment.
@@ -134,7 +154,12 @@ impl Attempt {
             // The deployment works: it read the request and said no.
             Outcome::Refused => scores.with_cooldown(|c| c.succeeded(now)),
             Outcome::Failed { fault, retry_after } => {
-                scores.penalise(self.streaming, now.duration_since(self.began), PENALTY_FLOOR, now);
+                scores.penalise(
+                    self.streaming,
+                    now.duration_since(self.began),
+                    PENALTY_FLOOR,
+                    now,
+                );
                 let rule = self.deployment.rule;
                 let until = scores.with_cooldown(|c| c.failed(fault, retry_after, now, &rule));
                 self.probe = false;

@@ -122,7 +122,13 @@ impl Cooldown {
     }
 
     /// An attempt failed. Returns the deadline if that cools the deployment now or for longer.
-    pub fn failed(&mut self, fault: Fault, retry_after: Option<Duration>, now: Instant, rule: &Rule) -> Option<Instant> {
+    pub fn failed(
+        &mut self,
+        fault: Fault,
+        retry_after: Option<Duration>,
+        now: Instant,
+        rule: &Rule,
+    ) -> Option<Instant> {
         let half_open = self.cooling.is_some_and(|(until, _)| until <= now);
         self.probing = false;
         self.consecutive = self.consecutive.saturating_add(1);
@@ -135,11 +141,16 @@ impl Cooldown {
                     || (all >= SHARE_MINIMUM && failed * 2 > all)
             }
         };
-        let at_once = matches!(fault, Fault::RateLimit | Fault::Quota | Fault::Credential | Fault::NotFound);
+        let at_once = matches!(
+            fault,
+            Fault::RateLimit | Fault::Quota | Fault::Credential | Fault::NotFound
+        );
         if rule.cooldown_time.is_zero() || !(at_once || half_open || by_count) {
             return None;
         }
-        let lasts = retry_after.map_or(rule.cooldown_time, |given| given.clamp(RETRY_AFTER.0, RETRY_AFTER.1));
+        let lasts = retry_after.map_or(rule.cooldown_time, |given| {
+            given.clamp(RETRY_AFTER.0, RETRY_AFTER.1)
+        });
         let until = now + lasts;
         if self.cooling.is_some_and(|(already, _)| already >= until) {
             return None;
@@ -151,7 +162,11 @@ impl Cooldown {
     /// Counts a failure; whether there were more than `allowed` in the time before.
     fn exceeds(&mut self, allowed: u32, now: Instant, within: Duration) -> bool {
         let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
-        while self.recent.front().is_some_and(|at| now.duration_since(*at) >= within || self.recent.len() > allowed) {
+        while self
+            .recent
+            .front()
+            .is_some_and(|at| now.duration_since(*at) >= within || self.recent.len() > allowed)
+        {
             self.recent.pop_front();
         }
         self.recent.push_back(now);
@@ -162,7 +177,11 @@ impl Cooldown {
     fn count(&mut self, now: Instant, failed: bool) -> (u32, u32) {
         let window = match &mut self.window {
             Some(window) if now.duration_since(window.since) < WINDOW => window,
-            stale => stale.insert(Window { since: now, failed: 0, all: 0 }),
+            stale => stale.insert(Window {
+                since: now,
+                failed: 0,
+                all: 0,
+            }),
         };
         window.all = window.all.saturating_add(1);
         window.failed = window.failed.saturating_add(u32::from(failed));
@@ -177,7 +196,10 @@ mod tests {
     const S: Duration = Duration::from_secs(1);
 
     fn rule(allowed_fails: Option<u32>) -> Rule {
-        Rule { cooldown_time: 10 * S, allowed_fails }
+        Rule {
+            cooldown_time: 10 * S,
+            allowed_fails,
+        }
     }
 
     fn start() -> (Cooldown, Instant) {
@@ -186,10 +208,25 @@ mod tests {
 
     #[test]
     fn some_faults_cool_at_once() {
-        for fault in [Fault::RateLimit, Fault::Quota, Fault::Credential, Fault::NotFound] {
+        for fault in [
+            Fault::RateLimit,
+            Fault::Quota,
+            Fault::Credential,
+            Fault::NotFound,
+        ] {
             let (mut c, t) = start();
-            assert_eq!(c.failed(fault, None, t, &rule(Some(9))), Some(t + 10 * S), "{fault:?}");
-            assert_eq!(c.readiness(t + 9 * S), Readiness::Cooling { until: t + 10 * S, cause: fault });
+            assert_eq!(
+                c.failed(fault, None, t, &rule(Some(9))),
+                Some(t + 10 * S),
+                "{fault:?}"
+            );
+            assert_eq!(
+                c.readiness(t + 9 * S),
+                Readiness::Cooling {
+                    until: t + 10 * S,
+                    cause: fault
+                }
+            );
         }
         let (mut c, t) = start();
         assert!(c.failed(Fault::Connect, None, t, &rule(None)).is_some());
@@ -200,29 +237,51 @@ mod tests {
         let (mut c, t) = start();
         assert_eq!(c.failed(Fault::Server, None, t, &rule(Some(2))), None);
         assert_eq!(c.failed(Fault::Connect, None, t + S, &rule(Some(2))), None);
-        assert_eq!(c.failed(Fault::Server, None, t + 2 * S, &rule(Some(2))), Some(t + 12 * S));
+        assert_eq!(
+            c.failed(Fault::Server, None, t + 2 * S, &rule(Some(2))),
+            Some(t + 12 * S)
+        );
     }
 
     #[test]
     fn failures_older_than_the_window_are_forgotten() {
         let (mut c, t) = start();
         assert_eq!(c.failed(Fault::Server, None, t, &rule(Some(1))), None);
-        assert_eq!(c.failed(Fault::Server, None, t + 10 * S, &rule(Some(1))), None);
-        assert!(c.failed(Fault::Server, None, t + 11 * S, &rule(Some(1))).is_some());
+        assert_eq!(
+            c.failed(Fault::Server, None, t + 10 * S, &rule(Some(1))),
+            None
+        );
+        assert!(
+            c.failed(Fault::Server, None, t + 11 * S, &rule(Some(1)))
+                .is_some()
+        );
     }
 
     #[test]
     fn the_window_slides_and_successes_do_not_move_it() {
         let (mut c, t) = start();
         c.succeeded(t);
-        assert_eq!(c.failed(Fault::Server, None, t + 8 * S, &rule(Some(1))), None);
-        assert!(c.failed(Fault::Server, None, t + 12 * S, &rule(Some(1))).is_some(), "two within ten seconds");
+        assert_eq!(
+            c.failed(Fault::Server, None, t + 8 * S, &rule(Some(1))),
+            None
+        );
+        assert!(
+            c.failed(Fault::Server, None, t + 12 * S, &rule(Some(1)))
+                .is_some(),
+            "two within ten seconds"
+        );
 
         let (mut c, t) = start();
-        let long = Rule { cooldown_time: 300 * S, allowed_fails: Some(1) };
+        let long = Rule {
+            cooldown_time: 300 * S,
+            allowed_fails: Some(1),
+        };
         assert_eq!(c.failed(Fault::Server, None, t, &long), None);
         c.succeeded(t + 61 * S);
-        assert!(c.failed(Fault::Server, None, t + 100 * S, &long).is_some(), "two within five minutes");
+        assert!(
+            c.failed(Fault::Server, None, t + 100 * S, &long).is_some(),
+            "two within five minutes"
+        );
     }
 
     #[test]
@@ -231,14 +290,24 @@ mod tests {
         assert_eq!(c.failed(Fault::Server, None, t, &rule(None)), None);
         assert_eq!(c.failed(Fault::Server, None, t, &rule(None)), None);
         c.succeeded(t);
-        assert_eq!(c.failed(Fault::Server, None, t, &rule(None)), None, "a success breaks the row");
-        assert!(c.failed(Fault::Server, None, t, &rule(None)).is_some(), "4 of 5 failed");
+        assert_eq!(
+            c.failed(Fault::Server, None, t, &rule(None)),
+            None,
+            "a success breaks the row"
+        );
+        assert!(
+            c.failed(Fault::Server, None, t, &rule(None)).is_some(),
+            "4 of 5 failed"
+        );
     }
 
     #[test]
     fn zero_cooldown_time_never_cools() {
         let (mut c, t) = start();
-        let never = Rule { cooldown_time: Duration::ZERO, allowed_fails: Some(0) };
+        let never = Rule {
+            cooldown_time: Duration::ZERO,
+            allowed_fails: Some(0),
+        };
         assert_eq!(c.failed(Fault::RateLimit, Some(30 * S), t, &never), None);
         assert_eq!(c.readiness(t), Readiness::Ready);
     }
@@ -247,7 +316,10 @@ mod tests {
     fn retry_after_is_clamped() {
         for (given, lasts) in [(Duration::ZERO, S), (7 * S, 7 * S), (9999 * S, 300 * S)] {
             let (mut c, t) = start();
-            assert_eq!(c.failed(Fault::RateLimit, Some(given), t, &rule(None)), Some(t + lasts));
+            assert_eq!(
+                c.failed(Fault::RateLimit, Some(given), t, &rule(None)),
+                Some(t + lasts)
+            );
         }
     }
 
@@ -255,9 +327,21 @@ mod tests {
     fn the_later_deadline_wins() {
         let (mut c, t) = start();
         c.failed(Fault::RateLimit, Some(60 * S), t, &rule(None));
-        assert_eq!(c.failed(Fault::RateLimit, Some(S), t + S, &rule(None)), None);
-        assert_eq!(c.readiness(t + 59 * S), Readiness::Cooling { until: t + 60 * S, cause: Fault::RateLimit });
-        assert_eq!(c.failed(Fault::Server, Some(120 * S), t + S, &rule(Some(0))), Some(t + 121 * S));
+        assert_eq!(
+            c.failed(Fault::RateLimit, Some(S), t + S, &rule(None)),
+            None
+        );
+        assert_eq!(
+            c.readiness(t + 59 * S),
+            Readiness::Cooling {
+                until: t + 60 * S,
+                cause: Fault::RateLimit
+            }
+        );
+        assert_eq!(
+            c.failed(Fault::Server, Some(120 * S), t + S, &rule(Some(0))),
+            Some(t + 121 * S)
+        );
     }
 
     #[test]
@@ -265,16 +349,26 @@ mod tests {
         let (mut c, t) = start();
         c.failed(Fault::RateLimit, None, t, &rule(Some(5)));
         c.succeeded(t + S);
-        assert!(matches!(c.readiness(t + S), Readiness::Cooling { .. }), "an old success changes nothing");
+        assert!(
+            matches!(c.readiness(t + S), Readiness::Cooling { .. }),
+            "an old success changes nothing"
+        );
         let t = t + 10 * S;
         assert_eq!(c.readiness(t), Readiness::Probe);
         c.begin_probe();
         assert_eq!(c.readiness(t), Readiness::Probing);
-        assert!(c.failed(Fault::Server, None, t, &rule(Some(5))).is_some(), "a failed probe cools, whatever is allowed");
+        assert!(
+            c.failed(Fault::Server, None, t, &rule(Some(5))).is_some(),
+            "a failed probe cools, whatever is allowed"
+        );
         let t = t + 10 * S;
         c.begin_probe();
         c.end_probe();
-        assert_eq!(c.readiness(t), Readiness::Probe, "a cancelled probe leaves the place free");
+        assert_eq!(
+            c.readiness(t),
+            Readiness::Probe,
+            "a cancelled probe leaves the place free"
+        );
         c.begin_probe();
         c.succeeded(t);
         assert_eq!(c.readiness(t), Readiness::Ready);

@@ -131,7 +131,11 @@ impl NoneEligible {
     /// When the first one is back of those for which waiting can help.
     #[must_use]
     pub fn first_back_in(&self) -> Option<Duration> {
-        self.deployments.iter().filter(|d| d.why.may_pass()).filter_map(|d| d.back_in).min()
+        self.deployments
+            .iter()
+            .filter(|d| d.why.may_pass())
+            .filter_map(|d| d.back_in)
+            .min()
     }
 
     /// Whether waiting can help: some deployment is out for a reason that passes by itself.
@@ -155,10 +159,24 @@ pub enum Availability {
 impl Router {
     /// A router over `deployments` (not empty).
     #[must_use]
-    pub fn new(group: Arc<str>, deployments: Vec<Arc<Deployment>>, strategy: Box<dyn Strategy>, rng: StdRng) -> Self {
+    pub fn new(
+        group: Arc<str>,
+        deployments: Vec<Arc<Deployment>>,
+        strategy: Box<dyn Strategy>,
+        rng: StdRng,
+    ) -> Self {
         let n = deployments.len();
-        let desk = Desk { rng, eligible: Vec::with_capacity(n), candidates: Vec::with_capacity(n) };
-        Self { group, deployments, strategy, desk: Mutex::new(desk) }
+        let desk = Desk {
+            rng,
+            eligible: Vec::with_capacity(n),
+            candidates: Vec::with_capacity(n),
+        };
+        Self {
+            group,
+            deployments,
+            strategy,
+            desk: Mutex::new(desk),
+        }
     }
 
     /// The deployments, in the order of the file.
@@ -173,7 +191,11 @@ impl Router {
     /// Every deployment's reason, if none is eligible.
     pub fn begin(&self, ask: &Ask<'_>) -> Result<Attempt, NoneEligible> {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        let Desk { rng, eligible, candidates } = &mut *desk;
+        let Desk {
+            rng,
+            eligible,
+            candidates,
+        } = &mut *desk;
         self.eligible(ask, eligible);
         if eligible.is_empty() && ask.even_cooling {
             eligible.extend(self.least_bad(ask));
@@ -183,7 +205,11 @@ impl Router {
             [only] => *only,
             _ => {
                 candidates.clear();
-                candidates.extend(eligible.iter().map(|i| candidate(&self.deployments[*i], ask)));
+                candidates.extend(
+                    eligible
+                        .iter()
+                        .map(|i| candidate(&self.deployments[*i], ask)),
+                );
                 let picked = self.strategy.pick(&mut Pick { candidates, rng });
                 eligible[picked.min(eligible.len() - 1)]
             }
@@ -212,16 +238,28 @@ impl Router {
                 any = true;
             }
         }
-        if any { Availability::OnlyTried } else { Availability::None(self.none_eligible(ask)) }
+        if any {
+            Availability::OnlyTried
+        } else {
+            Availability::None(self.none_eligible(ask))
+        }
     }
 
     /// The eligible of the lowest order: untried ones, or if there are none, tried ones.
     fn eligible(&self, ask: &Ask<'_>, into: &mut Vec<usize>) {
         into.clear();
         let open = |i: &usize| ineligible(&self.deployments[*i], ask).is_none();
-        into.extend((0..self.deployments.len()).filter(|i| !ask.tried.contains(i)).filter(open));
+        into.extend(
+            (0..self.deployments.len())
+                .filter(|i| !ask.tried.contains(i))
+                .filter(open),
+        );
         if into.is_empty() {
-            into.extend((0..self.deployments.len()).filter(|i| ask.tried.contains(i)).filter(open));
+            into.extend(
+                (0..self.deployments.len())
+                    .filter(|i| ask.tried.contains(i))
+                    .filter(open),
+            );
         }
         let order = |i: &usize| self.deployments[*i].order.unwrap_or(u32::MAX);
         if let Some(lowest) = into.iter().map(order).min() {
@@ -246,10 +284,17 @@ impl Router {
             .iter()
             .filter_map(|d| {
                 let (why, back_in) = ineligible(d, ask)?;
-                Some(Ineligible { deployment: Arc::clone(&d.target.id), why, back_in })
+                Some(Ineligible {
+                    deployment: Arc::clone(&d.target.id),
+                    why,
+                    back_in,
+                })
             })
             .collect();
-        NoneEligible { group: Arc::clone(&self.group), deployments }
+        NoneEligible {
+            group: Arc::clone(&self.group),
+            deployments,
+        }
     }
 }
 
@@ -257,7 +302,9 @@ impl Router {
 fn ineligible(deployment: &Deployment, ask: &Ask<'_>) -> Option<(Why, Option<Duration>)> {
     let scores = &deployment.scores;
     match scores.readiness(ask.now) {
-        Readiness::Cooling { until, cause } => return Some((Why::Cooling(cause), Some(until - ask.now))),
+        Readiness::Cooling { until, cause } => {
+            return Some((Why::Cooling(cause), Some(until - ask.now)));
+        }
         Readiness::Probing => return Some((Why::Probing, Some(PROBE_HINT))),
         Readiness::Ready | Readiness::Probe => {}
     }
@@ -280,7 +327,13 @@ fn ineligible(deployment: &Deployment, ask: &Ask<'_>) -> Option<(Why, Option<Dur
         // A request estimated at more than the whole limit may still have a minute to itself.
         && (minute.tokens >= limit || (minute.tokens > 0 && minute.tokens.saturating_add(ask.tokens.total()) > limit))
     {
-        return Some((Why::OverTpm { limit, used: minute.tokens }, next_minute));
+        return Some((
+            Why::OverTpm {
+                limit,
+                used: minute.tokens,
+            },
+            next_minute,
+        ));
     }
     None
 }

@@ -96,14 +96,21 @@ impl Scores {
     #[must_use]
     pub fn minute(&self, number: u64) -> Totals {
         let minute = lock(&self.minute);
-        if minute.number == number { minute.totals } else { Totals::default() }
+        if minute.number == number {
+            minute.totals
+        } else {
+            Totals::default()
+        }
     }
 
     /// Counts a request with `tokens` reserved into that minute.
     pub(super) fn reserve(&self, number: u64, tokens: u64) {
         let mut minute = lock(&self.minute);
         if minute.number != number {
-            *minute = Minute { number, totals: Totals::default() };
+            *minute = Minute {
+                number,
+                totals: Totals::default(),
+            };
         }
         minute.totals.requests += 1;
         minute.totals.tokens = minute.totals.tokens.saturating_add(tokens);
@@ -113,7 +120,11 @@ impl Scores {
     pub(super) fn correct(&self, number: u64, reserved: u64, used: u64) {
         let mut minute = lock(&self.minute);
         if minute.number == number {
-            minute.totals.tokens = minute.totals.tokens.saturating_sub(reserved).saturating_add(used);
+            minute.totals.tokens = minute
+                .totals
+                .tokens
+                .saturating_sub(reserved)
+                .saturating_add(used);
         }
     }
 
@@ -122,7 +133,11 @@ impl Scores {
     #[must_use]
     pub fn latency(&self, streaming: bool, now: Instant) -> Option<Duration> {
         let latency = lock(&self.latency);
-        let estimate = (if streaming { latency.first_content } else { latency.plain })?;
+        let estimate = (if streaming {
+            latency.first_content
+        } else {
+            latency.plain
+        })?;
         let decay = if self.in_flight() > 0 {
             1.0
         } else {
@@ -133,11 +148,18 @@ impl Scores {
 
     pub(super) fn sample(&self, streaming: bool, sample: Duration, now: Instant) {
         let mut latency = lock(&self.latency);
-        let slot = if streaming { &mut latency.first_content } else { &mut latency.plain };
+        let slot = if streaming {
+            &mut latency.first_content
+        } else {
+            &mut latency.plain
+        };
         let sample = sample.as_secs_f64();
         let seconds = match slot {
             None => sample,
-            Some(old) => old.seconds + (sample - old.seconds) * if sample > old.seconds { RISE } else { FALL },
+            Some(old) => {
+                old.seconds
+                    + (sample - old.seconds) * if sample > old.seconds { RISE } else { FALL }
+            }
         };
         *slot = Some(Estimate { seconds, at: now });
     }
@@ -146,18 +168,28 @@ impl Scores {
     pub(super) fn penalise(&self, streaming: bool, took: Duration, floor: Duration, now: Instant) {
         let doubled = {
             let latency = lock(&self.latency);
-            let slot = if streaming { latency.first_content } else { latency.plain };
+            let slot = if streaming {
+                latency.first_content
+            } else {
+                latency.plain
+            };
             slot.map_or(0.0, |e| e.seconds * 2.0)
         };
         // Bounded, so that a row of failures does not outweigh minutes of later success.
-        let sample = Duration::from_secs_f64(doubled.min(60.0)).max(took).max(floor);
+        let sample = Duration::from_secs_f64(doubled.min(60.0))
+            .max(took)
+            .max(floor);
         self.sample(streaming, sample, now);
     }
 
     /// Whether it may be picked.
     #[must_use]
     pub fn readiness(&self, now: Instant) -> Readiness {
-        if self.troubled.load(Ordering::Acquire) { lock(&self.cooldown).readiness(now) } else { Readiness::Ready }
+        if self.troubled.load(Ordering::Acquire) {
+            lock(&self.cooldown).readiness(now)
+        } else {
+            Readiness::Ready
+        }
     }
 
     pub(super) fn with_cooldown<T>(&self, change: impl FnOnce(&mut Cooldown) -> T) -> T {
@@ -189,7 +221,10 @@ mod tests {
         let later = scores.latency(true, t + HALF_LIFE).expect("known");
         assert!(later < S, "{later:?}");
         scores.enter();
-        assert!(scores.latency(true, t + HALF_LIFE).expect("known") > S, "no decay while under way");
+        assert!(
+            scores.latency(true, t + HALF_LIFE).expect("known") > S,
+            "no decay while under way"
+        );
     }
 
     #[test]
@@ -200,7 +235,10 @@ mod tests {
         for _ in 0..50 {
             scores.penalise(false, S, S, t);
         }
-        assert!(scores.latency(false, t).expect("known") <= 60 * S, "bounded");
+        assert!(
+            scores.latency(false, t).expect("known") <= 60 * S,
+            "bounded"
+        );
     }
 
     #[test]
@@ -209,11 +247,23 @@ mod tests {
         scores.reserve(7, 100);
         scores.reserve(7, 50);
         scores.correct(7, 100, 30);
-        assert_eq!(scores.minute(7), Totals { requests: 2, tokens: 80 });
+        assert_eq!(
+            scores.minute(7),
+            Totals {
+                requests: 2,
+                tokens: 80
+            }
+        );
         assert_eq!(scores.minute(8), Totals::default());
         scores.reserve(8, 5);
         scores.correct(7, 50, 500);
-        assert_eq!(scores.minute(8), Totals { requests: 1, tokens: 5 });
+        assert_eq!(
+            scores.minute(8),
+            Totals {
+                requests: 1,
+                tokens: 5
+            }
+        );
     }
 
     #[test]
@@ -231,6 +281,12 @@ mod tests {
         let scores = Scores::default();
         scores.reserve(8, 5);
         scores.correct(7, 50, 500);
-        assert_eq!(scores.minute(8), Totals { requests: 1, tokens: 5 });
+        assert_eq!(
+            scores.minute(8),
+            Totals {
+                requests: 1,
+                tokens: 5
+            }
+        );
     }
 }

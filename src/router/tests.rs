@@ -13,7 +13,9 @@ fn deployment(id: &str) -> Deployment {
     let target = Target {
         id: id.into(),
         provider: "openai".into(),
-        dialect: Dialect::OpenAi { completions_only: false },
+        dialect: Dialect::OpenAi {
+            completions_only: false,
+        },
         base_url: "http://127.0.0.1:1/v1".to_owned(),
         model: id.into(),
         price_model: id.into(),
@@ -35,7 +37,10 @@ fn deployment(id: &str) -> Deployment {
         max_parallel_requests: None,
         order: None,
         price: None,
-        rule: Rule { cooldown_time: 5 * S, allowed_fails: None },
+        rule: Rule {
+            cooldown_time: 5 * S,
+            allowed_fails: None,
+        },
         num_retries: None,
         clocks: Clocks::default(),
         scores: Arc::new(Scores::default()),
@@ -44,23 +49,49 @@ fn deployment(id: &str) -> Deployment {
 
 fn router(kind: StrategyKind, deployments: Vec<Deployment>) -> Router {
     let deployments = deployments.into_iter().map(Arc::new).collect();
-    Router::new("g".into(), deployments, build(kind, Args::default()), StdRng::seed_from_u64(1))
+    Router::new(
+        "g".into(),
+        deployments,
+        build(kind, Args::default()),
+        StdRng::seed_from_u64(1),
+    )
 }
 
 fn ask(tried: &[usize], now: Instant) -> Ask<'_> {
-    let tokens = TokenUsage { input: 10, ..TokenUsage::default() };
-    Ask { tried, now, unix: 90 * S, tokens, streaming: false, even_cooling: false }
+    let tokens = TokenUsage {
+        input: 10,
+        ..TokenUsage::default()
+    };
+    Ask {
+        tried,
+        now,
+        unix: 90 * S,
+        tokens,
+        streaming: false,
+        even_cooling: false,
+    }
 }
 
 fn fail(attempt: Attempt, fault: Fault, now: Instant) {
-    attempt.settle(Outcome::Failed { fault, retry_after: None }, now);
+    attempt.settle(
+        Outcome::Failed {
+            fault,
+            retry_after: None,
+        },
+        now,
+    );
 }
 
 #[test]
 fn thirty_at_once_are_fifteen_each() {
-    let r = router(StrategyKind::LeastBusy, vec![deployment("a"), deployment("b")]);
+    let r = router(
+        StrategyKind::LeastBusy,
+        vec![deployment("a"), deployment("b")],
+    );
     let now = Instant::now();
-    let held: Vec<_> = (0..30).map(|_| r.begin(&ask(&[], now)).expect("one")).collect();
+    let held: Vec<_> = (0..30)
+        .map(|_| r.begin(&ask(&[], now)).expect("one"))
+        .collect();
     assert!(r.deployments().iter().all(|d| d.scores.in_flight() == 15));
     drop(held);
     assert!(r.deployments().iter().all(|d| d.scores.in_flight() == 0));
@@ -68,7 +99,10 @@ fn thirty_at_once_are_fifteen_each() {
 
 #[test]
 fn a_tried_one_is_used_again_only_alone() {
-    let r = router(StrategyKind::SimpleShuffle, vec![deployment("a"), deployment("b")]);
+    let r = router(
+        StrategyKind::SimpleShuffle,
+        vec![deployment("a"), deployment("b")],
+    );
     let now = Instant::now();
     for _ in 0..20 {
         assert_eq!(r.begin(&ask(&[0], now)).expect("b").index(), 1);
@@ -88,23 +122,47 @@ fn refusals_say_why_and_until_when() {
     tpm.tpm = Some(15);
     let mut full = deployment("full");
     full.max_parallel_requests = Some(1);
-    let r = router(StrategyKind::LeastBusy, vec![deployment("cooling"), rpm, tpm, full]);
+    let r = router(
+        StrategyKind::LeastBusy,
+        vec![deployment("cooling"), rpm, tpm, full],
+    );
     let now = Instant::now();
-    fail(r.begin(&ask(&[1, 2, 3], now)).expect("cooling"), Fault::Credential, now);
+    fail(
+        r.begin(&ask(&[1, 2, 3], now)).expect("cooling"),
+        Fault::Credential,
+        now,
+    );
     drop(r.begin(&ask(&[2, 3], now)).expect("rpm"));
-    let held: Vec<_> = (0..2).map(|_| r.begin(&ask(&[], now)).expect("tpm, full")).collect();
+    let held: Vec<_> = (0..2)
+        .map(|_| r.begin(&ask(&[], now)).expect("tpm, full"))
+        .collect();
     let refusal = r.begin(&ask(&[], now)).expect_err("none");
-    let whys: Vec<_> = refusal.deployments.iter().map(|d| (&*d.deployment, d.why, d.back_in)).collect();
+    let whys: Vec<_> = refusal
+        .deployments
+        .iter()
+        .map(|d| (&*d.deployment, d.why, d.back_in))
+        .collect();
     assert_eq!(
         whys,
         [
             ("cooling", Why::Cooling(Fault::Credential), Some(5 * S)),
             ("rpm", Why::OverRpm { limit: 1 }, Some(30 * S)),
-            ("tpm", Why::OverTpm { limit: 15, used: 10 }, Some(30 * S)),
+            (
+                "tpm",
+                Why::OverTpm {
+                    limit: 15,
+                    used: 10
+                },
+                Some(30 * S)
+            ),
             ("full", Why::Full { limit: 1 }, None),
         ]
     );
-    assert_eq!(refusal.first_back_in(), Some(30 * S), "a wrong key is not worth waiting for");
+    assert_eq!(
+        refusal.first_back_in(),
+        Some(30 * S),
+        "a wrong key is not worth waiting for"
+    );
     drop(held);
     assert!(r.begin(&ask(&[], now)).is_ok());
 }
@@ -125,7 +183,10 @@ fn the_lowest_order_first_and_none_is_last() {
     first.order = Some(1);
     let mut second = deployment("second");
     second.order = Some(2);
-    let r = router(StrategyKind::LeastBusy, vec![deployment("last"), second, first]);
+    let r = router(
+        StrategyKind::LeastBusy,
+        vec![deployment("last"), second, first],
+    );
     let now = Instant::now();
     for expected in ["first", "second", "last"] {
         let attempt = r.begin(&ask(&[], now)).expect("one");
@@ -140,13 +201,22 @@ fn a_probe_has_told_with_its_first_content() {
     let now = Instant::now();
     fail(r.begin(&ask(&[], now)).expect("a"), Fault::RateLimit, now);
     let later = now + 5 * S;
-    let streaming = Ask { streaming: true, ..ask(&[], later) };
+    let streaming = Ask {
+        streaming: true,
+        ..ask(&[], later)
+    };
     let mut probe = r.begin(&streaming).expect("the probe");
     assert!(r.begin(&ask(&[], later)).is_err(), "alone");
     probe.note_first_content(later);
-    drop(r.begin(&ask(&[], later)).expect("no need to wait for the end of a stream"));
+    drop(
+        r.begin(&ask(&[], later))
+            .expect("no need to wait for the end of a stream"),
+    );
     fail(probe, Fault::Broken, later);
-    drop(r.begin(&ask(&[], later)).expect("an ordinary failure by now"));
+    drop(
+        r.begin(&ask(&[], later))
+            .expect("an ordinary failure by now"),
+    );
     assert_eq!(r.deployments()[0].scores.in_flight(), 0);
 }
 
@@ -161,7 +231,9 @@ fn one_probe_after_a_cooldown() {
     let refusal = r.begin(&ask(&[], later)).expect_err("one at a time");
     assert_eq!(refusal.deployments[0].why, Why::Probing);
     drop(probe);
-    let probe = r.begin(&ask(&[], later)).expect("a cancelled probe is no verdict");
+    let probe = r
+        .begin(&ask(&[], later))
+        .expect("a cancelled probe is no verdict");
     probe.settle(Outcome::Success, later);
     let held = (r.begin(&ask(&[], later)), r.begin(&ask(&[], later)));
     assert!(held.0.is_ok() && held.1.is_ok());
@@ -169,22 +241,44 @@ fn one_probe_after_a_cooldown() {
 
 #[test]
 fn even_cooling_takes_the_one_that_is_back_first() {
-    let r = router(StrategyKind::SimpleShuffle, vec![deployment("a"), deployment("b")]);
+    let r = router(
+        StrategyKind::SimpleShuffle,
+        vec![deployment("a"), deployment("b")],
+    );
     let now = Instant::now();
-    fail(r.begin(&ask(&[1], now)).expect("a"), Fault::Connect, now + S);
+    fail(
+        r.begin(&ask(&[1], now)).expect("a"),
+        Fault::Connect,
+        now + S,
+    );
     fail(r.begin(&ask(&[0], now)).expect("b"), Fault::Connect, now);
-    let attempt = r.begin(&Ask { even_cooling: true, ..ask(&[], now + S) }).expect("b");
+    let attempt = r
+        .begin(&Ask {
+            even_cooling: true,
+            ..ask(&[], now + S)
+        })
+        .expect("b");
     assert_eq!(attempt.index(), 1);
 }
 
 #[test]
 fn usage_and_cost_are_counted_once_however_it_ends() {
     let mut d = deployment("a");
-    d.price = Some(Price { input: Cost(2), output: Cost(3), cached_input: Some(Cost(1)) });
+    d.price = Some(Price {
+        input: Cost(2),
+        output: Cost(3),
+        cached_input: Some(Cost(1)),
+    });
     d.tpm = Some(1000);
     let r = router(StrategyKind::SimpleShuffle, vec![d]);
     let now = Instant::now();
-    let usage = TokenUsage { input: 100, output: 10, cached_input: 40, reasoning: 0, reported: true };
+    let usage = TokenUsage {
+        input: 100,
+        output: 10,
+        cached_input: 40,
+        reasoning: 0,
+        reported: true,
+    };
     let mut attempt = r.begin(&ask(&[], now)).expect("a");
     attempt.note_usage(usage);
     attempt.settle(Outcome::Success, now);

@@ -55,27 +55,44 @@ impl Target {
     }
 
     pub(super) fn proxy_authorization(&self) -> Option<HeaderValue> {
-        if self.tls.is_none() { self.proxy.as_ref()?.basic_auth().cloned() } else { None }
+        if self.tls.is_none() {
+            self.proxy.as_ref()?.basic_auth().cloned()
+        } else {
+            None
+        }
     }
 
     /// A connection ready for a request; its task is one of `tasks`.
-    pub(super) async fn open(&self, tasks: &TaskTracker) -> Result<SendRequest<Payload>, ConnectError> {
+    pub(super) async fn open(
+        &self,
+        tasks: &TaskTracker,
+    ) -> Result<SendRequest<Payload>, ConnectError> {
         let (host, port) = match &self.proxy {
             None => (self.host.as_str(), self.port),
             Some(proxy) => {
                 let uri = proxy.uri();
-                let host = uri.host().ok_or_else(|| ConnectError::Proxy("its URL has no host".to_owned()))?;
+                let host = uri
+                    .host()
+                    .ok_or_else(|| ConnectError::Proxy("its URL has no host".to_owned()))?;
                 (host, uri.port_u16().unwrap_or(80))
             }
         };
-        let mut stream = TcpStream::connect((host, port)).await.map_err(ConnectError::Tcp)?;
+        let mut stream = TcpStream::connect((host, port))
+            .await
+            .map_err(ConnectError::Tcp)?;
         stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
-        let Some(tls) = &self.tls else { return handshake(TokioIo::new(stream), tasks).await };
+        let Some(tls) = &self.tls else {
+            return handshake(TokioIo::new(stream), tasks).await;
+        };
         if let Some(proxy) = &self.proxy {
             tunnel(&mut stream, &self.host, self.port, proxy.basic_auth()).await?;
         }
-        let name = ServerName::try_from(self.host.clone()).map_err(|e| ConnectError::Tls(io::Error::other(e)))?;
-        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(ConnectError::Tls)?;
+        let name = ServerName::try_from(self.host.clone())
+            .map_err(|e| ConnectError::Tls(io::Error::other(e)))?;
+        let stream = TlsConnector::from(Arc::clone(tls))
+            .connect(name, stream)
+            .await
+            .map_err(ConnectError::Tls)?;
         handshake(TokioIo::new(stream), tasks).await
     }
 }
@@ -93,9 +110,19 @@ where
 }
 
 /// Asks an HTTP proxy for a way through.
-async fn tunnel(stream: &mut TcpStream, host: &str, port: u16, auth: Option<&HeaderValue>) -> Result<(), ConnectError> {
-    let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let mut head = format!("CONNECT {bracketed}:{port} HTTP/1.1\r\nhost: {bracketed}:{port}\r\n").into_bytes();
+async fn tunnel(
+    stream: &mut TcpStream,
+    host: &str,
+    port: u16,
+    auth: Option<&HeaderValue>,
+) -> Result<(), ConnectError> {
+    let bracketed = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    let mut head =
+        format!("CONNECT {bracketed}:{port} HTTP/1.1\r\nhost: {bracketed}:{port}\r\n").into_bytes();
     if let Some(auth) = auth {
         head.extend_from_slice(b"proxy-authorization: ");
         head.extend_from_slice(auth.as_bytes());
@@ -106,15 +133,27 @@ async fn tunnel(stream: &mut TcpStream, host: &str, port: u16, auth: Option<&Hea
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
         if answer.len() > CONNECT_HEAD {
-            return Err(ConnectError::Proxy("its answer to CONNECT has no end".to_owned()));
+            return Err(ConnectError::Proxy(
+                "its answer to CONNECT has no end".to_owned(),
+            ));
         }
         // Byte by byte: what follows the head belongs to TLS.
         answer.push(stream.read_u8().await.map_err(ConnectError::Tcp)?);
     }
-    let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
-    if line.split(' ').nth(1).is_some_and(|status| status.starts_with('2')) {
+    let line = String::from_utf8_lossy(&answer)
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    if line
+        .split(' ')
+        .nth(1)
+        .is_some_and(|status| status.starts_with('2'))
+    {
         Ok(())
     } else {
-        Err(ConnectError::Proxy(format!("CONNECT was answered with `{line}`")))
+        Err(ConnectError::Proxy(format!(
+            "CONNECT was answered with `{line}`"
+        )))
     }
 }

@@ -40,19 +40,30 @@ impl Credentials {
     pub fn source(&self, credential: &Arc<EntraCredential>) -> Arc<TokenSource> {
         // The key holds secrets and stays in here.
         let key = match &credential.source {
-            EntraSource::ClientSecret { tenant_id, client_id, client_secret } => format!(
+            EntraSource::ClientSecret {
+                tenant_id,
+                client_id,
+                client_secret,
+            } => format!(
                 "{}\n{tenant_id}\n{}\n{}\n{:?}",
                 credential.authority_host,
                 client_id.expose(),
                 client_secret.expose(),
                 credential.scopes
             ),
-            EntraSource::Default => format!("{}\n{:?}", credential.authority_host, credential.scopes),
+            EntraSource::Default => {
+                format!("{}\n{:?}", credential.authority_host, credential.scopes)
+            }
         };
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
             let (client, direct) = (client(true), client(false));
-            Arc::new(TokenSource { credential: Arc::clone(credential), client, direct, held: Mutex::default() })
+            Arc::new(TokenSource {
+                credential: Arc::clone(credential),
+                client,
+                direct,
+                held: Mutex::default(),
+            })
         };
         Arc::clone(sources.entry(key).or_insert_with(new))
     }
@@ -76,7 +87,9 @@ struct Held {
 
 impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenSource").field("credential", &self.credential).finish_non_exhaustive()
+        f.debug_struct("TokenSource")
+            .field("credential", &self.credential)
+            .finish_non_exhaustive()
     }
 }
 
@@ -89,8 +102,12 @@ struct Token {
 fn client(proxied: bool) -> reqwest::Client {
     // reqwest finds its TLS only here. An error means that somebody has chosen already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(LIMIT);
-    (if proxied { builder } else { builder.no_proxy() }).build().unwrap_or_default()
+    let builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(LIMIT);
+    (if proxied { builder } else { builder.no_proxy() })
+        .build()
+        .unwrap_or_default()
 }
 
 impl TokenSource {
@@ -112,10 +129,19 @@ impl TokenSource {
         match self.fetch().await {
             Ok(answer) => {
                 let life = answer.life();
-                let mut header = HeaderValue::try_from(format!("Bearer {}", answer.access_token.expose()))
-                    .map_err(|_| TokenError("the token endpoint's answer holds no usable token".to_owned()))?;
+                let mut header =
+                    HeaderValue::try_from(format!("Bearer {}", answer.access_token.expose()))
+                        .map_err(|_| {
+                            TokenError(
+                                "the token endpoint's answer holds no usable token".to_owned(),
+                            )
+                        })?;
                 header.set_sensitive(true);
-                held.token = Some(Token { header: header.clone(), renew: now + life.mul_f64(0.8), expires: now + life });
+                held.token = Some(Token {
+                    header: header.clone(),
+                    renew: now + life.mul_f64(0.8),
+                    expires: now + life,
+                });
                 Ok(header)
             }
             Err(error) => match held.token.as_mut().filter(|t| now < t.expires) {
@@ -135,7 +161,11 @@ impl TokenSource {
     async fn fetch(&self) -> Result<Answer, TokenError> {
         let scope = self.credential.scopes.join(" ");
         match &self.credential.source {
-            EntraSource::ClientSecret { tenant_id, client_id, client_secret } => {
+            EntraSource::ClientSecret {
+                tenant_id,
+                client_id,
+                client_secret,
+            } => {
                 let form = [
                     ("grant_type", "client_credentials"),
                     ("client_id", client_id.expose()),
@@ -152,7 +182,9 @@ impl TokenSource {
     async fn fetch_default(&self, scope: &str) -> Result<Answer, TokenError> {
         let env = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         let (tenant, client_id) = (env("AZURE_TENANT_ID"), env("AZURE_CLIENT_ID"));
-        if let (Some(tenant), Some(id), Some(secret)) = (&tenant, &client_id, env("AZURE_CLIENT_SECRET")) {
+        if let (Some(tenant), Some(id), Some(secret)) =
+            (&tenant, &client_id, env("AZURE_CLIENT_SECRET"))
+        {
             let form = [
                 ("grant_type", "client_credentials"),
                 ("client_id", id),
@@ -161,12 +193,19 @@ impl TokenSource {
             ];
             return self.ask_authority(tenant, &form).await;
         }
-        if let (Some(tenant), Some(id), Some(file)) = (&tenant, &client_id, env("AZURE_FEDERATED_TOKEN_FILE")) {
-            let assertion = tokio::fs::read_to_string(&file).await.map_err(|e| TokenError(format!("{file}: {e}")))?;
+        if let (Some(tenant), Some(id), Some(file)) =
+            (&tenant, &client_id, env("AZURE_FEDERATED_TOKEN_FILE"))
+        {
+            let assertion = tokio::fs::read_to_string(&file)
+                .await
+                .map_err(|e| TokenError(format!("{file}: {e}")))?;
             let form = [
                 ("grant_type", "client_credentials"),
                 ("client_id", id),
-                ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+                (
+                    "client_assertion_type",
+                    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                ),
                 ("client_assertion", assertion.trim()),
                 ("scope", scope),
             ];
@@ -181,26 +220,46 @@ impl TokenSource {
         let request = match (env("IDENTITY_ENDPOINT"), env("IDENTITY_HEADER")) {
             (Some(endpoint), Some(header)) => {
                 query.push(("api-version", "2019-08-01"));
-                self.direct.get(with_query(&endpoint, &query)?).header("x-identity-header", header)
+                self.direct
+                    .get(with_query(&endpoint, &query)?)
+                    .header("x-identity-header", header)
             }
             _ => {
                 query.push(("api-version", "2018-02-01"));
-                self.direct.get(with_query(IMDS, &query)?).header("metadata", "true")
+                self.direct
+                    .get(with_query(IMDS, &query)?)
+                    .header("metadata", "true")
             }
         };
         answer(request).await
     }
 
-    async fn ask_authority(&self, tenant: &str, form: &[(&str, &str)]) -> Result<Answer, TokenError> {
-        let url = format!("{}/{tenant}/oauth2/v2.0/token", self.credential.authority_host.trim_end_matches('/'));
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    async fn ask_authority(
+        &self,
+        tenant: &str,
+        form: &[(&str, &str)],
+    ) -> Result<Answer, TokenError> {
+        let url = format!(
+            "{}/{tenant}/oauth2/v2.0/token",
+            self.credential.authority_host.trim_end_matches('/')
+        );
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
         let content_type = "application/x-www-form-urlencoded";
-        answer(self.client.post(url).header(http::header::CONTENT_TYPE, content_type).body(body)).await
+        answer(
+            self.client
+                .post(url)
+                .header(http::header::CONTENT_TYPE, content_type)
+                .body(body),
+        )
+        .await
     }
 }
 
 fn with_query(base: &str, query: &[(&str, &str)]) -> Result<String, TokenError> {
-    let url = url::Url::parse_with_params(base, query).map_err(|e| TokenError(format!("identity endpoint: {e}")))?;
+    let url = url::Url::parse_with_params(base, query)
+        .map_err(|e| TokenError(format!("identity endpoint: {e}")))?;
     Ok(url.into())
 }
 
@@ -217,12 +276,19 @@ struct Answer {
 
 impl Answer {
     fn life(&self) -> Duration {
-        self.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs).min(LONGEST_LIFE)
+        self.expires_in
+            .map_or(DEFAULT_LIFE, Duration::from_secs)
+            .min(LONGEST_LIFE)
     }
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, TokenError> {
-    let unreachable = |e: reqwest::Error| TokenError(format!("the token endpoint can't be asked: {}", e.without_url()));
+    let unreachable = |e: reqwest::Error| {
+        TokenError(format!(
+            "the token endpoint can't be asked: {}",
+            e.without_url()
+        ))
+    };
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
     let body = response.bytes().await.map_err(unreachable)?;
@@ -236,13 +302,21 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, TokenError> 
         let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
         let codes = refusal.error_codes.unwrap_or_default();
         let error = refusal.error.unwrap_or_default();
-        return Err(TokenError(format!("the token endpoint answered {status} {error} {codes:?}")));
+        return Err(TokenError(format!(
+            "the token endpoint answered {status} {error} {codes:?}"
+        )));
     }
     let wire: Wire = serde_json::from_slice(&body)
         .map_err(|_| TokenError("the token endpoint's answer holds no access_token".to_owned()))?;
     // Some endpoints write the number as text.
-    let expires_in = wire.expires_in.and_then(|v| v.as_u64().or_else(|| v.as_str().and_then(|s| s.parse().ok())));
-    Ok(Answer { access_token: Secret::new(wire.access_token), expires_in })
+    let expires_in = wire.expires_in.and_then(|v| {
+        v.as_u64()
+            .or_else(|| v.as_str().and_then(|s| s.parse().ok()))
+    });
+    Ok(Answer {
+        access_token: Secret::new(wire.access_token),
+        expires_in,
+    })
 }
 
 #[cfg(test)]
@@ -269,7 +343,11 @@ mod tests {
             for asked in 1.. {
                 let (mut stream, _) = listener.accept().await.expect("a connection");
                 let _ = stream.read(&mut [0; 4096]).await;
-                let _ = stream.write_all(b"HTTP/1.1 400 Bad\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}").await;
+                let _ = stream
+                    .write_all(
+                        b"HTTP/1.1 400 Bad\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
+                    )
+                    .await;
                 assert!(asked < 3, "asked again and again");
             }
         };

@@ -51,7 +51,9 @@ struct Shared {
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream").field("connections", &self.0.tasks.len()).finish_non_exhaustive()
+        f.debug_struct("Upstream")
+            .field("connections", &self.0.tasks.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,7 +67,11 @@ impl Upstream {
     /// Reads the proxy variables; opens nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(Shared { proxies: Matcher::from_env(), tls: tls::Cache::default(), tasks: TaskTracker::new() }))
+        Self(Arc::new(Shared {
+            proxies: Matcher::from_env(),
+            tls: tls::Cache::default(),
+            tasks: TaskTracker::new(),
+        }))
     }
 
     /// The endpoint behind `url`'s scheme, host and port.
@@ -80,17 +86,44 @@ impl Upstream {
             Some("https") => Some(self.0.tls.get(options)?),
             _ => return Err(bad()),
         };
-        let port = authority.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = authority
+            .port_u16()
+            .unwrap_or(if tls.is_some() { 443 } else { 80 });
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
         let default_port = authority.port().is_none();
-        let shown = if default_port { authority.host().to_owned() } else { format!("{}:{port}", authority.host()) };
+        let shown = if default_port {
+            authority.host().to_owned()
+        } else {
+            format!("{}:{port}", authority.host())
+        };
         let header = HeaderValue::try_from(shown).map_err(|_| bad())?;
         let proxy = self.0.proxies.intercept(url);
-        if let Some(scheme) = proxy.as_ref().and_then(|p| p.uri().scheme_str()).filter(|scheme| *scheme != "http") {
-            return Err(EndpointError::Proxy { host, scheme: scheme.to_owned() });
+        if let Some(scheme) = proxy
+            .as_ref()
+            .and_then(|p| p.uri().scheme_str())
+            .filter(|scheme| *scheme != "http")
+        {
+            return Err(EndpointError::Proxy {
+                host,
+                scheme: scheme.to_owned(),
+            });
         }
-        let target = connect::Target { host, port, tls, proxy };
-        Ok(Endpoint(Arc::new(Pool { shared: Arc::clone(&self.0), target, header, idle: Mutex::default() })))
+        let target = connect::Target {
+            host,
+            port,
+            tls,
+            proxy,
+        };
+        Ok(Endpoint(Arc::new(Pool {
+            shared: Arc::clone(&self.0),
+            target,
+            header,
+            idle: Mutex::default(),
+        })))
     }
 
     /// Open connections, idle ones included.
@@ -151,7 +184,9 @@ struct Idle {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint").field("host", &self.0.header).finish_non_exhaustive()
+        f.debug_struct("Endpoint")
+            .field("host", &self.0.header)
+            .finish_non_exhaustive()
     }
 }
 
@@ -173,7 +208,10 @@ impl Endpoint {
             let sent = Instant::now();
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok(pool.answer(response, sender)),
-                Err(error) if error.message().is_some() || (sent.elapsed() < STILLBORN && died_idle(error.error())) => {
+                Err(error)
+                    if error.message().is_some()
+                        || (sent.elapsed() < STILLBORN && died_idle(error.error())) =>
+                {
                     match again() {
                         Some(same) => request = same,
                         None => return Err(SendError::Broken(error.into_error())),
@@ -184,7 +222,10 @@ impl Endpoint {
             pool.address(&mut request);
         }
         let mut sender = pool.connect(connect).await?;
-        let response = sender.send_request(request).await.map_err(SendError::Broken)?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(SendError::Broken)?;
         Ok(pool.answer(response, sender))
     }
 }
@@ -214,7 +255,9 @@ impl Pool {
         }
         request.headers_mut().insert(HOST, self.header.clone());
         if let Some(auth) = self.target.proxy_authorization() {
-            request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, auth);
+            request
+                .headers_mut()
+                .insert(http::header::PROXY_AUTHORIZATION, auth);
         }
     }
 
@@ -241,9 +284,16 @@ impl Pool {
         }
     }
 
-    fn answer(self: &Arc<Self>, response: Response<Incoming>, sender: SendRequest<Payload>) -> Response<Answer> {
+    fn answer(
+        self: &Arc<Self>,
+        response: Response<Incoming>,
+        sender: SendRequest<Payload>,
+    ) -> Response<Answer> {
         response.map(|body| {
-            let mut answer = Answer { body, home: Some((Arc::clone(self), sender)) };
+            let mut answer = Answer {
+                body,
+                home: Some((Arc::clone(self), sender)),
+            };
             if answer.body.is_end_stream() {
                 answer.give_back();
             }
@@ -270,16 +320,24 @@ impl Answer {
         {
             let mut idle = pool.lock();
             // The oldest stand first, and a steady trickle would never get down to them.
-            let stale = idle.iter().take_while(|i| i.since.elapsed() > IDLE || i.sender.is_closed()).count();
+            let stale = idle
+                .iter()
+                .take_while(|i| i.since.elapsed() > IDLE || i.sender.is_closed())
+                .count();
             idle.drain(..stale);
-            idle.push(Idle { sender, since: Instant::now() });
+            idle.push(Idle {
+                sender,
+                since: Instant::now(),
+            });
         }
     }
 }
 
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("ended", &self.home.is_none()).finish_non_exhaustive()
+        f.debug_struct("Answer")
+            .field("ended", &self.home.is_none())
+            .finish_non_exhaustive()
     }
 }
 
@@ -287,7 +345,10 @@ impl Body for Answer {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         match &polled {
             Poll::Ready(None) => self.give_back(),
@@ -318,7 +379,8 @@ mod tests {
     async fn pair() -> (TcpListener, Endpoint) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let endpoint = Upstream::new().endpoint(&Uri::try_from(url).expect("a URL"), &TlsOptions::default());
+        let endpoint =
+            Upstream::new().endpoint(&Uri::try_from(url).expect("a URL"), &TlsOptions::default());
         (listener, endpoint.expect("an endpoint"))
     }
 
@@ -328,18 +390,26 @@ mod tests {
             *request.method_mut() = http::Method::POST;
             request
         };
-        endpoint.send(request(), || Some(request()), Duration::from_secs(5)).await
+        endpoint
+            .send(request(), || Some(request()), Duration::from_secs(5))
+            .await
     }
 
     async fn request(stream: &mut TcpStream) {
         let mut buf = Vec::new();
         while !buf.ends_with(b"\r\n\r\n{}") {
-            assert!(stream.read_buf(&mut buf).await.expect("a request") > 0, "closed");
+            assert!(
+                stream.read_buf(&mut buf).await.expect("a request") > 0,
+                "closed"
+            );
         }
     }
 
     async fn answer(stream: &mut TcpStream) {
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.expect("an answer");
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+            .await
+            .expect("an answer");
     }
 
     async fn pass(seconds: u64) {
@@ -364,14 +434,23 @@ mod tests {
             }
         };
         let ask = async {
-            let both = [send(&endpoint).await.expect("one"), send(&endpoint).await.expect("another")];
+            let both = [
+                send(&endpoint).await.expect("one"),
+                send(&endpoint).await.expect("another"),
+            ];
             for answer in both {
                 answer.into_body().collect().await.expect("all of it");
             }
             assert_eq!(endpoint.0.lock().len(), 2);
             for _ in 0..2 {
                 pass(20).await;
-                send(&endpoint).await.expect("an answer").into_body().collect().await.expect("all of it");
+                send(&endpoint)
+                    .await
+                    .expect("an answer")
+                    .into_body()
+                    .collect()
+                    .await
+                    .expect("all of it");
             }
             assert_eq!(endpoint.0.lock().len(), 1);
         };
@@ -398,7 +477,13 @@ mod tests {
                 }
             };
             let ask = async {
-                send(&endpoint).await.expect("an answer").into_body().collect().await.expect("all of it");
+                send(&endpoint)
+                    .await
+                    .expect("an answer")
+                    .into_body()
+                    .collect()
+                    .await
+                    .expect("all of it");
                 assert_eq!(send(&endpoint).await.is_ok(), wait == 0);
             };
             tokio::select! {

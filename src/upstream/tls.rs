@@ -56,7 +56,9 @@ fn build(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?.with_root_certificates(roots);
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots);
     let mut config = match &options.client_cert {
         None => builder.with_no_client_auth(),
         Some(file) => {
@@ -69,7 +71,9 @@ fn build(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).map_err(|e| problem(file, &e))?.collect();
+    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file)
+        .map_err(|e| problem(file, &e))?
+        .collect();
     match all {
         Ok(all) if all.is_empty() => Err(problem(file, &"holds no certificate")),
         Ok(all) => Ok(all),
@@ -78,5 +82,8 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn problem(file: &Path, what: &dyn std::fmt::Display) -> TlsError {
-    TlsError::File { file: file.to_owned(), problem: what.to_string() }
+    TlsError::File {
+        file: file.to_owned(),
+        problem: what.to_string(),
+    }
 }

@@ -39,15 +39,25 @@ pub fn reported(usage: &str) -> Option<TokenUsage> {
         (Some(completion), None) => completion,
         (None, total) => total.unwrap_or(0).saturating_sub(input),
     };
-    if wire.prompt_tokens.is_none() && wire.completion_tokens.is_none() && wire.total_tokens.is_none() {
+    if wire.prompt_tokens.is_none()
+        && wire.completion_tokens.is_none()
+        && wire.total_tokens.is_none()
+    {
         return None;
     }
-    let cached = wire.prompt_tokens_details.and_then(|d| d.cached_tokens).or(wire.prompt_cache_hit_tokens);
+    let cached = wire
+        .prompt_tokens_details
+        .and_then(|d| d.cached_tokens)
+        .or(wire.prompt_cache_hit_tokens);
     Some(TokenUsage {
         input,
         output,
         cached_input: cached.unwrap_or(0).min(input),
-        reasoning: wire.completion_tokens_details.and_then(|d| d.reasoning_tokens).unwrap_or(0).min(output),
+        reasoning: wire
+            .completion_tokens_details
+            .and_then(|d| d.reasoning_tokens)
+            .unwrap_or(0)
+            .min(output),
         reported: true,
     })
 }
@@ -65,20 +75,41 @@ mod tests {
     #[test]
     fn table() {
         let usage = |input, output, cached_input, reasoning| {
-            Some(TokenUsage { input, output, cached_input, reasoning, reported: true })
+            Some(TokenUsage {
+                input,
+                output,
+                cached_input,
+                reasoning,
+                reported: true,
+            })
         };
         let cases = [
-            (r#"{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}"#, usage(7, 5, 0, 0)),
+            (
+                r#"{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}"#,
+                usage(7, 5, 0, 0),
+            ),
             (r#"{"prompt_tokens":7,"total_tokens":7}"#, usage(7, 0, 0, 0)),
-            (r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#, usage(0, 0, 0, 0)),
+            (
+                r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#,
+                usage(0, 0, 0, 0),
+            ),
             (
                 r#"{"prompt_tokens":7,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4,"x":null},
                     "completion_tokens_details":{"reasoning_tokens":3}}"#,
                 usage(7, 5, 4, 3),
             ),
-            (r#"{"prompt_tokens":7,"completion_tokens":5,"prompt_tokens_details":null}"#, usage(7, 5, 0, 0)),
-            (r#"{"prompt_tokens":7,"completion_tokens":5,"total_tokens":32}"#, usage(7, 25, 0, 0)),
-            (r#"{"prompt_tokens":7,"completion_tokens":5,"prompt_cache_hit_tokens":9}"#, usage(7, 5, 7, 0)),
+            (
+                r#"{"prompt_tokens":7,"completion_tokens":5,"prompt_tokens_details":null}"#,
+                usage(7, 5, 0, 0),
+            ),
+            (
+                r#"{"prompt_tokens":7,"completion_tokens":5,"total_tokens":32}"#,
+                usage(7, 25, 0, 0),
+            ),
+            (
+                r#"{"prompt_tokens":7,"completion_tokens":5,"prompt_cache_hit_tokens":9}"#,
+                usage(7, 5, 7, 0),
+            ),
             ("null", None),
             ("{}", None),
             (r#""many""#, None),

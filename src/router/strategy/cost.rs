@@ -18,29 +18,72 @@ impl Strategy for LowestCost {
             CostReading::Request => pick.lowest(|c| c.cost.map(|cost| (cost, c.spent))),
             CostReading::Total => pick.lowest(|c| c.cost.map(|cost| (c.spent, cost))),
         };
-        known.or_else(|| pick.lowest(|c| Some((Cost(0), c.total_tokens)))).unwrap_or(0)
+        known
+            .or_else(|| pick.lowest(|c| Some((Cost(0), c.total_tokens))))
+            .unwrap_or(0)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::spread;
     use super::super::Candidate;
+    use super::super::testing::spread;
     use super::*;
 
     fn at(cost: Option<u64>, spent: u64, total_tokens: u64) -> Candidate {
-        Candidate { cost: cost.map(Cost), spent: Cost(spent), total_tokens, ..Candidate::default() }
+        Candidate {
+            cost: cost.map(Cost),
+            spent: Cost(spent),
+            total_tokens,
+            ..Candidate::default()
+        }
     }
 
     #[test]
     fn table() {
         let cheap_but_used = [at(Some(1), 900, 9), at(Some(5), 10, 1), at(None, 0, 0)];
-        assert_eq!(spread(&LowestCost { reading: CostReading::Request }, &cheap_but_used, 20), [20, 0, 0]);
-        assert_eq!(spread(&LowestCost { reading: CostReading::Total }, &cheap_but_used, 20), [0, 20, 0]);
+        assert_eq!(
+            spread(
+                &LowestCost {
+                    reading: CostReading::Request
+                },
+                &cheap_but_used,
+                20
+            ),
+            [20, 0, 0]
+        );
+        assert_eq!(
+            spread(
+                &LowestCost {
+                    reading: CostReading::Total
+                },
+                &cheap_but_used,
+                20
+            ),
+            [0, 20, 0]
+        );
         let tie = [at(Some(2), 9, 0), at(Some(2), 3, 0), at(Some(2), 7, 0)];
-        assert_eq!(spread(&LowestCost { reading: CostReading::Request }, &tie, 20), [0, 20, 0]);
+        assert_eq!(
+            spread(
+                &LowestCost {
+                    reading: CostReading::Request
+                },
+                &tie,
+                20
+            ),
+            [0, 20, 0]
+        );
         let free = [at(Some(2), 0, 0), at(Some(0), 0, 0)];
-        assert_eq!(spread(&LowestCost { reading: CostReading::Request }, &free, 20), [0, 20]);
+        assert_eq!(
+            spread(
+                &LowestCost {
+                    reading: CostReading::Request
+                },
+                &free,
+                20
+            ),
+            [0, 20]
+        );
         let unknown = [at(None, 0, 50), at(None, 0, 20), at(None, 0, 30)];
         for reading in [CostReading::Request, CostReading::Total] {
             assert_eq!(spread(&LowestCost { reading }, &unknown, 20), [0, 20, 0]);

@@ -22,7 +22,8 @@ impl Strategy for Latency {
             return pick.lowest(|c| Some(c.in_flight)).unwrap_or(0);
         };
         let band = fastest.as_secs_f64() * (1.0 + self.buffer.max(0.0));
-        pick.lowest(|c| c.latency.filter(|l| l.as_secs_f64() <= band).map(|_| ())).unwrap_or(0)
+        pick.lowest(|c| c.latency.filter(|l| l.as_secs_f64() <= band).map(|_| ()))
+            .unwrap_or(0)
     }
 }
 
@@ -30,31 +31,62 @@ impl Strategy for Latency {
 mod tests {
     use std::time::Duration;
 
-    use super::super::testing::spread;
     use super::super::Candidate;
+    use super::super::testing::spread;
     use super::*;
 
     fn at(ms: Option<u64>, in_flight: u32) -> Candidate {
-        Candidate { latency: ms.map(Duration::from_millis), in_flight, ..Candidate::default() }
+        Candidate {
+            latency: ms.map(Duration::from_millis),
+            in_flight,
+            ..Candidate::default()
+        }
     }
 
     #[test]
     fn table() {
         let cases: [(f64, &[Candidate], [usize; 3]); 5] = [
-            (0.0, &[at(Some(90), 0), at(Some(50), 9), at(Some(70), 0)], [0, 60, 0]),
-            (0.0, &[at(Some(1), 0), at(None, 0), at(Some(9), 0)], [0, 60, 0]),
-            (0.0, &[at(Some(30), 0), at(None, 1), at(Some(9), 0)], [0, 0, 60]),
+            (
+                0.0,
+                &[at(Some(90), 0), at(Some(50), 9), at(Some(70), 0)],
+                [0, 60, 0],
+            ),
+            (
+                0.0,
+                &[at(Some(1), 0), at(None, 0), at(Some(9), 0)],
+                [0, 60, 0],
+            ),
+            (
+                0.0,
+                &[at(Some(30), 0), at(None, 1), at(Some(9), 0)],
+                [0, 0, 60],
+            ),
             (0.0, &[at(None, 2), at(None, 1), at(None, 3)], [0, 60, 0]),
-            (9.0, &[at(Some(10), 0), at(Some(101), 0), at(Some(102), 0)], [60, 0, 0]),
+            (
+                9.0,
+                &[at(Some(10), 0), at(Some(101), 0), at(Some(102), 0)],
+                [60, 0, 0],
+            ),
         ];
         for (buffer, candidates, expected) in cases {
-            assert_eq!(spread(&Latency { buffer }, candidates, 60), expected, "{candidates:?}");
+            assert_eq!(
+                spread(&Latency { buffer }, candidates, 60),
+                expected,
+                "{candidates:?}"
+            );
         }
     }
 
     #[test]
     fn within_the_buffer_they_share() {
-        let counts = spread(&Latency { buffer: 0.5 }, &[at(Some(100), 0), at(Some(149), 0), at(Some(151), 0)], 1000);
-        assert!(counts[0] > 400 && counts[1] > 400 && counts[2] == 0, "{counts:?}");
+        let counts = spread(
+            &Latency { buffer: 0.5 },
+            &[at(Some(100), 0), at(Some(149), 0), at(Some(151), 0)],
+            1000,
+        );
+        assert!(
+            counts[0] > 400 && counts[1] > 400 && counts[2] == 0,
+            "{counts:?}"
+        );
     }
 }

@@ -13,16 +13,25 @@ impl Strategy for LeastBusy {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::spread;
     use super::super::Candidate;
+    use super::super::testing::spread;
     use super::*;
 
     #[test]
     fn least_wins_and_equals_share() {
-        let busy = |in_flight| Candidate { in_flight, ..Candidate::default() };
-        assert_eq!(spread(&LeastBusy, &[busy(2), busy(1), busy(3)], 50), [0, 50, 0]);
+        let busy = |in_flight| Candidate {
+            in_flight,
+            ..Candidate::default()
+        };
+        assert_eq!(
+            spread(&LeastBusy, &[busy(2), busy(1), busy(3)], 50),
+            [0, 50, 0]
+        );
         let counts = spread(&LeastBusy, &[busy(1), busy(1), busy(2), busy(1)], 3000);
         assert_eq!(counts[2], 0);
-        assert!([0, 1, 3].iter().all(|i| (800..1200).contains(&counts[*i])), "{counts:?}");
+        assert!(
+            [0, 1, 3].iter().all(|i| (800..1200).contains(&counts[*i])),
+            "{counts:?}"
+        );
     }
 }

@@ -34,7 +34,9 @@ pub struct Pick<'a> {
 
 impl fmt::Debug for Pick<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pick").field("candidates", &self.candidates).finish_non_exhaustive()
+        f.debug_struct("Pick")
+            .field("candidates", &self.candidates)
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,9 +80,15 @@ pub fn build(kind: StrategyKind, args: Args) -> Box<dyn Strategy> {
     match kind {
         StrategyKind::SimpleShuffle => Box::new(simple_shuffle::SimpleShuffle),
         StrategyKind::LeastBusy => Box::new(least_busy::LeastBusy),
-        StrategyKind::Latency => Box::new(latency::Latency { buffer: args.latency_buffer }),
-        StrategyKind::Cost => Box::new(cost::LowestCost { reading: args.cost_reading }),
-        StrategyKind::Usage => Box::new(usage::LeastUsed { reading: args.usage_reading }),
+        StrategyKind::Latency => Box::new(latency::Latency {
+            buffer: args.latency_buffer,
+        }),
+        StrategyKind::Cost => Box::new(cost::LowestCost {
+            reading: args.cost_reading,
+        }),
+        StrategyKind::Usage => Box::new(usage::LeastUsed {
+            reading: args.usage_reading,
+        }),
     }
 }
 
@@ -126,32 +134,60 @@ pub(super) mod testing {
     use std::time::Duration;
 
     /// How often each candidate is picked in `n` picks.
-    pub(super) fn spread(strategy: &dyn super::Strategy, candidates: &[Candidate], n: usize) -> Vec<usize> {
+    pub(super) fn spread(
+        strategy: &dyn super::Strategy,
+        candidates: &[Candidate],
+        n: usize,
+    ) -> Vec<usize> {
         let mut rng = StdRng::seed_from_u64(7);
         let mut counts = vec![0; candidates.len()];
         for _ in 0..n {
-            counts[strategy.pick(&mut Pick { candidates, rng: &mut rng })] += 1;
+            counts[strategy.pick(&mut Pick {
+                candidates,
+                rng: &mut rng,
+            })] += 1;
         }
         counts
     }
 
     fn candidate() -> impl Strategy<Value = Candidate> {
         (
-            (prop::option::of(0.0..3.0), prop::option::of(0u64..3), prop::option::of(0u64..3)),
-            (0u32..3, prop::option::of((0u64..3).prop_map(Duration::from_secs))),
-            (0u64..3, 0u64..3, (0u64..3).prop_map(Cost), prop::option::of((0u64..3).prop_map(Cost))),
+            (
+                prop::option::of(0.0..3.0),
+                prop::option::of(0u64..3),
+                prop::option::of(0u64..3),
+            ),
+            (
+                0u32..3,
+                prop::option::of((0u64..3).prop_map(Duration::from_secs)),
+            ),
+            (
+                0u64..3,
+                0u64..3,
+                (0u64..3).prop_map(Cost),
+                prop::option::of((0u64..3).prop_map(Cost)),
+            ),
         )
-            .prop_map(|((weight, rpm, tpm), (in_flight, latency), (tokens, total_tokens, spent, cost))| Candidate {
-                weight,
-                rpm,
-                tpm,
-                in_flight,
-                latency,
-                minute: Totals { requests: tokens, tokens },
-                total_tokens,
-                spent,
-                cost,
-            })
+            .prop_map(
+                |(
+                    (weight, rpm, tpm),
+                    (in_flight, latency),
+                    (tokens, total_tokens, spent, cost),
+                )| Candidate {
+                    weight,
+                    rpm,
+                    tpm,
+                    in_flight,
+                    latency,
+                    minute: Totals {
+                        requests: tokens,
+                        tokens,
+                    },
+                    total_tokens,
+                    spent,
+                    cost,
+                },
+            )
     }
 
     proptest! {

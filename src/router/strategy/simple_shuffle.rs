@@ -45,24 +45,60 @@ mod tests {
     use super::*;
 
     fn with(weight: Option<f64>, rpm: Option<u64>, tpm: Option<u64>) -> Candidate {
-        Candidate { weight, rpm, tpm, ..Candidate::default() }
+        Candidate {
+            weight,
+            rpm,
+            tpm,
+            ..Candidate::default()
+        }
     }
 
     #[test]
     fn the_first_number_any_candidate_has_decides() {
         let cases: [(&[Candidate], [f64; 3]); 5] = [
             (&[with(None, None, None); 3], [1.0, 1.0, 1.0]),
-            (&[with(Some(3.0), Some(1), None), with(Some(1.0), Some(9), None), with(None, Some(9), None)], [3.0, 1.0, 0.0]),
-            (&[with(None, Some(1), Some(9)), with(None, Some(2), None), with(None, Some(3), None)], [1.0, 2.0, 3.0]),
-            (&[with(None, None, Some(5)), with(None, None, Some(5)), with(None, None, None)], [1.0, 1.0, 0.0]),
-            (&[with(Some(0.0), None, None), with(Some(0.5), None, None), with(Some(0.5), None, None)], [0.0, 1.0, 1.0]),
+            (
+                &[
+                    with(Some(3.0), Some(1), None),
+                    with(Some(1.0), Some(9), None),
+                    with(None, Some(9), None),
+                ],
+                [3.0, 1.0, 0.0],
+            ),
+            (
+                &[
+                    with(None, Some(1), Some(9)),
+                    with(None, Some(2), None),
+                    with(None, Some(3), None),
+                ],
+                [1.0, 2.0, 3.0],
+            ),
+            (
+                &[
+                    with(None, None, Some(5)),
+                    with(None, None, Some(5)),
+                    with(None, None, None),
+                ],
+                [1.0, 1.0, 0.0],
+            ),
+            (
+                &[
+                    with(Some(0.0), None, None),
+                    with(Some(0.5), None, None),
+                    with(Some(0.5), None, None),
+                ],
+                [0.0, 1.0, 1.0],
+            ),
         ];
         for (candidates, shares) in cases {
             let counts = spread(&SimpleShuffle, candidates, 6000);
             let total: f64 = shares.iter().sum();
             for (count, share) in counts.iter().zip(shares) {
                 let expected = 6000.0 * share / total;
-                assert!((*count as f64 - expected).abs() < 200.0, "{counts:?} {shares:?}");
+                assert!(
+                    (*count as f64 - expected).abs() < 200.0,
+                    "{counts:?} {shares:?}"
+                );
                 assert!(share > 0.0 || *count == 0);
             }
         }

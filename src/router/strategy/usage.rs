@@ -16,7 +16,12 @@ impl Strategy for LeastUsed {
     fn pick(&self, pick: &mut Pick<'_>) -> usize {
         let index = match self.reading {
             UsageReading::Total => pick.lowest(|c| Some(c.total_tokens)),
-            UsageReading::Minute if pick.candidates.iter().all(|c| c.tpm.is_some_and(|tpm| tpm > 0)) => {
+            UsageReading::Minute
+                if pick
+                    .candidates
+                    .iter()
+                    .all(|c| c.tpm.is_some_and(|tpm| tpm > 0)) =>
+            {
                 pick.lowest(|c| c.tpm.map(|tpm| c.minute.tokens as f64 / tpm as f64))
             }
             UsageReading::Minute => pick.lowest(|c| Some(c.minute.tokens)),
@@ -27,23 +32,67 @@ impl Strategy for LeastUsed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::spread;
     use super::super::Candidate;
+    use super::super::testing::spread;
     use super::*;
     use crate::types::Totals;
 
     fn at(tpm: Option<u64>, minute: u64, total_tokens: u64) -> Candidate {
-        Candidate { tpm, minute: Totals { requests: 0, tokens: minute }, total_tokens, ..Candidate::default() }
+        Candidate {
+            tpm,
+            minute: Totals {
+                requests: 0,
+                tokens: minute,
+            },
+            total_tokens,
+            ..Candidate::default()
+        }
     }
 
     #[test]
     fn table() {
         let both = [at(None, 10, 900), at(None, 20, 100)];
-        assert_eq!(spread(&LeastUsed { reading: UsageReading::Minute }, &both, 20), [20, 0]);
-        assert_eq!(spread(&LeastUsed { reading: UsageReading::Total }, &both, 20), [0, 20]);
+        assert_eq!(
+            spread(
+                &LeastUsed {
+                    reading: UsageReading::Minute
+                },
+                &both,
+                20
+            ),
+            [20, 0]
+        );
+        assert_eq!(
+            spread(
+                &LeastUsed {
+                    reading: UsageReading::Total
+                },
+                &both,
+                20
+            ),
+            [0, 20]
+        );
         let limited = [at(Some(100), 50, 0), at(Some(1000), 200, 0)];
-        assert_eq!(spread(&LeastUsed { reading: UsageReading::Minute }, &limited, 20), [0, 20]);
+        assert_eq!(
+            spread(
+                &LeastUsed {
+                    reading: UsageReading::Minute
+                },
+                &limited,
+                20
+            ),
+            [0, 20]
+        );
         let half_limited = [at(Some(100), 50, 0), at(None, 200, 0)];
-        assert_eq!(spread(&LeastUsed { reading: UsageReading::Minute }, &half_limited, 20), [20, 0]);
+        assert_eq!(
+            spread(
+                &LeastUsed {
+                    reading: UsageReading::Minute
+                },
+                &half_limited,
+                20
+            ),
+            [20, 0]
+        );
     }
 }
