@@ -31,14 +31,19 @@ fn file(key: &str, file: &Path) -> String {
     format!("{key}: {:?}", file.display().to_string())
 }
 
-async fn gateway(model: Model) -> Gateway {
+fn yaml(model: Model) -> Yaml {
     let yaml = Yaml::default().group("g", [model]);
-    Gateway::start(&yaml.router("num_retries: 0").router("allowed_fails: 0")).await
+    yaml.router("num_retries: 0").router("allowed_fails: 0")
 }
 
-/// Fails as a deployment that can't be reached does: 502, and it cools down.
-async fn unreachable(gateway: Gateway, why: &str) {
+async fn gateway(model: Model) -> Gateway {
+    Gateway::start(&yaml(model)).await
+}
+
+/// Fails as a deployment that can't be reached does: 502, and it cools down. Why is for the log alone.
+async fn unreachable(yaml: &Yaml, why: &str) {
     let logs = Logs::listen();
+    let gateway = Gateway::logging(yaml, &logs).await;
     let answer = gateway.chat("g").await;
     assert_eq!(
         (answer.status, answer.code().as_str()),
@@ -53,13 +58,15 @@ async fn unreachable(gateway: Gateway, why: &str) {
         matches!(readiness, Readiness::Cooling { .. }),
         "{readiness:?}"
     );
-    assert!(logs.text().contains(why), "{}", logs.text());
     assert!(
         !answer.text().contains("127.0.0.1") && !answer.text().contains(why),
         "{}",
         answer.text()
     );
-    gateway.stop().await;
+    let app = gateway.stop().await;
+    let access_log = app.gateway().deps().access_log.as_ref();
+    access_log.expect("one").flush();
+    assert!(logs.text().contains(why), "{}", logs.text());
 }
 
 #[tokio::test]
@@ -80,10 +87,10 @@ async fn a_private_authority_is_not_trusted_otherwise() {
     let authority = Authority::new();
     let server = Scripted::tls(authority.server("localhost"), |_| Reply::chat()).await;
     let url = format!("https://localhost:{}", server.addr().port());
-    unreachable(gateway(model(&url)).await, "UnknownIssuer").await;
+    unreachable(&yaml(model(&url)), "UnknownIssuer").await;
     let other = Authority::new();
     let trusting = model(&url).with(&file("ssl_verify", &other.file()));
-    unreachable(gateway(trusting).await, "TLS handshake failed").await;
+    unreachable(&yaml(trusting), "TLS handshake failed").await;
     assert!(server.seen().is_empty());
 }
 
@@ -94,11 +101,7 @@ async fn a_certificate_for_another_host_is_refused() {
     let ssl_verify = file("ssl_verify", &authority.file());
     for host in ["localhost", "127.0.0.1"] {
         let url = format!("https://{host}:{}", server.addr().port());
-        unreachable(
-            gateway(model(&url).with(&ssl_verify)).await,
-            "TLS handshake failed",
-        )
-        .await;
+        unreachable(&yaml(model(&url).with(&ssl_verify)), "TLS handshake failed").await;
     }
     assert!(server.seen().is_empty());
 }
@@ -144,12 +147,8 @@ async fn a_server_that_never_answers_the_handshake_meets_the_connect_clock() {
         .await
         .expect("a loopback port");
     let url = format!("https://{}", listener.local_addr().expect("an address"));
-    let yaml = Yaml::default()
-        .group("g", [model(&url)])
-        .router("num_retries: 0")
-        .router("allowed_fails: 0")
-        .waypost("timeouts: {connect: 50ms}");
-    unreachable(Gateway::start(&yaml).await, "no connection within 50ms").await;
+    let yaml = yaml(model(&url)).waypost("timeouts: {connect: 50ms}");
+    unreachable(&yaml, "no connection within 50ms").await;
 }
 
 #[tokio::test]
