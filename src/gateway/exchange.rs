@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use super::classify::{Rejection, Verdict, classify, retry_after};
 use super::error::{Cause, Failure, UpstreamAnswer};
 use super::mask::Masks;
 use super::record::Trial;
+use super::relay::{answer, chain, facts_status, in_stream, is_event_stream, place, relayed};
 use super::snapshot::{Group, Link};
 use super::watch::{Ending, Watch};
 use crate::provider::{AdaptError, Call, ErrorFacts, Inbound, embeddings, error_facts};
@@ -150,7 +151,7 @@ impl Exchange<'_> {
         let head = Response::from_parts(head, ());
         if !head.status().is_success() {
             // The status says enough; a body that does not come is not waited for long.
-            let read = tokio::time::timeout(ERROR_TIME, collect(body, HOLD_ERROR)).await;
+            let read = tokio::time::timeout(ERROR_TIME, body.collect_up_to(HOLD_ERROR)).await;
             let body = read
                 .ok()
                 .and_then(Result::ok)
@@ -315,7 +316,7 @@ impl Exchange<'_> {
                 "total",
                 began,
                 &self.deployment.clocks,
-                collect(body, HOLD_BODY),
+                body.collect_up_to(HOLD_BODY),
             )
             .await?;
         let (body, complete) = collected.map_err(|error| broken(chain(&error)))?;
@@ -448,144 +449,4 @@ struct Plain<'a> {
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     model: Option<&'a RawValue>,
-}
-
-/// Reads a body, or its beginning: whether it was complete is told with it.
-async fn collect(mut body: Answer, limit: usize) -> Result<(Bytes, bool), hyper::Error> {
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(chunk) = frame?.into_data() else {
-            continue;
-        };
-        if first.is_empty() && all.is_empty() {
-            first = chunk; // small answers come in one piece
-            continue;
-        }
-        all.extend_from_slice(&std::mem::take(&mut first));
-        all.extend_from_slice(&chunk);
-        if all.len() > limit {
-            return Ok((all.freeze(), false));
-        }
-    }
-    Ok((if all.is_empty() { first } else { all.freeze() }, true))
-}
-
-fn answer(status: StatusCode, headers: HeaderMap, body: Bytes) -> UpstreamAnswer {
-    UpstreamAnswer {
-        status,
-        facts: error_facts(&body),
-        headers,
-        body,
-    }
-}
-
-/// An error event as the answer it would have been.
-pub(super) fn in_stream(facts: &ErrorFacts, raw: &Bytes) -> UpstreamAnswer {
-    let status = facts_status(facts).unwrap_or(StatusCode::BAD_GATEWAY);
-    UpstreamAnswer {
-        status,
-        headers: HeaderMap::new(),
-        body: raw.clone(),
-        facts: Some(facts.clone()),
-    }
-}
-
-/// The status an error without one stands for: its code if that is a status, else its type.
-pub(super) fn facts_status(facts: &ErrorFacts) -> Option<StatusCode> {
-    let code = facts
-        .code
-        .as_deref()
-        .and_then(|c| c.parse::<u16>().ok())
-        .filter(|c| (400..600).contains(c));
-    let by_word = |word: &str| match word {
-        "rate_limit_error"
-        | "rate_limit_exceeded"
-        | "insufficient_quota"
-        | "throttling_error"
-        | "tokens"
-        | "requests" => Some(429),
-        "invalid_request_error" | "context_length_exceeded" | "content_filter" => Some(400),
-        "authentication_error" | "invalid_api_key" => Some(401),
-        "overloaded_error" | "unavailable_error" | "service_unavailable" => Some(503),
-        "server_error" | "api_error" | "internal_server_error" => Some(500),
-        _ => None,
-    };
-    code.or_else(|| facts.code.as_deref().and_then(by_word))
-        .or_else(|| facts.kind.as_deref().and_then(by_word))
-        .and_then(|c| StatusCode::from_u16(c).ok())
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    // A server that streams without saying so is taken at the client's word; one that says JSON is not.
-    let json = b"application/json";
-    headers.get(CONTENT_TYPE).is_none_or(|v| {
-        !v.as_bytes()
-            .get(..json.len())
-            .is_some_and(|kind| kind.eq_ignore_ascii_case(json))
-    })
-}
-
-/// The upstream's headers that go on to the client.
-fn relayed(headers: &HeaderMap, masks: &Masks) -> HeaderMap {
-    const STAY: [&str; 20] = [
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "content-length",
-        "set-cookie",
-        "server",
-        "date",
-        "via",
-        "alt-svc",
-        "strict-transport-security",
-        "www-authenticate",
-        "location",
-        "x-request-id",
-        "x-should-retry",
-    ];
-    let mut relayed = HeaderMap::with_capacity(headers.len() + 6); // and ours
-    let listed = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|v| v.to_str().ok());
-    let named: Vec<&str> = listed.flat_map(|v| v.split(',')).map(str::trim).collect();
-    for (name, value) in headers {
-        let text = name.as_str();
-        let stays = STAY.contains(&text)
-            || text.starts_with("x-waypost-")
-            || text.starts_with("access-control-")
-            || named.iter().any(|n| n.eq_ignore_ascii_case(text));
-        if !stays {
-            relayed.append(name.clone(), masks.header(value));
-        }
-    }
-    if let Some(id) = headers.get("x-request-id") {
-        relayed.insert("x-upstream-request-id", id.clone());
-    }
-    debug_assert!(!relayed.contains_key(CONTENT_LENGTH));
-    relayed
-}
-
-/// Where JSON is wrong. Its own words may repeat the answer's, which no log should hold.
-fn place(error: &serde_json::Error) -> String {
-    format!(" (line {}, column {})", error.line(), error.column())
-}
-
-/// An error with its causes.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

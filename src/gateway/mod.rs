@@ -3,169 +3,47 @@
 //! [`Gateway::handle`] is that line as code. Strategies, dialects and stores are behind their own seams; here is no `match`
 //! on any of them. Nothing is retried after the commit point, and every way out settles the attempt (`record.rs`).
 
+mod budget;
 mod caching;
 pub mod classify;
+pub mod deps;
 pub mod error;
 mod exchange;
 mod mask;
+pub mod message;
 pub mod observe;
 pub mod plan;
 pub mod record;
+mod relay;
 pub mod snapshot;
 mod watch;
 
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
+use http::{HeaderName, StatusCode};
 use tokio::time::Instant;
 
+pub use deps::Deps;
 pub use error::Error;
+pub use message::{Incoming, Refusal, Reply, ReplyBody, ReplyFacts};
 pub use snapshot::{BuildError, Snapshot};
 
+use budget::{estimate, failures_of, limits, refused, retries_by_sdk, stopped};
 use caching::{Cached, Recorder};
-use error::{Failure, Failures, Refused};
+use error::{Failure, Failures};
 use exchange::{Committed, CommittedBody, Exchange, Uncommitted};
 use observe::ObservedBody;
-use plan::{Event, Limits, Plan, Step, Stop};
+use plan::{Event, Plan, Step};
 use record::{Record, Trial};
 use snapshot::Group;
 
-use crate::access_log::AccessLog;
 use crate::cache::Memory;
-use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::metrics::Metrics;
 use crate::provider::Call;
 use crate::request::RequestHead;
-use crate::router::{Ask, Attempt, NoneEligible, Outcome};
-use crate::types::{Operation, TokenUsage};
-use crate::upstream::Upstream;
-use crate::upstream::credentials::Credentials;
-use crate::usage::meter;
-
-/// Output tokens assumed where a request sets no bound, for reservations and prices. Corrected when the answer is there.
-const OUTPUT_GUESS: u64 = 256;
-/// The most output tokens that are reserved: no model says more, whatever a request allows it.
-const OUTPUT_MOST: u64 = 1 << 24;
-
-/// What the outside world is made of; built once, by `main` or by a test.
-pub struct Deps {
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Outbound HTTP.
-    pub upstream: Upstream,
-    /// Tokens.
-    pub credentials: Credentials,
-    /// Series.
-    pub metrics: Arc<Metrics>,
-    /// One line per request, if wanted.
-    pub access_log: Option<Arc<AccessLog>>,
-    rng: Mutex<StdRng>,
-}
-
-impl fmt::Debug for Deps {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Deps")
-            .field("upstream", &self.upstream)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Deps {
-    /// The machine's clock, and randomness from `seed`, or from the machine.
-    #[must_use]
-    pub fn new(seed: Option<u64>) -> Self {
-        Self::with_clock(Arc::new(SystemClock), seed)
-    }
-
-    /// The same with another clock.
-    #[must_use]
-    pub fn with_clock(clock: Arc<dyn Clock>, seed: Option<u64>) -> Self {
-        let rng = seed.map_or_else(|| StdRng::from_rng(&mut rand::rng()), StdRng::seed_from_u64);
-        Self {
-            clock,
-            upstream: Upstream::new(),
-            credentials: Credentials::default(),
-            metrics: Arc::new(Metrics::new()),
-            access_log: None,
-            rng: Mutex::new(rng),
-        }
-    }
-
-    fn rng(&self) -> MutexGuard<'_, StdRng> {
-        self.rng.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A client's request, read from HTTP.
-#[derive(Debug)]
-pub struct Incoming {
-    /// Its id.
-    pub id: Arc<str>,
-    /// Its kind.
-    pub operation: Operation,
-    /// The model group, where the path names it (Azure's form); it then stands above the body's.
-    pub path_model: Option<String>,
-    /// The client's headers.
-    pub headers: HeaderMap,
-    /// The client's bytes.
-    pub body: Bytes,
-    /// The key's name, if keys are in use.
-    pub caller: Option<Arc<str>>,
-    /// The groups the key may use; `None`: all.
-    pub allowed: Option<Arc<[Arc<str>]>>,
-}
-
-/// An answer.
-#[derive(Debug)]
-pub struct Reply {
-    /// Its status.
-    pub status: StatusCode,
-    /// Headers that describe it.
-    pub headers: HeaderMap,
-    /// Its body.
-    pub body: ReplyBody,
-    /// Who answered and how.
-    pub facts: ReplyFacts,
-}
-
-/// What an answer's own headers say.
-#[derive(Debug, Clone, Default)]
-pub struct ReplyFacts {
-    /// The group.
-    pub group: Option<HeaderValue>,
-    /// The deployment.
-    pub deployment: Option<HeaderValue>,
-    /// Attempts made.
-    pub attempts: u32,
-    /// The cache's part.
-    pub cache: &'static str,
-}
-
-/// The body of an answer.
-#[derive(Debug)]
-pub enum ReplyBody {
-    /// Complete.
-    Whole(Bytes),
-    /// A stream under observation.
-    Stream(Box<ObservedBody>),
-}
-
-/// A refusal, with what its headers can say.
-#[derive(Debug)]
-pub struct Refusal {
-    /// Why.
-    pub error: Error,
-    /// What was found out until then.
-    pub facts: ReplyFacts,
-    /// Its line, for whoever gives it a status.
-    pub record: Record,
-}
+use crate::router::{Ask, Attempt, Outcome};
+use crate::types::TokenUsage;
 
 /// A configuration at work.
 #[derive(Debug)]
@@ -514,85 +392,5 @@ fn facts(record: &Record) -> ReplyFacts {
         deployment: record.deployment.as_ref().map(|(_, header)| header.clone()),
         attempts: record.attempts,
         cache: record.cache,
-    }
-}
-
-/// Retries the client's SDK has already made.
-fn retries_by_sdk(incoming: &Incoming) -> u32 {
-    let header = incoming
-        .headers
-        .get("x-stainless-retry-count")
-        .and_then(|v| v.to_str().ok());
-    header.and_then(|v| v.trim().parse().ok()).unwrap_or(0)
-}
-
-/// The request's budget. Retries the client's SDK has already made are taken off ours.
-fn limits(group: &Group, by_sdk: u32, now: Instant) -> Limits {
-    Limits {
-        attempts: group.attempts.saturating_sub(by_sdk),
-        retry_after: group.settings.retry_after,
-        max_wait: group.settings.max_wait,
-        all_cooling: group.all_cooling(),
-        deadline: now + group.settings.deadline,
-    }
-}
-
-/// Tokens of a request, before anyone has counted them.
-fn estimate(call: &Call) -> TokenUsage {
-    let output = match call.operation {
-        Operation::Embeddings => 0,
-        Operation::Chat | Operation::Completions => call
-            .head
-            .max_tokens
-            .unwrap_or(OUTPUT_GUESS)
-            .min(OUTPUT_MOST),
-    };
-    TokenUsage {
-        input: meter::estimate(call.body.len() as u64),
-        output,
-        ..TokenUsage::default()
-    }
-}
-
-fn refused(uncommitted: Uncommitted, group: &Group, index: usize) -> Error {
-    let deployment = Arc::clone(&group.router.deployments()[index].target.id);
-    match uncommitted {
-        Uncommitted::Rejected { rejection, answer } => Error::Rejected {
-            deployment,
-            rejection,
-            answer: Box::new(answer),
-        },
-        Uncommitted::Unsupported { param, message } => Error::Unsupported { param, message },
-        Uncommitted::Failed(failure) => Error::Failed(vec![failure]),
-    }
-}
-
-fn stopped(stop: Stop, failures: Failures, group: &Group, began: Instant, plan: &Plan) -> Error {
-    match stop {
-        Stop::Exhausted => Error::Failed(failures),
-        Stop::Deadline => Error::Deadline {
-            limit: plan.deadline() - began,
-            failures,
-        },
-        // Something was tried: its failure tells more than that nothing is left.
-        Stop::NoneEligible(_) if !failures.is_empty() => Error::Failed(failures),
-        Stop::NoneEligible(none) => {
-            let none = NoneEligible {
-                group: Arc::clone(&group.id),
-                ..none
-            };
-            Error::NoneEligible(Refused { none, failures })
-        }
-    }
-}
-
-fn failures_of(error: &Error) -> &[Failure] {
-    match error {
-        Error::Failed(failures) | Error::Deadline { failures, .. } => failures,
-        Error::NoneEligible(refused) => &refused.failures,
-        Error::Request(_)
-        | Error::UnknownModel { .. }
-        | Error::Unsupported { .. }
-        | Error::Rejected { .. } => &[],
     }
 }

@@ -14,8 +14,9 @@ use tokio::time::{Instant, Sleep};
 
 use super::caching::Recorder;
 use super::classify::{Verdict, classify};
-use super::exchange::{Stream, chain, in_stream};
+use super::exchange::Stream;
 use super::record::{Record, Trial};
+use super::relay::{chain, in_stream};
 use super::watch::Ending;
 use crate::provider::ErrorFacts;
 use crate::router::Outcome;

@@ -1,5 +1,8 @@
 use proptest::prelude::*;
 
+use bytes::Bytes;
+
+use super::payload::COALESCE;
 use super::*;
 
 fn read(text: &str) -> Result<RequestHead, RequestError> {

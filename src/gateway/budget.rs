@@ -1,0 +1,106 @@
+//! What a request may do and is expected to use: attempts, time, tokens; and what it ends in when that is used up.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::error::{Error, Failure, Failures, Refused};
+use super::exchange::Uncommitted;
+use super::message::Incoming;
+use super::plan::{Limits, Plan, Stop};
+use super::snapshot::Group;
+use crate::provider::Call;
+use crate::router::NoneEligible;
+use crate::types::{Operation, TokenUsage};
+use crate::usage::meter;
+
+/// Output tokens assumed where a request sets no bound, for reservations and prices. Corrected when the answer is there.
+const OUTPUT_GUESS: u64 = 256;
+/// The most output tokens that are reserved: no model says more, whatever a request allows it.
+const OUTPUT_MOST: u64 = 1 << 24;
+
+/// Retries the client's SDK has already made.
+pub(super) fn retries_by_sdk(incoming: &Incoming) -> u32 {
+    let header = incoming
+        .headers
+        .get("x-stainless-retry-count")
+        .and_then(|v| v.to_str().ok());
+    header.and_then(|v| v.trim().parse().ok()).unwrap_or(0)
+}
+
+/// The request's budget. Retries the client's SDK has already made are taken off ours.
+pub(super) fn limits(group: &Group, by_sdk: u32, now: Instant) -> Limits {
+    Limits {
+        attempts: group.attempts.saturating_sub(by_sdk),
+        retry_after: group.settings.retry_after,
+        max_wait: group.settings.max_wait,
+        all_cooling: group.all_cooling(),
+        deadline: now + group.settings.deadline,
+    }
+}
+
+/// Tokens of a request, before anyone has counted them.
+pub(super) fn estimate(call: &Call) -> TokenUsage {
+    let output = match call.operation {
+        Operation::Embeddings => 0,
+        Operation::Chat | Operation::Completions => call
+            .head
+            .max_tokens
+            .unwrap_or(OUTPUT_GUESS)
+            .min(OUTPUT_MOST),
+    };
+    TokenUsage {
+        input: meter::estimate(call.body.len() as u64),
+        output,
+        ..TokenUsage::default()
+    }
+}
+
+pub(super) fn refused(uncommitted: Uncommitted, group: &Group, index: usize) -> Error {
+    let deployment = Arc::clone(&group.router.deployments()[index].target.id);
+    match uncommitted {
+        Uncommitted::Rejected { rejection, answer } => Error::Rejected {
+            deployment,
+            rejection,
+            answer: Box::new(answer),
+        },
+        Uncommitted::Unsupported { param, message } => Error::Unsupported { param, message },
+        Uncommitted::Failed(failure) => Error::Failed(vec![failure]),
+    }
+}
+
+pub(super) fn stopped(
+    stop: Stop,
+    failures: Failures,
+    group: &Group,
+    began: Instant,
+    plan: &Plan,
+) -> Error {
+    match stop {
+        Stop::Exhausted => Error::Failed(failures),
+        Stop::Deadline => Error::Deadline {
+            limit: plan.deadline() - began,
+            failures,
+        },
+        // Something was tried: its failure tells more than that nothing is left.
+        Stop::NoneEligible(_) if !failures.is_empty() => Error::Failed(failures),
+        Stop::NoneEligible(none) => {
+            let none = NoneEligible {
+                group: Arc::clone(&group.id),
+                ..none
+            };
+            Error::NoneEligible(Refused { none, failures })
+        }
+    }
+}
+
+pub(super) fn failures_of(error: &Error) -> &[Failure] {
+    match error {
+        Error::Failed(failures) | Error::Deadline { failures, .. } => failures,
+        Error::NoneEligible(refused) => &refused.failures,
+        Error::Request(_)
+        | Error::UnknownModel { .. }
+        | Error::Unsupported { .. }
+        | Error::Rejected { .. } => &[],
+    }
+}

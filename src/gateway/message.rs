@@ -1,0 +1,76 @@
+//! What comes into the gateway and what goes out of it, in terms of the `http` crate but of no server.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::error::Error;
+use super::observe::ObservedBody;
+use super::record::Record;
+use crate::types::Operation;
+
+/// A client's request, read from HTTP.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its kind.
+    pub operation: Operation,
+    /// The model group, where the path names it (Azure's form); it then stands above the body's.
+    pub path_model: Option<String>,
+    /// The client's headers.
+    pub headers: HeaderMap,
+    /// The client's bytes.
+    pub body: Bytes,
+    /// The key's name, if keys are in use.
+    pub caller: Option<Arc<str>>,
+    /// The groups the key may use; `None`: all.
+    pub allowed: Option<Arc<[Arc<str>]>>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Headers that describe it.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: ReplyBody,
+    /// Who answered and how.
+    pub facts: ReplyFacts,
+}
+
+/// What an answer's own headers say.
+#[derive(Debug, Clone, Default)]
+pub struct ReplyFacts {
+    /// The group.
+    pub group: Option<HeaderValue>,
+    /// The deployment.
+    pub deployment: Option<HeaderValue>,
+    /// Attempts made.
+    pub attempts: u32,
+    /// The cache's part.
+    pub cache: &'static str,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum ReplyBody {
+    /// Complete.
+    Whole(Bytes),
+    /// A stream under observation.
+    Stream(Box<ObservedBody>),
+}
+
+/// A refusal, with what its headers can say.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Why.
+    pub error: Error,
+    /// What was found out until then.
+    pub facts: ReplyFacts,
+    /// Its line, for whoever gives it a status.
+    pub record: Record,
+}

@@ -1,0 +1,232 @@
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::*;
+use crate::router::Ineligible;
+use crate::types::Fault;
+
+const S: Duration = Duration::from_secs(1);
+
+fn limits(attempts: u32, all_cooling: AllCooling, now: Instant) -> Limits {
+    Limits {
+        attempts,
+        retry_after: Duration::ZERO,
+        max_wait: 10 * S,
+        all_cooling,
+        deadline: now + 60 * S,
+    }
+}
+
+fn none(fault: Fault, back_in: Duration) -> Availability {
+    let deployments = vec![Ineligible {
+        deployment: "a".into(),
+        why: Why::Cooling(fault),
+        back_in: Some(back_in),
+    }];
+    Availability::None(NoneEligible {
+        group: "g".into(),
+        deployments,
+    })
+}
+
+fn next(plan: &mut Plan, event: Event, offer: &Availability, now: Instant) -> Step {
+    plan.next(event, offer, now, &mut StdRng::seed_from_u64(3))
+}
+
+#[test]
+fn another_deployment_is_tried_at_once() {
+    let now = Instant::now();
+    let mut plan = Plan::new(limits(2, AllCooling::Fail, now));
+    plan.begin();
+    assert_eq!(
+        next(&mut plan, Event::Failed, &Availability::Fresh, now),
+        Step::Try {
+            even_cooling: false
+        }
+    );
+    plan.begin();
+    assert_eq!(
+        next(&mut plan, Event::Failed, &Availability::Fresh, now),
+        Step::Stop(Stop::Exhausted)
+    );
+}
+
+#[test]
+fn the_same_deployment_only_after_a_wait_that_grows() {
+    let now = Instant::now();
+    let mut plan = Plan::new(limits(9, AllCooling::Fail, now));
+    let mut last = Duration::ZERO;
+    for _ in 0..3 {
+        plan.begin();
+        let Step::Wait(wait) = next(&mut plan, Event::Failed, &Availability::OnlyTried, now) else {
+            panic!("waits")
+        };
+        assert!(wait > last, "{wait:?} after {last:?}");
+        last = wait;
+        assert_eq!(
+            next(&mut plan, Event::Waited, &Availability::OnlyTried, now),
+            Step::Try {
+                even_cooling: false
+            }
+        );
+    }
+}
+
+#[test]
+fn nothing_is_waited_for_after_the_last_attempt() {
+    let now = Instant::now();
+    let mut plan = Plan::new(limits(1, AllCooling::Wait, now));
+    plan.begin();
+    assert_eq!(
+        next(&mut plan, Event::Failed, &Availability::OnlyTried, now),
+        Step::Stop(Stop::Exhausted)
+    );
+}
+
+#[test]
+fn a_pause_before_trying_again_is_no_waiting_for_a_deployment() {
+    let now = Instant::now();
+    let mut plan = Plan::new(Limits {
+        max_wait: Duration::ZERO,
+        ..limits(3, AllCooling::Fail, now)
+    });
+    plan.begin();
+    assert!(matches!(
+        next(&mut plan, Event::Failed, &Availability::OnlyTried, now),
+        Step::Wait(_)
+    ));
+}
+
+#[test]
+fn a_probe_under_way_is_waited_for() {
+    let now = Instant::now();
+    let why = Why::Probing;
+    let deployments = vec![Ineligible {
+        deployment: "a".into(),
+        why,
+        back_in: Some(S / 10),
+    }];
+    let offer = Availability::None(NoneEligible {
+        group: "g".into(),
+        deployments,
+    });
+    let mut plan = Plan::new(limits(3, AllCooling::Fail, now));
+    assert!(
+        matches!(next(&mut plan, Event::NoneEligible, &offer, now), Step::Wait(w) if w < S / 5)
+    );
+}
+
+#[test]
+fn all_cooling_at_the_start() {
+    let now = Instant::now();
+    let soon = none(Fault::RateLimit, 3 * S);
+    let start = |how| {
+        next(
+            &mut Plan::new(limits(3, how, now)),
+            Event::NoneEligible,
+            &soon,
+            now,
+        )
+    };
+    assert!(matches!(
+        start(AllCooling::Fail),
+        Step::Stop(Stop::NoneEligible(_))
+    ));
+    assert!(matches!(start(AllCooling::Wait), Step::Wait(w) if w > 3 * S && w < 4 * S));
+    assert_eq!(start(AllCooling::Try), Step::Try { even_cooling: true });
+    let mut plan = Plan::new(limits(3, AllCooling::Try, now));
+    plan.begin();
+    assert!(
+        matches!(next(&mut plan, Event::Failed, &soon, now), Step::Wait(w) if w < S),
+        "a pause after a failure"
+    );
+    assert_eq!(
+        next(&mut plan, Event::Waited, &soon, now),
+        Step::Try { even_cooling: true }
+    );
+}
+
+#[test]
+fn a_begun_request_waits_if_it_is_worth_it() {
+    let now = Instant::now();
+    let after_one = |offer: &Availability| {
+        let mut plan = Plan::new(limits(3, AllCooling::Fail, now));
+        plan.begin();
+        next(&mut plan, Event::Failed, offer, now)
+    };
+    assert!(matches!(
+        after_one(&none(Fault::RateLimit, 3 * S)),
+        Step::Wait(_)
+    ));
+    assert!(
+        matches!(
+            after_one(&none(Fault::RateLimit, 11 * S)),
+            Step::Stop(Stop::NoneEligible(_))
+        ),
+        "too long"
+    );
+    assert!(
+        matches!(
+            after_one(&none(Fault::Credential, S)),
+            Step::Stop(Stop::NoneEligible(_))
+        ),
+        "stays wrong"
+    );
+}
+
+#[test]
+fn the_deadline_covers_everything() {
+    let now = Instant::now();
+    let mut plan = Plan::new(limits(9, AllCooling::Wait, now));
+    plan.begin();
+    assert_eq!(
+        next(&mut plan, Event::Failed, &Availability::Fresh, now + 60 * S),
+        Step::Stop(Stop::Deadline)
+    );
+    assert_eq!(
+        next(
+            &mut plan,
+            Event::Failed,
+            &Availability::OnlyTried,
+            now + 60 * S - S / 5
+        ),
+        Step::Stop(Stop::Exhausted)
+    );
+}
+
+proptest! {
+    /// Whatever happens, a plan ends, and never makes more attempts than its budget.
+    #[test]
+    fn a_plan_ends_within_its_budget(
+        attempts in 0u32..6,
+        how in prop::sample::select(vec![AllCooling::Fail, AllCooling::Wait, AllCooling::Try]),
+        offers in prop::collection::vec((0u8..4, 0u64..20), 400),
+        seed in any::<u64>(),
+    ) {
+        let mut now = Instant::now();
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut plan = Plan::new(limits(attempts, how, now));
+        let end = now + 60 * S;
+        let mut step = Step::Try { even_cooling: false };
+        let mut ended = false;
+        for (kind, seconds) in offers {
+            let offer = match kind {
+                0 => Availability::Fresh,
+                1 => Availability::OnlyTried,
+                2 => none(Fault::RateLimit, S * u32::try_from(seconds).expect("small")),
+                _ => none(Fault::Quota, S),
+            };
+            let event = match step {
+                Step::Try { .. } if kind == 3 => Event::NoneEligible,
+                Step::Try { .. } => { plan.begin(); now += S; Event::Failed }
+                Step::Wait(wait) => { now += wait; prop_assert!(now < end); Event::Waited }
+                Step::Stop(_) => { ended = true; break }
+            };
+            step = plan.next(event, &offer, now, &mut rng);
+        }
+        prop_assert!(plan.made() <= attempts.max(1));
+        // `Try` that finds nothing again and again is the one loop the plan itself cannot bound.
+        prop_assert!(ended || matches!(step, Step::Stop(_)) || how == AllCooling::Try);
+    }
+}
