@@ -38,7 +38,8 @@ impl Edge {
         if let (Some(app), &Method::POST, Some(operation)) =
             (self.app, request.method(), operation(request.uri().path()))
         {
-            return Ok(inference::serve(app, operation, None, request).await);
+            // Boxed where it is made: moving a future of several kilobytes into place costs more than an allocation.
+            return Ok(Box::pin(inference::serve(app, operation, None, request)).await);
         }
         let response = self.routes.oneshot(request.map(Body::new)).await?;
         Ok(response.map(EdgeBody::Other))

@@ -191,7 +191,7 @@ impl Exchange<'_> {
         let Some(source) = &self.link.token else {
             return Ok((None, self.link.masks.clone()));
         };
-        match source.bearer().await {
+        match Box::pin(source.bearer()).await {
             Ok(bearer) => {
                 let token = bearer
                     .as_bytes()

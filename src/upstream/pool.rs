@@ -78,7 +78,8 @@ impl Endpoint {
             }
             pool.address(&mut request);
         }
-        let mut sender = pool.connect(connect).await?;
+        // Boxed: rare, and with its TLS handshake much larger than all the rest of a request.
+        let mut sender = Box::pin(pool.connect(connect)).await?;
         let response = sender
             .send_request(request)
             .await
