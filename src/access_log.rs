@@ -22,6 +22,8 @@ pub struct AccessLog {
 
 struct Sink {
     buffer: Vec<u8>,
+    /// The last line's second and how it is written, less the `Z`.
+    second: (u64, String),
     out: Box<dyn Write + Send>,
 }
 
@@ -54,6 +56,7 @@ impl AccessLog {
             format,
             sink: Mutex::new(Sink {
                 buffer: Vec::with_capacity(LARGE),
+                second: (0, String::new()),
                 out,
             }),
         }
@@ -62,8 +65,22 @@ impl AccessLog {
     /// Adds a line of the moment `unix` (since the epoch).
     pub fn line(&self, unix: Duration, fields: &[(&'static str, Field<'_>)]) {
         let mut sink = self.lock();
-        let buffer = &mut sink.buffer;
-        let time = humantime::format_rfc3339_millis(UNIX_EPOCH + unix);
+        if sink.second.0 != unix.as_secs() || sink.second.1.is_empty() {
+            let whole = humantime::format_rfc3339_seconds(UNIX_EPOCH + unix).to_string();
+            sink.second = (unix.as_secs(), whole.trim_end_matches('Z').to_owned());
+        }
+        let Sink { buffer, second, .. } = &mut *sink;
+        let ms = unix.subsec_millis() as u16;
+        let time = (
+            second.1.as_str(),
+            [
+                b'.',
+                digit(ms / 100),
+                digit(ms / 10 % 10),
+                digit(ms % 10),
+                b'Z',
+            ],
+        );
         // Writing to a Vec does not fail.
         let _ = match self.format {
             LogFormat::Text => text(buffer, time, fields),
@@ -103,10 +120,11 @@ impl Drop for AccessLog {
 
 fn text(
     out: &mut Vec<u8>,
-    time: impl fmt::Display,
+    time: (&str, [u8; 5]),
     fields: &[(&str, Field<'_>)],
 ) -> std::io::Result<()> {
-    write!(out, "{time}  INFO access")?;
+    moment(out, time);
+    out.extend_from_slice(b"  INFO access");
     for (name, field) in fields {
         match field {
             Field::Text("") | Field::Number(None) => {}
@@ -139,13 +157,12 @@ fn text(
 
 fn json(
     out: &mut Vec<u8>,
-    time: impl fmt::Display,
+    time: (&str, [u8; 5]),
     fields: &[(&str, Field<'_>)],
 ) -> std::io::Result<()> {
-    write!(
-        out,
-        "{{\"timestamp\":\"{time}\",\"level\":\"INFO\",\"target\":\"access\""
-    )?;
+    out.extend_from_slice(b"{\"timestamp\":\"");
+    moment(out, time);
+    out.extend_from_slice(b"\",\"level\":\"INFO\",\"target\":\"access\"");
     for (name, field) in fields {
         match field {
             Field::Text("") | Field::Number(None) => {}
@@ -163,6 +180,12 @@ fn json(
     }
     out.extend_from_slice(b"}\n");
     Ok(())
+}
+
+/// The text of a second, and its milliseconds.
+fn moment(out: &mut Vec<u8>, (second, ms): (&str, [u8; 5])) {
+    out.extend_from_slice(second.as_bytes());
+    out.extend_from_slice(&ms);
 }
 
 fn name_of(out: &mut Vec<u8>, name: &str) {

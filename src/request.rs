@@ -66,7 +66,7 @@ pub enum EncodingFormat {
 /// One top-level member: its name, and where its value lies in the body.
 #[derive(Debug, Clone)]
 struct Member {
-    name: Box<str>,
+    name: Cow<'static, str>,
     value: Range<usize>,
 }
 
@@ -183,6 +183,36 @@ impl RequestHead {
     }
 }
 
+/// A member's name without an allocation, if it is one of those that nearly all requests consist of.
+fn owned(name: Cow<'_, str>) -> Cow<'static, str> {
+    const USUAL: [&str; 20] = [
+        "model",
+        "messages",
+        "stream",
+        "temperature",
+        "max_tokens",
+        "max_completion_tokens",
+        "stream_options",
+        "tools",
+        "tool_choice",
+        "response_format",
+        "input",
+        "prompt",
+        "encoding_format",
+        "top_p",
+        "user",
+        "seed",
+        "stop",
+        "n",
+        "metadata",
+        "reasoning_effort",
+    ];
+    match USUAL.iter().find(|usual| **usual == name) {
+        Some(usual) => Cow::Borrowed(usual),
+        None => Cow::Owned(name.into_owned()),
+    }
+}
+
 #[derive(serde::Deserialize)]
 struct StreamOptions {
     include_usage: Option<bool>,
@@ -206,7 +236,7 @@ fn members(body: &[u8]) -> Result<Vec<Member>, RequestError> {
                 // `raw` borrows from the body, so the distance of the two is its offset.
                 let start = raw.get().as_ptr().addr() - self.0.as_ptr().addr();
                 members.push(Member {
-                    name: name.into(),
+                    name: owned(name),
                     value: start..start + raw.get().len(),
                 });
             }

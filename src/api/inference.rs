@@ -152,8 +152,22 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
         .filter(fit)
     {
         Some(id) => id.into(),
-        None => format!("req_{:032x}", rand::rng().random::<u128>()).into(),
+        None => new_id(),
     }
+}
+
+/// `req_` and 128 random bits in hexadecimal.
+fn new_id() -> Arc<str> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut id = *b"req_00000000000000000000000000000000";
+    for (pair, byte) in id[4..]
+        .chunks_exact_mut(2)
+        .zip(rand::rng().random::<[u8; 16]>())
+    {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    std::str::from_utf8(&id).unwrap_or_default().into()
 }
 
 /// Why a body could not be read.

@@ -65,28 +65,6 @@ pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
 
 /// The upstream's headers that go on to the client.
 pub(super) fn relayed(headers: &HeaderMap, masks: &Masks) -> HeaderMap {
-    const STAY: [&str; 20] = [
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "content-length",
-        "set-cookie",
-        "server",
-        "date",
-        "via",
-        "alt-svc",
-        "strict-transport-security",
-        "www-authenticate",
-        "location",
-        "x-request-id",
-        "x-should-retry",
-    ];
     let mut relayed = HeaderMap::with_capacity(headers.len() + 6); // and ours
     let listed = headers
         .get_all(CONNECTION)
@@ -95,7 +73,7 @@ pub(super) fn relayed(headers: &HeaderMap, masks: &Masks) -> HeaderMap {
     let named: Vec<&str> = listed.flat_map(|v| v.split(',')).map(str::trim).collect();
     for (name, value) in headers {
         let text = name.as_str();
-        let stays = STAY.contains(&text)
+        let stays = stays_here(text)
             || text.starts_with("x-waypost-")
             || text.starts_with("access-control-")
             || named.iter().any(|n| n.eq_ignore_ascii_case(text));
@@ -125,4 +103,31 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Headers that belong to one connection, or to the upstream alone.
+fn stays_here(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "content-length"
+            | "set-cookie"
+            | "server"
+            | "date"
+            | "via"
+            | "alt-svc"
+            | "strict-transport-security"
+            | "www-authenticate"
+            | "location"
+            | "x-request-id"
+            | "x-should-retry"
+    )
 }
