@@ -1,7 +1,7 @@
 //! The client's request as bytes with a table of contents.
 //!
 //! [`RequestHead::read`] walks the JSON once: it validates it, notes where each top-level member lies, and reads the
-//! few Waypost needs. Values below are skipped, not built. [`splice`] writes a body that differs from the client's in
+//! few Waypost needs. Values below are skipped, not built. [`splice()`] writes a body that differs from the client's in
 //! the named members only; everything else, spelling and white space included, is the client's own bytes.
 
 mod payload;
