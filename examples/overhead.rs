@@ -274,17 +274,25 @@ fn waypost_binary() -> PathBuf {
     path
 }
 
-/// A configuration with everything on that this version has: a client key, limits, prices, a strategy.
-fn configuration(upstream: SocketAddr) -> tempfile::NamedTempFile {
+/// A configuration over two equal deployments: with a client key, limits and prices, or just as a user begins.
+fn configuration(upstream: SocketAddr, everything: bool) -> tempfile::NamedTempFile {
     let file = tempfile::Builder::new().suffix(".yml").tempfile().unwrap();
+    let (limits, keys) = if everything {
+        (
+            ", api_key: '${BENCH_KEY:-sk-upstream-key}', rpm: 100000000, tpm: 100000000000, \
+             input_cost_per_token: 0.0000025, output_cost_per_token: 0.00001",
+            "waypost:\n  keys: [{name: bench, key: sk-client-key-0123456789}]\n",
+        )
+    } else {
+        ("", "")
+    };
     let model = |name: &str| {
         format!(
-            "      - {{provider: self-hosted, model: {name}, api_base: 'http://{upstream}/v1', api_key: '${{BENCH_KEY:-sk-upstream-key}}', rpm: 100000000, tpm: 100000000000, input_cost_per_token: 0.0000025, output_cost_per_token: 0.00001}}\n"
+            "      - {{provider: self-hosted, model: {name}, api_base: 'http://{upstream}/v1'{limits}}}\n"
         )
     };
     let text = format!(
-        "model_groups:\n  - id: bench\n    models:\n{}{}    router: {{routing_strategy: least-busy}}\n\
-         waypost:\n  keys: [{{name: bench, key: sk-client-key-0123456789}}]\n",
+        "model_groups:\n  - id: bench\n    models:\n{}{}    router: {{routing_strategy: least-busy}}\n{keys}",
         model("one"),
         model("two")
     );
@@ -304,13 +312,22 @@ async fn measure() {
     // At a fixed rate both proxies meet the same machine: in a closed loop the faster one keeps the load's core awake,
     // and the slower one pays for waking it with each answer.
     let paced = Some(Duration::from_millis(4)); // 16 connections: 4,000 requests a second
-    for (name, kind, bytes, requests, every) in [
+    for (name, kind, bytes, requests, every, everything) in [
         (
             "1 KB request, 1 KB answer, 4,000/s",
             "1024",
             1024,
             REQUESTS,
             paced,
+            true,
+        ),
+        (
+            "1 KB request, 1 KB answer, closed loop, no key, limits or prices",
+            "1024",
+            1024,
+            REQUESTS,
+            None,
+            false,
         ),
         (
             "1 KB request, 1 KB answer, closed loop",
@@ -318,6 +335,7 @@ async fn measure() {
             1024,
             REQUESTS,
             None,
+            true,
         ),
         (
             "32 KB request, 1 KB answer, closed loop",
@@ -325,6 +343,7 @@ async fn measure() {
             32 * 1024,
             REQUESTS / 2,
             None,
+            true,
         ),
         (
             "1 KB request, 100 chunks at once, closed loop",
@@ -332,11 +351,12 @@ async fn measure() {
             1024,
             REQUESTS / 10,
             None,
+            true,
         ),
     ] {
         let upstream = Process::start("1", &exe, &["upstream", kind]);
         let floor = Process::start("0", &exe, &["floor", &upstream.addr.to_string()]);
-        let file = configuration(upstream.addr);
+        let file = configuration(upstream.addr, everything);
         let waypost = Process::start(
             "0",
             &waypost_binary(),
@@ -371,7 +391,7 @@ async fn measure() {
 
 async fn start_and_memory(exe: &Path) {
     let upstream = Process::start("1", exe, &["upstream", "1024"]);
-    let file = configuration(upstream.addr);
+    let file = configuration(upstream.addr, true);
     let mut starts = vec![];
     let mut idle = 0.0;
     let mut after = 0.0;

@@ -201,19 +201,18 @@ fn name_of(out: &mut Vec<u8>, name: &str) {
     reason = "in range, and not negative"
 )]
 fn number(out: &mut Vec<u8>, n: f64) -> std::io::Result<()> {
-    if n != 0.0 && n.abs() < 0.01 {
-        write!(out, "{n:.9}")
-    } else if (0.0..1e12).contains(&n) {
-        // Integers are written several times faster than floats, and without the machinery of `write!`.
-        let thousandths = (n * 1000.0).round() as u64;
-        out.extend_from_slice(itoa::Buffer::new().format(thousandths / 1000).as_bytes());
-        let rest = (thousandths % 1000) as u16;
-        out.extend_from_slice(&[
-            b'.',
-            digit(rest / 100),
-            digit(rest / 10 % 10),
-            digit(rest % 10),
-        ]);
+    // Integers are written several times faster than floats, and without the machinery of `write!`.
+    if (0.0..1e9).contains(&n) {
+        let small = n != 0.0 && n < 0.01;
+        let (digits, scale) = if small { (9, 1e9) } else { (3, 1e3) };
+        let scaled = (n * scale).round() as u64;
+        out.extend_from_slice(itoa::Buffer::new().format(scaled / scale as u64).as_bytes());
+        out.push(b'.');
+        let mut unit = scale as u64;
+        for _ in 0..digits {
+            unit /= 10;
+            out.push(digit((scaled / unit % 10) as u16));
+        }
         Ok(())
     } else {
         write!(out, "{n:.3}")
