@@ -188,7 +188,9 @@ fn cooldown(group: &Group) -> String {
             "{time} after more than {} within {time}; at once after a 429",
             plural(n as usize, "failure")
         ),
-        None => format!("{time} when most requests fail; at once after a 429"),
+        None => format!(
+            "{time} after 3 failures in a row, or most of 5 in a minute; at once after a 429 or without a connection"
+        ),
     }
 }
 
