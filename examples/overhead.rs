@@ -172,6 +172,13 @@ impl Process {
         Self { child, addr }
     }
 
+    /// `waypost serve` on the proxies' core.
+    fn waypost(config: &Path) -> Self {
+        let config = config.to_str().unwrap();
+        let args = ["serve", "--config", config, "--port", "0"];
+        Self::start("0", &waypost_binary(), &args)
+    }
+
     /// CPU time of all its threads in nanoseconds, as the kernel's scheduler counts it.
     fn cpu(&self) -> u64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
@@ -357,17 +364,7 @@ async fn measure() {
         let upstream = Process::start("1", &exe, &["upstream", kind]);
         let floor = Process::start("0", &exe, &["floor", &upstream.addr.to_string()]);
         let file = configuration(upstream.addr, everything);
-        let waypost = Process::start(
-            "0",
-            &waypost_binary(),
-            &[
-                "serve",
-                "--config",
-                file.path().to_str().unwrap(),
-                "--port",
-                "0",
-            ],
-        );
+        let waypost = Process::waypost(file.path());
         let body = request_body(bytes, kind == "stream");
         let (mut floors, mut ours, mut ratios) = (vec![], vec![], vec![]);
         for _ in 0..ROUNDS {
@@ -397,17 +394,7 @@ async fn start_and_memory(exe: &Path) {
     let mut after = 0.0;
     for _ in 0..ROUNDS {
         let began = Instant::now();
-        let waypost = Process::start(
-            "0",
-            &waypost_binary(),
-            &[
-                "serve",
-                "--config",
-                file.path().to_str().unwrap(),
-                "--port",
-                "0",
-            ],
-        );
+        let waypost = Process::waypost(file.path());
         idle = waypost.resident_mib();
         load(waypost.addr, &request_body(1024, false), CONNECTIONS, None).await;
         starts.push(began.elapsed().as_secs_f64() * 1000.0);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::committed::Uncommitted;
 use super::error::{Error, Failure, Failures, Refused};
-use super::exchange::Uncommitted;
 use super::message::Incoming;
 use super::plan::{Limits, Plan, Stop};
 use super::snapshot::Group;

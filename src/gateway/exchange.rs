@@ -16,7 +16,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::classify::{Rejection, Verdict, classify, retry_after};
+use super::classify::{Verdict, classify, retry_after};
+use super::committed::{Committed, CommittedBody, Stream, Uncommitted};
 use super::error::{Cause, Failure, UpstreamAnswer};
 use super::mask::Masks;
 use super::record::Trial;
@@ -37,51 +38,6 @@ const HOLD_PREAMBLE: usize = 256 * 1024;
 const HOLD_ERROR: usize = 1024 * 1024;
 /// And no longer than this.
 const ERROR_TIME: Duration = Duration::from_secs(5);
-
-/// An answer the client may have.
-#[derive(Debug)]
-pub(super) struct Committed {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: CommittedBody,
-    pub(super) trial: Trial,
-}
-
-#[derive(Debug)]
-pub(super) enum CommittedBody {
-    /// Complete; the trial may be settled as a success with this usage.
-    Whole(Bytes, TokenUsage),
-    /// A stream: what was held back, what watches it, and the rest.
-    Stream(Box<Stream>),
-}
-
-/// A stream at its commit point.
-#[derive(Debug)]
-pub(super) struct Stream {
-    pub(super) held: VecDeque<Bytes>,
-    pub(super) watch: Watch,
-    /// `None`: it is already at its end, of that kind.
-    pub(super) rest: Option<Answer>,
-    pub(super) masks: Masks,
-    pub(super) input_estimate: u64,
-}
-
-/// How an attempt that was not committed ended. The trial has been settled.
-#[derive(Debug)]
-pub(super) enum Uncommitted {
-    /// The caller's fault.
-    Rejected {
-        rejection: Rejection,
-        answer: UpstreamAnswer,
-    },
-    /// The adapter can't express the call.
-    Unsupported {
-        param: &'static str,
-        message: String,
-    },
-    /// Another attempt may help.
-    Failed(Failure),
-}
 
 /// What an attempt needs to know.
 pub(super) struct Exchange<'a> {

@@ -6,6 +6,7 @@
 mod budget;
 mod caching;
 pub mod classify;
+mod committed;
 pub mod deps;
 pub mod error;
 mod exchange;
@@ -31,8 +32,9 @@ pub use snapshot::{BuildError, Snapshot};
 
 use budget::{estimate, failures_of, limits, refused, retries_by_sdk, stopped};
 use caching::{Cached, Recorder};
+use committed::{Committed, CommittedBody, Uncommitted};
 use error::{Failure, Failures};
-use exchange::{Committed, CommittedBody, Exchange, Uncommitted};
+use exchange::Exchange;
 use observe::ObservedBody;
 use plan::{Event, Plan, Step};
 use record::{Record, Trial};

@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::caching::Recorder;
 use super::classify::{Verdict, classify};
-use super::exchange::Stream;
+use super::committed::Stream;
 use super::record::{Record, Trial};
 use super::relay::{chain, in_stream};
 use super::watch::Ending;

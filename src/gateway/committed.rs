@@ -1,0 +1,59 @@
+//! What an attempt comes to: an answer the client may have, or a reason why not.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::classify::Rejection;
+use super::error::{Failure, UpstreamAnswer};
+use super::mask::Masks;
+use super::record::Trial;
+use super::watch::Watch;
+use crate::types::TokenUsage;
+use crate::upstream::Answer;
+
+/// An answer the client may have.
+#[derive(Debug)]
+pub(super) struct Committed {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: CommittedBody,
+    pub(super) trial: Trial,
+}
+
+#[derive(Debug)]
+pub(super) enum CommittedBody {
+    /// Complete; the trial may be settled as a success with this usage.
+    Whole(Bytes, TokenUsage),
+    /// A stream: what was held back, what watches it, and the rest.
+    Stream(Box<Stream>),
+}
+
+/// A stream at its commit point.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) held: VecDeque<Bytes>,
+    pub(super) watch: Watch,
+    /// `None`: it is already at its end, of that kind.
+    pub(super) rest: Option<Answer>,
+    pub(super) masks: Masks,
+    pub(super) input_estimate: u64,
+}
+
+/// How an attempt that was not committed ended. The trial has been settled.
+#[derive(Debug)]
+pub(super) enum Uncommitted {
+    /// The caller's fault.
+    Rejected {
+        rejection: Rejection,
+        answer: UpstreamAnswer,
+    },
+    /// The adapter can't express the call.
+    Unsupported {
+        param: &'static str,
+        message: String,
+    },
+    /// Another attempt may help.
+    Failed(Failure),
+}
