@@ -1,13 +1,17 @@
 //! Time, asked for in one place.
 //!
 //! Whatever decides is *given* `now`; only the edge asks a [`Clock`]. Tests and a simulator hand in a [`ManualClock`].
-//! Waiting itself (timeouts, back-off) is tokio's: a manual clock moves what is remembered, not sockets.
+//! Waiting itself (timeouts, back-off) is tokio's: a manual clock moves what is remembered, not sockets. An [`Alarm`] is
+//! one timer that many waits share.
 
 use std::fmt::Debug;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Mutex;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// A source of time.
 pub trait Clock: Debug + Send + Sync {
@@ -75,5 +79,82 @@ impl Clock for ManualClock {
 
     fn unix(&self) -> Duration {
         self.lock().1
+    }
+}
+
+/// A timer for waits that follow each other, nearly all of which end before their time.
+///
+/// Arming and disarming a timer for each of them costs more than many of the waits. This one stays armed: it may ring
+/// early, for a wait that is long over, and is then set anew, so it is moved once in a while and not once per wait. A task
+/// that was woken for nothing is all that can come of it.
+#[derive(Debug, Default)]
+pub struct Alarm(Option<Pin<Box<Sleep>>>);
+
+/// A wait that took too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it took too long")]
+pub struct Elapsed;
+
+impl Alarm {
+    /// Ready once `until` has passed; wakes the task then, or earlier.
+    pub fn poll_until(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
+        let sleep = self
+            .0
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        if sleep.deadline() > until {
+            sleep.as_mut().reset(until);
+        }
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if Instant::now() >= until {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(until);
+        }
+    }
+
+    /// `work`, or [`Elapsed`] if it is not done by `until`. Work that is done at once asks no clock.
+    ///
+    /// # Errors
+    /// If `until` passes first.
+    pub async fn within<T>(
+        &mut self,
+        until: Instant,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Elapsed> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            self.poll_until(cx, until).map(|()| Err(Elapsed))
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_alarm_for_waits_of_any_length() {
+        let mut alarm = Alarm::default();
+        let began = Instant::now();
+        let after = |ms| began + Duration::from_millis(ms);
+        // A long wait that ends early, a shorter one that does not, a longer one past the first one's time.
+        let done = alarm.within(after(500), async { 1 }).await;
+        assert_eq!(done, Ok(1));
+        let nap = tokio::time::sleep(Duration::from_millis(10));
+        assert_eq!(alarm.within(after(500), nap).await, Ok(()));
+        for (until, expected) in [(200, 200), (900, 900), (900, 900), (100, 900)] {
+            let never = std::future::pending::<()>();
+            assert_eq!(alarm.within(after(until), never).await, Err(Elapsed));
+            // Paused time moves on to the next timer, in steps of a millisecond.
+            let elapsed = began.elapsed().as_millis();
+            assert!((expected..expected + 3).contains(&elapsed), "{elapsed}");
+        }
+        let nap = tokio::time::sleep(Duration::from_millis(5000));
+        assert_eq!(alarm.within(after(9000), nap).await, Ok(()));
     }
 }

@@ -4,7 +4,8 @@
 //! *adapter* speaks that deployment's dialect; what came back is watched, counted and handed on.
 //!
 //! ```text
-//! client ─► api ─► gateway::handle
+//! client ─► api               plain inference requests by the connection's own task, all else by hyper and axum
+//!            └─► gateway::handle
 //!                   │ request    read the top-level members, keep the bytes
 //!                   │ group      by the name in `model`
 //!                   │ cache      hit: answer and stop

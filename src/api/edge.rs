@@ -1,5 +1,4 @@
-//! From hyper to the routes: the few paths that carry nearly all traffic go straight to their handler, everything else
-//! goes through axum. Both end in the same functions; the detour costs a few microseconds per request.
+//! What a listener serves, and the bodies of its answers.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -9,12 +8,12 @@ use std::task::{Context, Poll, ready};
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 
-use super::{App, BASES, inference};
+use super::{App, BASES};
 use crate::gateway::observe::ObservedBody;
 use crate::types::Operation;
 
@@ -26,28 +25,25 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// `routes`, with the straight way to `app`'s inference handlers if one is given.
+    /// `routes`; if an `app` is given, its inference paths need not go through them.
     pub(super) const fn new(app: Option<Arc<App>>, routes: Router) -> Self {
         Self { app, routes }
+    }
+
+    pub(super) const fn app(&self) -> Option<&Arc<App>> {
+        self.app.as_ref()
     }
 
     pub(super) async fn call(
         self,
         request: Request<Incoming>,
-    ) -> Result<Response<EdgeBody>, Infallible> {
-        if let (Some(app), &Method::POST, Some(operation)) =
-            (self.app, request.method(), operation(request.uri().path()))
-        {
-            // Boxed where it is made: moving a future of several kilobytes into place costs more than an allocation.
-            return Ok(Box::pin(inference::serve(app, operation, None, request)).await);
-        }
-        let response = self.routes.oneshot(request.map(Body::new)).await?;
-        Ok(response.map(EdgeBody::Other))
+    ) -> Result<Response<Body>, Infallible> {
+        self.routes.oneshot(request.map(Body::new)).await
     }
 }
 
 /// The operation a path names, in one of the forms that need no parameter.
-fn operation(path: &str) -> Option<Operation> {
+pub(super) fn operation(path: &str) -> Option<Operation> {
     BASES.iter().find_map(|base| {
         let rest = path.strip_prefix(base)?.strip_prefix('/')?;
         Operation::ALL.into_iter().find(|o| o.path() == rest)
@@ -108,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_straight_way_is_for_exact_paths() {
+    fn the_lane_is_for_exact_paths() {
         for (path, expected) in [
             ("/v1/chat/completions", Some(Operation::Chat)),
             ("/chat/completions", Some(Operation::Chat)),

@@ -15,11 +15,12 @@ use http_body_util::BodyExt;
 use rand::RngExt;
 
 use super::{App, EdgeBody, error};
+use crate::clock::Alarm;
 use crate::gateway::{Incoming, Reply, ReplyBody, ReplyFacts};
 use crate::types::Operation;
 
 /// How long a client may take to send its body.
-const BODY_TIME: Duration = Duration::from_secs(300);
+pub(super) const BODY_TIME: Duration = Duration::from_secs(300);
 
 /// A request that names the group in its body.
 pub(super) async fn named_in_body(
@@ -27,7 +28,7 @@ pub(super) async fn named_in_body(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Response {
-    serve(app, operation, None, request).await.map(Body::new)
+    serve(app, operation, None, request).await
 }
 
 /// A request that names it in the path, Azure's form.
@@ -37,29 +38,24 @@ pub(super) async fn named_in_path(
     Path(group): Path<String>,
     request: Request,
 ) -> Response {
-    serve(app, operation, Some(group), request)
-        .await
-        .map(Body::new)
+    serve(app, operation, Some(group), request).await
 }
 
-pub(super) async fn serve<B>(
+async fn serve(
     app: Arc<App>,
     operation: Operation,
     path_model: Option<String>,
-    request: http::Request<B>,
-) -> http::Response<EdgeBody>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-{
+    request: Request,
+) -> Response {
     let (head, body) = request.into_parts();
     let id = request_id(&head.headers);
-    let mut response = match app.keys.caller(&head.headers) {
-        Err(unauthorized) => error::unauthorized(unauthorized).map(EdgeBody::Other),
+    let refused = match app.keys.caller(&head.headers) {
+        Err(unauthorized) => error::unauthorized(unauthorized),
         Ok(caller) => match read(body, &head.headers, app.body_limit).await {
-            Err(refusal) => refusal.response(app.body_limit).map(EdgeBody::Other),
+            Err(refusal) => refusal.response(app.body_limit),
             Ok(body) => {
                 let incoming = Incoming {
-                    id: Arc::clone(&id),
+                    id,
                     operation,
                     path_model,
                     headers: head.headers,
@@ -67,24 +63,27 @@ where
                     caller: caller.name,
                     allowed: caller.groups,
                 };
-                answer(&app, incoming).await
+                let mut alarm = Alarm::default();
+                // Boxed where it is made: a future of several kilobytes is not moved into place.
+                return Box::pin(respond(&app, incoming, &mut alarm))
+                    .await
+                    .map(Body::new);
             }
         },
     };
-    if let Ok(value) = HeaderValue::try_from(&*id) {
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static("x-request-id"), value);
-    }
-    response
+    with_id(refused, &id)
 }
 
-async fn answer(app: &App, incoming: Incoming) -> http::Response<EdgeBody> {
+/// The answer to a request that was read.
+pub(super) async fn respond(
+    app: &App,
+    incoming: Incoming,
+    alarm: &mut Alarm,
+) -> http::Response<EdgeBody> {
+    let id = Arc::clone(&incoming.id);
     // A panic is our fault; unwinding has given back whatever the request held.
-    match AssertUnwindSafe(app.gateway.handle(incoming))
-        .catch_unwind()
-        .await
-    {
+    let handled = AssertUnwindSafe(app.gateway.handle(incoming, alarm)).catch_unwind();
+    let response = match handled.await {
         Ok(Ok(reply)) => success(reply),
         Ok(Err(mut refusal)) => {
             let mut response = error::refusal(&refusal);
@@ -96,7 +95,22 @@ async fn answer(app: &App, incoming: Incoming) -> http::Response<EdgeBody> {
             tracing::error!("a request's handler panicked");
             error::internal().map(EdgeBody::Other)
         }
+    };
+    with_id(response, &id)
+}
+
+/// The answer to a request whose body did not come in time.
+pub(super) fn too_slow() -> http::Response<EdgeBody> {
+    Unread::Slow.response(0).map(EdgeBody::Other)
+}
+
+fn with_id<B>(mut response: http::Response<B>, id: &str) -> http::Response<B> {
+    if let Ok(value) = HeaderValue::try_from(id) {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-request-id"), value);
     }
+    response
 }
 
 fn success(reply: Reply) -> http::Response<EdgeBody> {
@@ -139,7 +153,7 @@ fn put_facts(headers: &mut HeaderMap, facts: &ReplyFacts) {
 }
 
 /// The client's own id if it is fit for a header and a log, else a new one.
-fn request_id(headers: &HeaderMap) -> Arc<str> {
+pub(super) fn request_id(headers: &HeaderMap) -> Arc<str> {
     let fit = |id: &&str| {
         (1..=128).contains(&id.len())
             && id
@@ -210,10 +224,7 @@ impl Unread {
     }
 }
 
-async fn read<B>(body: B, headers: &HeaderMap, limit: usize) -> Result<Bytes, Unread>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-{
+async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Unread> {
     if headers
         .get("content-encoding")
         .is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity"))
@@ -232,10 +243,7 @@ where
         .unwrap_or(Err(Unread::Slow)) // armed only if it has to wait
 }
 
-async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Unread>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-{
+async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -1,8 +1,9 @@
 //! Accepting connections, and letting go of them.
 //!
-//! Each connection is a task of a tracker that [`Server::stop`] awaits. A request that declares its length twice, by
-//! `Content-Length` and `Transfer-Encoding`, is refused: hyper follows the latter and drops the former, so what came
-//! over the wire is looked at here.
+//! Each connection is a task of a tracker that [`Server::stop`] awaits. It begins in the [`lane`] and is hyper's from its
+//! first request on that is not plain. A request that declares its length twice, by `Content-Length` and
+//! `Transfer-Encoding`, is refused: hyper follows the latter and drops the former, so what came over the wire is looked
+//! at here.
 
 use std::future::poll_fn;
 use std::io;
@@ -12,8 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
 use axum::http::{HeaderValue, Request, Response, StatusCode};
+use bytes::{Buf, BytesMut};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -21,18 +24,19 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
-use super::{Edge, EdgeBody, error};
+use super::lane::{self, Left};
+use super::{Edge, error};
 
 /// How long a client may take to send a request's head.
 ///
 /// It runs between requests as well, so it is longer than load balancers keep their own idle connections (60 s mostly):
 /// the side that sends should be the one that closes.
-const HEAD_TIME: Duration = Duration::from_secs(90);
+pub(super) const HEAD_TIME: Duration = Duration::from_secs(90);
 /// How long a client may leave an answer unread. Clocks of a stream run only while it is read, so this one ends it.
-const UNREAD_TIME: Duration = Duration::from_secs(300);
+pub(super) const UNREAD_TIME: Duration = Duration::from_secs(300);
 /// How much of a head is kept for the length check.
 const HEAD_KEPT: usize = 8 * 1024;
 /// Pause after a failed accept (out of file descriptors), so that the loop does not spin.
@@ -94,14 +98,31 @@ async fn accept(listener: TcpListener, routes: Edge, stop: CancellationToken, ta
 async fn connection(stream: TcpStream, routes: Edge, stop: CancellationToken) {
     // Without it the second chunk of a stream waits for the first one's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let version = tokio::select! {
-        version = preface(&stream) => version,
-        () = stop.cancelled() => return, // nothing was asked
+    let mut stop = Stop::new(stop);
+    let ended = match lane::drive(stream, routes.app(), &mut stop).await {
+        // Boxed: few connections come here, and those that do not should not make room for it.
+        Ok(Left::Handed(stream, read)) => Box::pin(by_hyper(stream, read, routes, stop)).await,
+        Ok(Left::Ended) => Ok(()),
+        Err(error) => Err(error.into()),
     };
-    let Ok(version) = version else { return };
+    if let Err(error) = ended {
+        tracing::debug!(error, "a client's connection ended early");
+    }
+}
+
+/// Serves a connection of which `read` was read already.
+async fn by_hyper(
+    stream: TcpStream,
+    read: BytesMut,
+    routes: Edge,
+    stop: Stop,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let head = Arc::new(Head::default());
+    // HTTP/2 with prior knowledge begins with `PRI * HTTP/2.0`, and no method of HTTP/1.1 does.
+    let second = read.starts_with(b"PRI");
     let io = TokioIo::new(Overheard {
         stream,
+        read,
         head: Arc::clone(&head),
         unread: None,
     });
@@ -114,72 +135,72 @@ async fn connection(stream: TcpStream, routes: Edge, stop: CancellationToken) {
             routes.call(request).await
         }
     });
-    let ended = match version {
-        Version::Http1 => {
-            let mut builder = http1::Builder::new();
-            builder
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIME);
-            let connection = builder.serve_connection(io, service);
-            until(connection, stop, |c| c.graceful_shutdown()).await
+    if second {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(HEAD_TIME);
+        let connection = builder.serve_connection(io, service);
+        until(connection, stop, |c| c.graceful_shutdown()).await?;
+    } else {
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME);
+        let connection = builder.serve_connection(io, service);
+        until(connection, stop, |c| c.graceful_shutdown()).await?;
+    }
+    Ok(())
+}
+
+/// A listener's end, as one of its connections sees it.
+pub(super) struct Stop {
+    token: CancellationToken,
+    set: Pin<Box<WaitForCancellationFutureOwned>>,
+    listening: bool,
+}
+
+impl Stop {
+    fn new(token: CancellationToken) -> Self {
+        Self {
+            set: Box::pin(token.clone().cancelled_owned()),
+            token,
+            listening: false,
         }
-        Version::Http2 => {
-            let mut builder = http2::Builder::new(TokioExecutor::new());
-            builder
-                .timer(TokioTimer::new())
-                .keep_alive_interval(HEAD_TIME);
-            let connection = builder.serve_connection(io, service);
-            until(connection, stop, |c| c.graceful_shutdown()).await
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// Ready once it is set. The token wakes the connection's task; it is not asked each time something else does.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.listening && !self.is_set() {
+            return Poll::Pending;
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a client's connection ended early");
+        self.listening = true;
+        self.set.as_mut().poll(cx)
     }
 }
 
-enum Version {
-    Http1,
-    Http2,
-}
-
-/// HTTP/2 with prior knowledge begins with `PRI * HTTP/2.0`, and no method of HTTP/1.1 does.
-async fn preface(stream: &TcpStream) -> io::Result<Version> {
-    let mut start = [0; 3];
-    tokio::time::timeout(HEAD_TIME, stream.peek(&mut start)).await??;
-    Ok(if start == *b"PRI" {
-        Version::Http2
-    } else {
-        Version::Http1
-    })
-}
-
-/// Drives `connection`; when `stop` comes, asks it once to end gracefully. The token is looked at when it wakes us, not each time the
-/// connection does.
-async fn until<C, E>(
-    connection: C,
-    stop: CancellationToken,
-    end: impl Fn(Pin<&mut C>),
-) -> Result<(), E>
+/// Drives `connection`; when `stop` comes, asks it once to end gracefully.
+async fn until<C, E>(connection: C, mut stop: Stop, end: impl Fn(Pin<&mut C>)) -> Result<(), E>
 where
     C: Future<Output = Result<(), E>>,
 {
     let mut connection = pin!(connection);
-    let mut stopped = pin!(stop.cancelled());
-    let (mut listening, mut ending) = (false, false);
+    let mut ending = false;
     poll_fn(|cx| {
-        if !ending && (!listening || stop.is_cancelled()) {
-            listening = true;
-            if stopped.as_mut().poll(cx).is_ready() {
-                ending = true;
-                end(connection.as_mut());
-            }
+        if !ending && stop.poll(cx).is_ready() {
+            ending = true;
+            end(connection.as_mut());
         }
         connection.as_mut().poll(cx)
     })
     .await
 }
 
-fn twice_declared() -> Response<EdgeBody> {
+fn twice_declared() -> Response<Body> {
     let message = "The request declares its length both by Content-Length and by Transfer-Encoding; send one of them.";
     let mut response = error::response(
         StatusCode::BAD_REQUEST,
@@ -191,7 +212,7 @@ fn twice_declared() -> Response<EdgeBody> {
     response
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));
-    response.map(EdgeBody::Other)
+    response
 }
 
 /// The first bytes a connection brought since it was last answered: the head of the request under way.
@@ -217,6 +238,8 @@ impl Head {
 /// A stream that lets [`Head`] listen in.
 struct Overheard {
     stream: TcpStream,
+    /// What the lane read before.
+    read: BytesMut,
     head: Arc<Head>,
     /// Armed while the client does not take what is written.
     unread: Option<Pin<Box<Sleep>>>,
@@ -253,7 +276,14 @@ impl AsyncRead for Overheard {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let polled = if self.read.is_empty() {
+            Pin::new(&mut self.stream).poll_read(cx, buf)
+        } else {
+            let part = self.read.len().min(buf.remaining());
+            buf.put_slice(&self.read[..part]);
+            self.read.advance(part);
+            Poll::Ready(Ok(()))
+        };
         let new = &buf.filled()[before..];
         if !new.is_empty() {
             self.head.with(|head| {

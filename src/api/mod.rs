@@ -15,6 +15,7 @@ mod edge;
 pub mod error;
 mod health;
 mod inference;
+mod lane;
 pub mod listen;
 mod models;
 

@@ -1,9 +1,11 @@
 //! What an attempt comes to: an answer the client may have, or a reason why not.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
 
 use super::classify::Rejection;
 use super::error::{Failure, UpstreamAnswer};
@@ -20,6 +22,17 @@ pub(super) struct Committed {
     pub(super) headers: HeaderMap,
     pub(super) body: CommittedBody,
     pub(super) trial: Trial,
+}
+
+/// When a committed answer must be over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    pub(super) at: Instant,
+    /// The clock that runs out then, and its setting.
+    pub(super) clock: &'static str,
+    pub(super) limit: Duration,
+    /// And how long it may be silent before.
+    pub(super) gap: Duration,
 }
 
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 //! committed: [`Committed`] goes to the client, and nothing is tried again.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +25,10 @@ use super::record::Trial;
 use super::relay::{answer, chain, facts_status, in_stream, is_event_stream, place, relayed};
 use super::snapshot::{Group, Link};
 use super::watch::{Ending, Watch};
+use crate::clock::Alarm;
 use crate::provider::{AdaptError, Call, ErrorFacts, Inbound, embeddings, error_facts};
 use crate::router::{Deployment, Outcome};
-use crate::types::{Clocks, Fault, Operation, TokenUsage};
+use crate::types::{Fault, Operation, TokenUsage};
 use crate::upstream::{Answer, SendError};
 use crate::usage::meter;
 
@@ -69,9 +71,14 @@ fn broken(text: impl Into<String>) -> Trouble {
 
 impl Exchange<'_> {
     /// Makes the attempt.
-    pub(super) async fn run(&self, mut trial: Trial) -> Result<Committed, Uncommitted> {
-        let began = Instant::now();
-        match self.attempt(&mut trial, began).await {
+    pub(super) async fn run(
+        &self,
+        mut trial: Trial,
+        began: Instant,
+        alarm: &mut Alarm,
+    ) -> Result<Committed, Uncommitted> {
+        let mut clock = self.clock(began, alarm);
+        match self.attempt(&mut trial, &mut clock).await {
             Ok((status, headers, body)) => Ok(Committed {
                 status,
                 headers,
@@ -85,17 +92,15 @@ impl Exchange<'_> {
     async fn attempt(
         &self,
         trial: &mut Trial,
-        began: Instant,
+        clock: &mut Stopwatch<'_>,
     ) -> Result<(StatusCode, HeaderMap, CommittedBody), Trouble> {
-        let clocks = &self.deployment.clocks;
-        let (bearer, masks) = self
-            .within("first_content", began, clocks, self.bearer())
-            .await??;
+        let (bearer, masks) = clock.first_content(pin!(self.bearer())).await??;
         let request = self.link.adapter.outbound(self.call, bearer.as_ref())?;
         let again = || self.link.adapter.outbound(self.call, bearer.as_ref()).ok();
-        let send = self.link.endpoint.send(request, again, clocks.connect);
-        let head = self
-            .within("first_content", began, clocks, send)
+        let connect = self.deployment.clocks.connect;
+        let send = self.link.endpoint.send(request, again, connect);
+        let head = clock
+            .first_content(pin!(send))
             .await?
             .map_err(|error| match error {
                 SendError::Connect(error) => {
@@ -133,10 +138,10 @@ impl Exchange<'_> {
         }
         let body = if streams {
             CommittedBody::Stream(Box::new(
-                self.preamble(inbound, trial, body, began, masks).await?,
+                self.preamble(inbound, trial, body, clock, masks).await?,
             ))
         } else {
-            self.plain(inbound, trial, body, began, &head, &masks)
+            self.plain(inbound, trial, body, clock, &head, &masks)
                 .await?
         };
         Ok((head.status(), headers, body))
@@ -163,38 +168,28 @@ impl Exchange<'_> {
         }
     }
 
-    /// `work` under the named clock, the total one, and the request's deadline, whichever is first.
-    async fn within<T>(
-        &self,
-        name: &'static str,
-        began: Instant,
-        clocks: &Clocks,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Trouble> {
-        let first = if name == "first_content" {
-            clocks.first_content
-        } else {
-            clocks.total
+    /// The clocks of an attempt that begins: its own, and the request's deadline, whichever is first.
+    fn clock<'a>(&self, began: Instant, alarm: &'a mut Alarm) -> Stopwatch<'a> {
+        let clocks = &self.deployment.clocks;
+        let limit = |name, limit| {
+            if self.deadline < began + limit {
+                ("request", self.deadline)
+            } else {
+                (name, began + limit)
+            }
         };
-        let (name, limit) = if clocks.total <= first {
-            ("total", clocks.total)
+        let total = limit("total", clocks.total);
+        let first_content = if clocks.total <= clocks.first_content {
+            total
         } else {
-            (name, first)
+            limit("first_content", clocks.first_content)
         };
-        let (name, until) = if self.deadline < began + limit {
-            ("request", self.deadline)
-        } else {
-            (name, began + limit)
-        };
-        tokio::time::timeout_at(until, work).await.map_err(|_| {
-            Trouble::Fault(
-                Fault::Timeout,
-                Cause::Clock {
-                    name,
-                    limit: until - began,
-                },
-            )
-        })
+        Stopwatch {
+            began,
+            first_content,
+            total,
+            alarm,
+        }
     }
 
     /// Reads a stream up to its first content.
@@ -203,7 +198,7 @@ impl Exchange<'_> {
         inbound: Inbound,
         trial: &mut Trial,
         mut body: Answer,
-        began: Instant,
+        clock: &mut Stopwatch<'_>,
         masks: Masks,
     ) -> Result<Stream, Trouble> {
         let translator = match inbound {
@@ -214,14 +209,7 @@ impl Exchange<'_> {
         let mut watch = Watch::new(translator, hide_usage, self.group.response_model.clone());
         let (mut held, mut size) = (VecDeque::new(), 0);
         loop {
-            let frame = self
-                .within(
-                    "first_content",
-                    began,
-                    &self.deployment.clocks,
-                    body.frame(),
-                )
-                .await?;
+            let frame = clock.first_content(body.frame()).await?;
             let (chunk, ended) = match frame {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => (watch.push(chunk)?, None),
@@ -263,18 +251,11 @@ impl Exchange<'_> {
         inbound: Inbound,
         trial: &mut Trial,
         body: Answer,
-        began: Instant,
+        clock: &mut Stopwatch<'_>,
         head: &Response<()>,
         masks: &Masks,
     ) -> Result<CommittedBody, Trouble> {
-        let collected = self
-            .within(
-                "total",
-                began,
-                &self.deployment.clocks,
-                body.collect_up_to(HOLD_BODY),
-            )
-            .await?;
+        let collected = clock.total(pin!(body.collect_up_to(HOLD_BODY))).await?;
         let (body, complete) = collected.map_err(|error| broken(chain(&error)))?;
         if !complete {
             return Err(broken(format!(
@@ -393,6 +374,40 @@ impl Exchange<'_> {
             cause,
             retry_after: wait,
         })
+    }
+}
+
+/// When the parts of an attempt must be done, and by which clock.
+struct Stopwatch<'a> {
+    began: Instant,
+    first_content: (&'static str, Instant),
+    total: (&'static str, Instant),
+    alarm: &'a mut Alarm,
+}
+
+// The work is given pinned: handed on by value, it would be copied at each step.
+impl Stopwatch<'_> {
+    /// `work` that leads to the first content.
+    async fn first_content<T>(
+        &mut self,
+        work: impl Future<Output = T> + Unpin,
+    ) -> Result<T, Trouble> {
+        self.within(self.first_content, work).await
+    }
+
+    /// `work` that leads to the end.
+    async fn total<T>(&mut self, work: impl Future<Output = T> + Unpin) -> Result<T, Trouble> {
+        self.within(self.total, work).await
+    }
+
+    async fn within<T>(
+        &mut self,
+        (name, until): (&'static str, Instant),
+        work: impl Future<Output = T> + Unpin,
+    ) -> Result<T, Trouble> {
+        let limit = until - self.began;
+        let out = |_| Trouble::Fault(Fault::Timeout, Cause::Clock { name, limit });
+        self.alarm.within(until, work).await.map_err(out)
     }
 }
 

@@ -20,7 +20,6 @@ pub mod snapshot;
 mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
 use tokio::time::Instant;
@@ -32,7 +31,7 @@ pub use snapshot::{BuildError, Snapshot};
 
 use budget::{estimate, failures_of, limits, refused, retries_by_sdk, stopped};
 use caching::{Cached, Recorder};
-use committed::{Committed, CommittedBody, Uncommitted};
+use committed::{Committed, CommittedBody, End, Uncommitted};
 use error::{Failure, Failures};
 use exchange::Exchange;
 use observe::ObservedBody;
@@ -41,6 +40,7 @@ use record::{Record, Trial};
 use snapshot::Group;
 
 use crate::cache::Memory;
+use crate::clock::Alarm;
 use crate::config::Config;
 use crate::provider::Call;
 use crate::request::RequestHead;
@@ -100,11 +100,15 @@ impl Gateway {
         self.deps.metrics.encode()
     }
 
-    /// Answers one request.
+    /// Answers one request. `alarm` is the connection's; a stream takes it along.
     ///
     /// # Errors
     /// A [`Refusal`] that says why there is no answer.
-    pub async fn handle(&self, incoming: Incoming) -> Result<Reply, Box<Refusal>> {
+    pub async fn handle(
+        &self,
+        incoming: Incoming,
+        alarm: &mut Alarm,
+    ) -> Result<Reply, Box<Refusal>> {
         let clock = Arc::clone(&self.deps.clock);
         let mut record = Record::begin(
             Arc::clone(&incoming.id),
@@ -113,8 +117,8 @@ impl Gateway {
             clock,
             self.deps.access_log.clone(),
         );
-        match self.answer(&incoming, &mut record).await {
-            Ok(answered) => Ok(self.reply(answered, record)),
+        match self.answer(&incoming, &mut record, alarm).await {
+            Ok(answered) => Ok(self.reply(answered, record, alarm)),
             Err(error) => {
                 record.outcome = error.outcome();
                 if matches!(error, Error::Unsupported { .. }) {
@@ -134,7 +138,12 @@ impl Gateway {
         }
     }
 
-    async fn answer(&self, incoming: &Incoming, record: &mut Record) -> Result<Answered, Error> {
+    async fn answer(
+        &self,
+        incoming: &Incoming,
+        record: &mut Record,
+        alarm: &mut Alarm,
+    ) -> Result<Answered, Error> {
         let head = RequestHead::read(&incoming.body, incoming.path_model.as_deref())?;
         let group = self.group(&head, incoming)?;
         record.group = Some(Arc::clone(group));
@@ -166,7 +175,7 @@ impl Gateway {
             created: self.deps.clock.unix().as_secs(),
         };
         let (committed, end) = self
-            .try_until_answered(group, &call, incoming, record)
+            .try_until_answered(group, &call, incoming, record, alarm)
             .await?;
         Ok(Answered::Upstream(Box::new((committed, recorder, end))))
     }
@@ -201,6 +210,7 @@ impl Gateway {
         call: &Call,
         incoming: &Incoming,
         record: &mut Record,
+        alarm: &mut Alarm,
     ) -> Result<(Committed, End), Error> {
         let began = Instant::now();
         let by_sdk = retries_by_sdk(incoming);
@@ -227,14 +237,7 @@ impl Gateway {
                                 plan.allow_retries(retries.saturating_sub(by_sdk));
                             }
                             match self
-                                .attempt(
-                                    group,
-                                    call,
-                                    attempt,
-                                    plan.deadline(),
-                                    tokens.input,
-                                    record,
-                                )
+                                .attempt(group, call, attempt, plan.deadline(), record, alarm)
                                 .await
                             {
                                 Ok(done) => return Ok(done),
@@ -286,8 +289,8 @@ impl Gateway {
         call: &Call,
         attempt: Attempt,
         deadline: Instant,
-        input_estimate: u64,
         record: &mut Record,
+        alarm: &mut Alarm,
     ) -> Result<(Committed, End), Uncommitted> {
         let deployment = Arc::clone(attempt.deployment());
         let link = &group.links[attempt.index()];
@@ -306,25 +309,25 @@ impl Gateway {
             call,
             deadline,
             unix,
-            input_estimate,
+            input_estimate: estimate(call).input,
         };
-        let committed = exchange.run(trial).await?;
+        let committed = exchange.run(trial, began, alarm).await?;
         let total = began + deployment.clocks.total;
-        let end = if deadline < total {
+        let (at, clock, limit) = if deadline < total {
             (deadline, "request", group.settings.deadline)
         } else {
             (total, "total", deployment.clocks.total)
         };
-        Ok((
-            committed,
-            End {
-                at: end,
-                clocks: deployment.clocks,
-            },
-        ))
+        let end = End {
+            at,
+            clock,
+            limit,
+            gap: deployment.clocks.gap,
+        };
+        Ok((committed, end))
     }
 
-    fn reply(&self, answered: Answered, mut record: Record) -> Reply {
+    fn reply(&self, answered: Answered, mut record: Record, alarm: &mut Alarm) -> Reply {
         match answered {
             Answered::Stored(stored) => {
                 record.outcome = "ok";
@@ -361,9 +364,16 @@ impl Gateway {
                         }
                         ReplyBody::Whole(body)
                     }
-                    CommittedBody::Stream(stream) => ReplyBody::Stream(Box::new(
-                        ObservedBody::new(*stream, trial, record, recorder, end.clocks, end.at),
-                    )),
+                    CommittedBody::Stream(stream) => {
+                        ReplyBody::Stream(Box::new(ObservedBody::new(
+                            *stream,
+                            trial,
+                            record,
+                            recorder,
+                            end,
+                            std::mem::take(alarm),
+                        )))
+                    }
                 };
                 Reply {
                     status,
@@ -380,12 +390,6 @@ impl Gateway {
 enum Answered {
     Stored(crate::cache::CachedResponse),
     Upstream(Box<(Committed, Option<Recorder>, End)>),
-}
-
-/// When a committed answer must be over.
-struct End {
-    at: (Instant, &'static str, Duration),
-    clocks: crate::types::Clocks,
 }
 
 fn facts(record: &Record) -> ReplyFacts {

@@ -5,22 +5,23 @@
 //! client left, it cancels the upstream and blames nobody.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::caching::Recorder;
 use super::classify::{Verdict, classify};
-use super::committed::Stream;
+use super::committed::{End, Stream};
 use super::record::{Record, Trial};
 use super::relay::{chain, in_stream};
 use super::watch::Ending;
+use crate::clock::Alarm;
 use crate::provider::ErrorFacts;
 use crate::router::Outcome;
-use crate::types::{Clocks, Fault};
+use crate::types::Fault;
 
 /// A stream under way.
 #[derive(Debug)]
@@ -29,11 +30,10 @@ pub struct ObservedBody {
     trial: Option<Trial>,
     record: Record,
     recorder: Option<Recorder>,
-    clocks: Clocks,
-    /// When the attempt, or the request, must be over, which clock that is, and its setting.
-    end: (Instant, &'static str, Duration),
-    last_data: (u64, Instant),
-    timer: Pin<Box<Sleep>>,
+    end: End,
+    /// When the last event came.
+    last_data: Instant,
+    alarm: Alarm,
 }
 
 impl ObservedBody {
@@ -42,21 +42,17 @@ impl ObservedBody {
         trial: Trial,
         record: Record,
         recorder: Option<Recorder>,
-        clocks: Clocks,
-        end: (Instant, &'static str, Duration),
+        end: End,
+        alarm: Alarm,
     ) -> Self {
-        let now = Instant::now();
-        let timer = Box::pin(tokio::time::sleep_until(end.0.min(now + clocks.gap)));
-        let last_data = (stream.watch.events(), now);
         Self {
             stream,
             trial: Some(trial),
             record,
             recorder,
-            clocks,
             end,
-            last_data,
-            timer,
+            last_data: Instant::now(),
+            alarm,
         }
     }
 
@@ -203,16 +199,21 @@ impl ObservedBody {
         }
     }
 
-    /// The clock that ran out, if one has.
-    fn overdue(&mut self, now: Instant) -> Option<(&'static str, Duration)> {
-        let events = self.stream.watch.events();
-        if events != self.last_data.0 {
-            self.last_data = (events, now);
-        }
-        if now >= self.end.0 {
-            return Some((self.end.1, self.end.2));
-        }
-        (now - self.last_data.1 >= self.clocks.gap).then_some(("gap", self.clocks.gap))
+    /// The clock that ran out, if one has; else the task is woken when one does.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<(&'static str, Duration)> {
+        let End {
+            at,
+            clock,
+            limit,
+            gap,
+        } = self.end;
+        let silent = self.last_data + gap;
+        ready!(self.alarm.poll_until(cx, at.min(silent)));
+        Poll::Ready(if at <= silent {
+            (clock, limit)
+        } else {
+            ("gap", gap)
+        })
     }
 }
 
@@ -274,11 +275,10 @@ impl Body for ObservedBody {
             match Pin::new(rest).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     if let Ok(chunk) = frame.into_data() {
-                        let now = Instant::now();
                         let before = this.stream.watch.events();
                         this.receive(chunk);
                         if this.stream.watch.events() != before {
-                            this.last_data = (this.stream.watch.events(), now);
+                            this.last_data = Instant::now();
                         }
                     }
                 }
@@ -292,17 +292,8 @@ impl Body for ObservedBody {
                 }
                 Poll::Ready(None) => this.ended(),
                 Poll::Pending => {
-                    if this.timer.as_mut().poll_timer(cx).is_pending() {
-                        return Poll::Pending;
-                    }
-                    let now = Instant::now();
-                    match this.overdue(now) {
-                        Some((name, limit)) => this.time_out(name, limit),
-                        None => {
-                            let next = this.end.0.min(this.last_data.1 + this.clocks.gap);
-                            this.timer.as_mut().reset(next);
-                        }
-                    }
+                    let (clock, limit) = ready!(this.poll_overdue(cx));
+                    this.time_out(clock, limit);
                 }
             }
         }
@@ -310,17 +301,6 @@ impl Body for ObservedBody {
 
     fn is_end_stream(&self) -> bool {
         self.stream.held.is_empty() && self.stream.rest.is_none() && self.trial.is_none()
-    }
-}
-
-/// `Sleep` as a plain poll.
-trait PollTimer {
-    fn poll_timer(self, cx: &mut Context<'_>) -> Poll<()>;
-}
-
-impl PollTimer for Pin<&mut Sleep> {
-    fn poll_timer(self, cx: &mut Context<'_>) -> Poll<()> {
-        Future::poll(self, cx)
     }
 }
 

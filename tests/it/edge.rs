@@ -2,6 +2,7 @@
 
 mod clients;
 mod framing;
+mod lane;
 
 use serde_json::json;
 use waypost::lab::Behaviour;
