@@ -92,8 +92,7 @@ impl Exchange<'_> {
             .within("first_content", began, clocks, self.bearer())
             .await??;
         let request = self.link.adapter.outbound(self.call, bearer.as_ref())?;
-        let again = || self.link.adapter.outbound(self.call, bearer.as_ref()).ok();
-        let send = self.link.endpoint.send(request, again, clocks.connect);
+        let send = self.link.endpoint.send(&request, clocks.connect);
         let head = self
             .within("first_content", began, clocks, send)
             .await?
