@@ -11,7 +11,7 @@
 //!                   │ cache      hit: answer and stop
 //!                   │ plan ◄───────────────────────────────────────────┐
 //!                   │ router     which deployment → Attempt (guard)    │
-//!                   │ provider   adapter.outbound → http::Request      │
+//!                   │ provider   adapter.outbound → request::Outbound  │
 //!                   │ upstream   send → http::Response                 │
 //!                   │ classify   → Verdict ── try again ───────────────┘
 //!                   │ observe    events to the client, watched, not held
@@ -27,7 +27,7 @@
 //! 4. Every refusal says why, whose fault it is, and when or how it would work.
 //!
 //! Imports run one way: `cli` → `api` → `gateway` → (`router`, `provider`, `upstream`, `usage`, `cache`) → the leaves
-//! (`types`, `request`, `sse`, `clock`, `metrics`, `telemetry`, `access_log`, `catalog`). Peers never import each other, with two edges for a
+//! (`types`, `request`, `h1`, `sse`, `clock`, `metrics`, `telemetry`, `access_log`, `catalog`). Peers never import each other, with two edges for a
 //! reason: `upstream` knows `request`'s payload, and `config` reads the `catalog` of providers, so that what is checked at
 //! load and what is spoken later can't differ. `tests/it/architecture.rs` holds all of this to be true.
 //!
@@ -43,6 +43,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod gateway;
+pub mod h1;
 pub mod lab;
 pub mod metrics;
 pub mod provider;

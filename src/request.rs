@@ -4,6 +4,7 @@
 //! few Waypost needs. Values below are skipped, not built. [`splice()`] writes a body that differs from the client's in
 //! the named members only; everything else, spelling and white space included, is the client's own bytes.
 
+mod outbound;
 mod payload;
 mod splice;
 
@@ -14,6 +15,7 @@ use std::ops::Range;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+pub use outbound::{Outbound, Template};
 pub use payload::Payload;
 pub use splice::{Edit, quoted, splice};
 

@@ -96,9 +96,8 @@ impl Exchange<'_> {
     ) -> Result<(StatusCode, HeaderMap, CommittedBody), Trouble> {
         let (bearer, masks) = clock.first_content(pin!(self.bearer())).await??;
         let request = self.link.adapter.outbound(self.call, bearer.as_ref())?;
-        let again = || self.link.adapter.outbound(self.call, bearer.as_ref()).ok();
         let connect = self.deployment.clocks.connect;
-        let send = self.link.endpoint.send(request, again, connect);
+        let send = self.link.endpoint.send(&request, connect);
         let head = clock
             .first_content(pin!(send))
             .await?

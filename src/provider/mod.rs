@@ -18,7 +18,7 @@ use http::HeaderValue;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::request::{Payload, RequestHead};
+use crate::request::{Outbound, RequestHead};
 use crate::types::{Dialect, Operation, Target};
 
 /// One client request as adapters see it.
@@ -96,11 +96,7 @@ pub trait Adapter: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// If the call can't be expressed.
-    fn outbound(
-        &self,
-        call: &Call,
-        bearer: Option<&HeaderValue>,
-    ) -> Result<http::Request<Payload>, AdaptError>;
+    fn outbound(&self, call: &Call, bearer: Option<&HeaderValue>) -> Result<Outbound, AdaptError>;
     /// How the answer to `call` gets back.
     fn inbound(&self, call: &Call) -> Inbound;
     /// Whether Waypost asks for a usage event that the client did not ask for.

@@ -30,23 +30,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION};
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::header::ACCEPT;
+use http::{HeaderValue, Uri};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::openai::{OpenAi, headers};
 use super::{AdaptError, Adapter, Call, Inbound};
-use crate::request::{Payload, RequestHead};
+use crate::request::{Outbound, Payload, RequestHead, Template};
 use crate::types::{Dialect, Operation, Target};
 use settings::Settings;
 
 #[derive(Debug)]
 pub(super) struct Ollama {
     target: Arc<Target>,
-    chat: Uri,
-    embed: Uri,
-    headers: HeaderMap,
+    chat: Template,
+    stream: Template,
+    embed: Template,
     defaults: Result<Settings, AdaptError>,
     extra: Result<Settings, AdaptError>,
     /// For `/completions`.
@@ -55,8 +55,12 @@ pub(super) struct Ollama {
 
 impl Ollama {
     pub(super) fn new(target: Arc<Target>) -> Result<Self, http::Error> {
-        let url = |path| {
-            Uri::try_from(format!("{}/api/{path}", target.base_url)).map_err(http::Error::from)
+        let headers = headers(&target)?;
+        let post = |path, accept| {
+            let url = Uri::try_from(format!("{}/api/{path}", target.base_url))?;
+            let mut headers = headers.clone();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            Ok::<_, http::Error>(Template::post(&url, &headers))
         };
         let openai = Target {
             dialect: Dialect::OpenAi {
@@ -66,9 +70,9 @@ impl Ollama {
             ..Target::clone(&target)
         };
         Ok(Self {
-            chat: url("chat")?,
-            embed: url("embed")?,
-            headers: headers(&target)?,
+            chat: post("chat", "application/json")?,
+            stream: post("chat", "application/x-ndjson")?,
+            embed: post("embed", "application/json")?,
             defaults: configured(&target.defaults),
             extra: configured(&target.extra_body),
             openai: OpenAi::new(Arc::new(openai))?,
@@ -136,32 +140,14 @@ impl Ollama {
 }
 
 impl Adapter for Ollama {
-    fn outbound(
-        &self,
-        call: &Call,
-        bearer: Option<&HeaderValue>,
-    ) -> Result<http::Request<Payload>, AdaptError> {
-        let (url, body) = match call.operation {
+    fn outbound(&self, call: &Call, bearer: Option<&HeaderValue>) -> Result<Outbound, AdaptError> {
+        let (head, body) = match call.operation {
             Operation::Completions => return self.openai.outbound(call, bearer),
+            Operation::Chat if call.head.stream => (&self.stream, self.chat(call)?),
             Operation::Chat => (&self.chat, self.chat(call)?),
             Operation::Embeddings => (&self.embed, self.embed(call)?),
         };
-        let mut request = http::Request::new(Payload::from(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = url.clone();
-        let mut headers = self.headers.clone();
-        let streams = call.operation == Operation::Chat && call.head.stream;
-        let accept = if streams {
-            "application/x-ndjson"
-        } else {
-            "application/json"
-        };
-        headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        if let Some(bearer) = bearer {
-            headers.insert(AUTHORIZATION, bearer.clone());
-        }
-        *request.headers_mut() = headers;
-        Ok(request)
+        Ok(head.request(&[("authorization", bearer)], Payload::from(body)))
     }
 
     fn inbound(&self, call: &Call) -> Inbound {

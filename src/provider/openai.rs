@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::{AdaptError, Adapter, Call, Inbound, completions};
-use crate::request::{Edit, Payload, quoted, splice};
+use crate::request::{Edit, Outbound, Template, quoted, splice};
 use crate::types::{Auth, Dialect, Operation, Target};
 
 /// Members of chat and completion requests that mean nothing to an embedding; defaults of a group that serves both are
@@ -36,28 +36,46 @@ const NOT_FOR_EMBEDDINGS: [&str; 18] = [
     "service_tier",
 ];
 
+/// The one request header of the client's that goes on.
+const BETA: &str = "openai-beta";
+
 #[derive(Debug)]
 pub(super) struct OpenAi {
     target: Arc<Target>,
     /// By operation, in the order of [`Operation::ALL`].
-    urls: [Uri; 3],
+    heads: [Heads; 3],
     model: Bytes,
-    headers: HeaderMap,
+    /// The `openai-beta` of calls without one of their own.
+    beta: Option<HeaderValue>,
+}
+
+#[derive(Debug)]
+struct Heads {
+    plain: Template,
+    stream: Template,
 }
 
 impl OpenAi {
     pub(super) fn new(target: Arc<Target>) -> Result<Self, http::Error> {
-        let url = |operation| Uri::try_from(url(&target, operation)).map_err(http::Error::from);
-        let urls = [
-            url(Operation::Chat)?,
-            url(Operation::Completions)?,
-            url(Operation::Embeddings)?,
-        ];
-        let headers = headers(&target)?;
+        let mut headers = headers(&target)?;
+        let beta = headers.remove(BETA);
+        let mut streaming = headers.clone();
+        streaming.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let heads = |operation| {
+            let url = Uri::try_from(url(&target, operation))?;
+            Ok::<_, http::Error>(Heads {
+                plain: Template::post(&url, &headers),
+                stream: Template::post(&url, &streaming),
+            })
+        };
         Ok(Self {
-            urls,
+            heads: [
+                heads(Operation::Chat)?,
+                heads(Operation::Completions)?,
+                heads(Operation::Embeddings)?,
+            ],
             model: quoted(&target.model),
-            headers,
+            beta,
             target,
         })
     }
@@ -107,11 +125,7 @@ impl OpenAi {
 }
 
 impl Adapter for OpenAi {
-    fn outbound(
-        &self,
-        call: &Call,
-        bearer: Option<&HeaderValue>,
-    ) -> Result<http::Request<Payload>, AdaptError> {
+    fn outbound(&self, call: &Call, bearer: Option<&HeaderValue>) -> Result<Outbound, AdaptError> {
         let mut edits = self.edits(call);
         let mut operation = call.operation;
         if self.as_completion(call) {
@@ -119,21 +133,14 @@ impl Adapter for OpenAi {
             completions::edit(call, &mut edits)?;
         }
         let payload = splice(&call.body, &call.head, &edits);
-        let mut request = http::Request::new(payload);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.urls[operation as usize].clone();
-        let mut headers = self.headers.clone();
-        if call.head.stream {
-            headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        }
-        if let Some(beta) = &call.beta {
-            headers.insert(HeaderName::from_static("openai-beta"), beta.clone());
-        }
-        if let Some(bearer) = bearer {
-            headers.insert(AUTHORIZATION, bearer.clone());
-        }
-        *request.headers_mut() = headers;
-        Ok(request)
+        let heads = &self.heads[operation as usize];
+        let head = if call.head.stream {
+            &heads.stream
+        } else {
+            &heads.plain
+        };
+        let beta = call.beta.as_ref().or(self.beta.as_ref());
+        Ok(head.request(&[("authorization", bearer), (BETA, beta)], payload))
     }
 
     fn inbound(&self, call: &Call) -> Inbound {
@@ -188,13 +195,11 @@ fn url(target: &Target, operation: Operation) -> String {
     }
 }
 
-/// The headers every request to the target has.
+/// The headers every request to the target has; a token that is fetched comes on top of them.
 pub(super) fn headers(target: &Target) -> Result<HeaderMap, http::Error> {
     let mut headers = HeaderMap::with_capacity(10);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // Set anew for each request; a place here saves the map from growing then.
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(HOST, HeaderValue::from_static("upstream"));
     headers.insert(
         USER_AGENT,
         HeaderValue::from_static(concat!("waypost/", env!("CARGO_PKG_VERSION"))),
@@ -261,23 +266,27 @@ mod tests {
         }
     }
 
-    fn sent(target: Target, operation: Operation, body: &str) -> (String, String, HeaderMap) {
+    /// Head and body.
+    fn sent(target: Target, operation: Operation, body: &str) -> (String, String) {
         let adapter = OpenAi::new(Arc::new(target)).expect("a target");
         let request = adapter
             .outbound(&call(operation, body), None)
             .expect("a request");
-        let body = String::from_utf8(request.body().to_bytes().to_vec()).expect("text");
-        (request.uri().to_string(), body, request.headers().clone())
+        let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).expect("text");
+        (text(&request.head), text(&request.payload.to_bytes()))
     }
 
     #[test]
     fn addresses_and_keys() {
-        let (url, body, headers) =
-            sent(target(), Operation::Chat, r#"{"model":"g","messages":[]}"#);
-        assert_eq!(url, "https://host/v1/chat/completions");
+        let (head, body) = sent(target(), Operation::Chat, r#"{"model":"g","messages":[]}"#);
+        assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1\r\nhost: host\r\n"));
         assert_eq!(body, r#"{"model":"m","messages":[]}"#);
-        assert_eq!(headers["authorization"], "Bearer sk-1");
-        assert!(headers["authorization"].is_sensitive());
+        assert!(
+            head.contains("\r\nauthorization: Bearer sk-1\r\n"),
+            "{head}"
+        );
+        let adapter = OpenAi::new(Arc::new(target())).expect("a target");
+        assert!(!format!("{adapter:?}").contains("sk-1"));
 
         let azure = Target {
             dialect: Dialect::Azure {
@@ -287,13 +296,10 @@ mod tests {
             auth: Auth::ApiKey(Secret::new("k")),
             ..target()
         };
-        let (url, _, headers) = sent(azure, Operation::Embeddings, r#"{"model":"g","input":"x"}"#);
-        assert_eq!(
-            url,
-            "https://host/openai/deployments/m/embeddings?api-version=2024-10-21"
-        );
-        assert_eq!(headers["api-key"], "k");
-        assert!(!headers.contains_key("authorization"));
+        let (head, _) = sent(azure, Operation::Embeddings, r#"{"model":"g","input":"x"}"#);
+        let line = "POST /openai/deployments/m/embeddings?api-version=2024-10-21 HTTP/1.1\r\n";
+        assert!(head.starts_with(line), "{head}");
+        assert!(head.contains("\r\napi-key: k\r\n") && !head.contains("authorization"));
 
         let v1 = Target {
             dialect: Dialect::AzureV1,
@@ -301,9 +307,50 @@ mod tests {
             auth: Auth::None,
             ..target()
         };
-        let (url, _, headers) = sent(v1, Operation::Completions, r#"{"model":"g","prompt":"x"}"#);
-        assert_eq!(url, "https://host/openai/v1/completions");
-        assert!(!headers.contains_key("api-key") && !headers.contains_key("authorization"));
+        let (head, _) = sent(v1, Operation::Completions, r#"{"model":"g","prompt":"x"}"#);
+        assert!(
+            head.starts_with("POST /openai/v1/completions HTTP/1.1\r\n"),
+            "{head}"
+        );
+        assert!(!head.contains("api-key") && !head.contains("authorization"));
+    }
+
+    #[test]
+    fn what_varies_stands_above_what_is_configured() {
+        let beta = HeaderValue::from_static("theirs");
+        let own = Target {
+            auth: Auth::None,
+            extra_headers: vec![(BETA.to_owned(), Secret::new("ours"))],
+            ..target()
+        };
+        let adapter = OpenAi::new(Arc::new(own)).expect("a target");
+        for (beta, stream, expected) in [
+            (
+                None,
+                false,
+                "accept: application/json\r\n|openai-beta: ours\r\n",
+            ),
+            (
+                Some(beta),
+                true,
+                "accept: text/event-stream\r\n|openai-beta: theirs\r\n",
+            ),
+        ] {
+            let body = format!(r#"{{"model":"g","stream":{stream}}}"#);
+            let call = Call {
+                beta,
+                ..call(Operation::Chat, &body)
+            };
+            let bearer = HeaderValue::from_static("Bearer t");
+            let request = adapter.outbound(&call, Some(&bearer)).expect("a request");
+            let head = String::from_utf8(request.head.to_vec()).expect("text");
+            for line in expected.split('|').chain(["authorization: Bearer t\r\n"]) {
+                assert!(head.contains(line), "{head}");
+            }
+            for name in ["accept: ", "openai-beta: ", "authorization: "] {
+                assert_eq!(head.matches(name).count(), 1, "{head}");
+            }
+        }
     }
 
     #[test]
@@ -418,7 +465,7 @@ mod tests {
             ),
         ];
         for (target, operation, body, expected) in cases {
-            let (_, got, _) = sent(target, operation, body);
+            let (_, got) = sent(target, operation, body);
             assert_eq!(got, expected, "{body}");
         }
     }

@@ -1,19 +1,15 @@
 //! A body to send: slices of the client's, and what was put between them.
 
-use std::collections::VecDeque;
 use std::ops::Range;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http_body::{Body, Frame, SizeHint};
 
 /// Bodies up to this size are sent as one buffer; larger ones as slices of the client's, uncopied.
 pub(super) const COALESCE: usize = 32 * 1024;
 /// A request body: a few slices, sent with their exact length. Cloning copies nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Payload {
-    pub(super) parts: VecDeque<Bytes>,
+    pub(super) parts: Vec<Bytes>,
     len: usize,
 }
 
@@ -53,6 +49,12 @@ impl Payload {
         self.len == 0
     }
 
+    /// Its slices, in order.
+    #[must_use]
+    pub fn parts(&self) -> &[Bytes] {
+        &self.parts
+    }
+
     /// One buffer with all of it.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
@@ -68,29 +70,7 @@ impl From<Bytes> for Payload {
     fn from(bytes: Bytes) -> Self {
         Self {
             len: bytes.len(),
-            parts: VecDeque::from([bytes]),
+            parts: vec![bytes],
         }
-    }
-}
-
-impl Body for Payload {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let part = self.parts.pop_front();
-        self.len -= part.as_ref().map_or(0, Bytes::len);
-        Poll::Ready(part.map(|part| Ok(Frame::data(part))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.parts.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.len as u64)
     }
 }

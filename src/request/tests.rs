@@ -234,7 +234,7 @@ fn large_bodies_are_not_copied() {
     let payload = splice(&body, &head, &[set("model", "\"bcd\"")]);
     assert_eq!(payload.len(), body.len() + 2);
     assert_eq!(payload.to_bytes().len(), payload.len());
-    let tail = payload.parts.back().expect("a tail");
+    let tail = payload.parts.last().expect("a tail");
     assert_eq!(tail.as_ptr_range().end, body.as_ptr_range().end);
 }
 

@@ -1,21 +1,17 @@
-//! Opening a connection: TCP, a proxy if the environment names one, TLS, HTTP/1.1.
+//! Opening a connection: TCP, a proxy if the environment names one, TLS.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::rt::{Read, Write};
 use hyper_util::client::proxy::matcher::Intercept;
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_util::task::TaskTracker;
 
-use crate::request::Payload;
+use super::connection::Io;
 
 /// The largest answer a proxy may give to CONNECT.
 const CONNECT_HEAD: usize = 8 * 1024;
@@ -32,9 +28,6 @@ pub enum ConnectError {
     /// The proxy said no.
     #[error("the proxy refused: {0}")]
     Proxy(String),
-    /// HTTP set-up.
-    #[error("HTTP handshake failed: {0}")]
-    Http(#[source] hyper::Error),
     /// The clock ran out.
     #[error("no connection within {0:?}")]
     TimedOut(Duration),
@@ -62,11 +55,8 @@ impl Target {
         }
     }
 
-    /// A connection ready for a request; its task is one of `tasks`.
-    pub(super) async fn open(
-        &self,
-        tasks: &TaskTracker,
-    ) -> Result<SendRequest<Payload>, ConnectError> {
+    /// A way that is ready for a request.
+    pub(super) async fn open(&self) -> Result<Io, ConnectError> {
         let (host, port) = match &self.proxy {
             None => (self.host.as_str(), self.port),
             Some(proxy) => {
@@ -82,7 +72,7 @@ impl Target {
             .map_err(ConnectError::Tcp)?;
         stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
         let Some(tls) = &self.tls else {
-            return handshake(TokioIo::new(stream), tasks).await;
+            return Ok(Io::Plain(stream));
         };
         if let Some(proxy) = &self.proxy {
             tunnel(&mut stream, &self.host, self.port, proxy.basic_auth()).await?;
@@ -93,20 +83,8 @@ impl Target {
             .connect(name, stream)
             .await
             .map_err(ConnectError::Tls)?;
-        handshake(TokioIo::new(stream), tasks).await
+        Ok(Io::Tls(Box::new(stream)))
     }
-}
-
-async fn handshake<T>(io: T, tasks: &TaskTracker) -> Result<SendRequest<Payload>, ConnectError>
-where
-    T: Read + Write + Unpin + Send + 'static,
-{
-    let (sender, connection) = http1::handshake(io).await.map_err(ConnectError::Http)?;
-    tasks.spawn(async move {
-        // Its errors reach whoever waits for an answer on it.
-        let _ = connection.await;
-    });
-    Ok(sender)
 }
 
 /// Asks an HTTP proxy for a way through.

@@ -7,38 +7,43 @@
 //!
 //! Only the connect clock runs here; the other three are the gateway's, which knows what the bytes mean.
 
+mod answer;
 mod connect;
+mod connection;
 pub mod credentials;
 mod pool;
 mod tls;
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::io;
+use std::sync::Arc;
 
-use http::{HeaderValue, Uri};
+use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
-use tokio_util::task::TaskTracker;
 
+use crate::h1::{ChunkError, HeadError};
 use crate::types::TlsOptions;
 
+pub use answer::Answer;
 pub use connect::ConnectError;
-pub use pool::{Answer, Endpoint};
+pub use pool::Endpoint;
 pub use tls::TlsError;
 
-/// What all endpoints share: the proxy rules, the TLS roots, and the tasks that drive connections.
+/// What all endpoints share: the proxy rules, the TLS roots, and the count of connections.
 #[derive(Clone)]
 pub struct Upstream(Arc<Shared>);
 
 struct Shared {
     proxies: Matcher,
     tls: tls::Cache,
-    tasks: TaskTracker,
+    connections: connection::Count,
+    pools: pool::Pools,
 }
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upstream")
-            .field("connections", &self.0.tasks.len())
+            .field("connections", &self.connections())
             .finish_non_exhaustive()
     }
 }
@@ -56,7 +61,8 @@ impl Upstream {
         Self(Arc::new(Shared {
             proxies: Matcher::from_env(),
             tls: tls::Cache::default(),
-            tasks: TaskTracker::new(),
+            connections: connection::Count::default(),
+            pools: pool::Pools::default(),
         }))
     }
 
@@ -86,7 +92,6 @@ impl Upstream {
         } else {
             format!("{}:{port}", authority.host())
         };
-        let header = HeaderValue::try_from(shown).map_err(|_| bad())?;
         let proxy = self.0.proxies.intercept(url);
         if let Some(scheme) = proxy
             .as_ref()
@@ -104,18 +109,14 @@ impl Upstream {
             tls,
             proxy,
         };
-        Ok(Endpoint(Arc::new(pool::Pool {
-            shared: Arc::clone(&self.0),
-            target,
-            header,
-            idle: Mutex::default(),
-        })))
+        Ok(pool::Pool::endpoint(&self.0, target, shown))
     }
 
-    /// Open connections, idle ones included.
+    /// Open connections, idle ones included. Those that are of no use any more are closed before they are counted.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.0.tasks.len()
+        self.0.pools.sweep(tokio::time::Instant::now());
+        self.0.connections.get()
     }
 }
 
@@ -147,7 +148,39 @@ pub enum SendError {
     /// No connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The connection broke before an answer.
-    #[error("the connection broke before an answer: {0}")]
-    Broken(#[source] hyper::Error),
+    /// The connection broke before an answer, or what came was none.
+    #[error("no answer came")]
+    Broken(#[source] BrokenError),
 }
+
+/// What became of a connection that a request was sent on. Holds nothing of what was read.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokenError {
+    /// Before the first byte of an answer.
+    #[error("the connection was closed before an answer")]
+    Closed,
+    /// After it.
+    #[error("the connection was closed in the middle of the answer's head")]
+    InHead,
+    /// In a body of known length.
+    #[error("the connection was closed with {missing} bytes of the answer missing")]
+    InBody {
+        /// How many more were promised.
+        missing: u64,
+    },
+    /// In a body that says where it ends, and did not.
+    #[error("the connection was closed before the end of the answer")]
+    InChunks,
+    /// Not HTTP.
+    #[error("the answer's head is malformed")]
+    Head(#[from] HeadError),
+    /// Not chunks.
+    #[error("the answer's body is malformed")]
+    Chunk(#[from] ChunkError),
+    /// Below HTTP.
+    #[error("the connection broke")]
+    Io(#[from] io::Error),
+}
+
+#[cfg(test)]
+mod tests;

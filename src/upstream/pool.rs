@@ -1,382 +1,265 @@
 //! One deployment's connections: reused last-in first-out, given back when an answer is read to its end.
+//!
+//! Each runtime reuses its own connections only. Nothing watches one that nobody uses: whether it still lives is seen
+//! when it is wanted, and those that are not wanted are swept out as others are given back.
 
 use std::fmt;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::header::HOST;
-use http::{HeaderValue, Request, Response, Uri};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
+use bytes::BytesMut;
+use http::Response;
+use tokio::runtime::{self, Handle};
 use tokio::time::Instant;
 
-use super::{ConnectError, SendError, Shared, connect};
-use crate::request::Payload;
+use super::answer::Answer;
+use super::connection::Connection;
+use super::{BrokenError, ConnectError, SendError, Shared, connect};
+use crate::h1::Head;
+use crate::request::Outbound;
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
 /// How soon a reused connection has to fail to count as one that died while idle. Later, the request may be under way
 /// already, and sending it again would be an attempt that nobody counts.
 const STILLBORN: Duration = Duration::from_secs(1);
+/// How often unused connections are looked through, at most.
+const SWEEP: Duration = Duration::from_secs(1);
+
 /// One deployment's host and its connections.
 #[derive(Clone)]
-pub struct Endpoint(pub(super) Arc<Pool>);
+pub struct Endpoint(Arc<Pool>);
 
 pub(super) struct Pool {
-    pub(super) shared: Arc<Shared>,
-    pub(super) target: connect::Target,
-    pub(super) header: HeaderValue,
-    pub(super) idle: Mutex<Vec<Idle>>,
+    shared: Arc<Shared>,
+    target: connect::Target,
+    /// Host, and port if it is not the scheme's.
+    host: String,
+    lanes: Mutex<Vec<Lane>>,
 }
 
-pub(super) struct Idle {
-    sender: SendRequest<Payload>,
+/// One runtime's unused connections, the one used last at the end.
+struct Lane {
+    runtime: runtime::Id,
+    idle: Vec<Idle>,
+}
+
+struct Idle {
+    connection: Connection,
     since: Instant,
+}
+
+impl Idle {
+    fn is_stale(&self, now: Instant) -> bool {
+        now.duration_since(self.since) > IDLE
+    }
 }
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
-            .field("host", &self.0.header)
+            .field("host", &self.0.host)
             .finish_non_exhaustive()
     }
 }
 
 impl Endpoint {
-    /// Sends `request` (its URL's path and query; scheme and host are the endpoint's) and waits for the answer's head.
-    /// `again` makes the same request a second time, for the one free retry.
+    /// Sends `request`, whose URL must be at this host, and waits for the answer's head.
     ///
     /// # Errors
     /// If no connection stands within `connect`, or it breaks before the head has come.
     pub async fn send(
         &self,
-        mut request: Request<Payload>,
-        again: impl FnOnce() -> Option<Request<Payload>>,
+        request: &Outbound,
         connect: Duration,
     ) -> Result<Response<Answer>, SendError> {
-        let pool = &self.0;
-        pool.address(&mut request);
-        if let Some(mut sender) = pool.reuse().await {
-            let sent = Instant::now();
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok(pool.answer(response, sender)),
-                Err(error)
-                    if error.message().is_some()
-                        || (sent.elapsed() < STILLBORN && died_idle(error.error())) =>
-                {
-                    match again() {
-                        Some(same) => request = same,
-                        None => return Err(SendError::Broken(error.into_error())),
-                    }
-                }
-                Err(error) => return Err(SendError::Broken(error.into_error())),
+        let proxied = self.0.target.is_plain_proxy();
+        let proxied = proxied.then(|| self.0.through_proxy(request));
+        let request = proxied.as_ref().unwrap_or(request);
+        let began = Instant::now();
+        if let Some(mut connection) = self.0.reuse(began) {
+            match connection.ask(request).await {
+                Ok(head) => return Ok(self.0.answer(head, connection)),
+                Err(error) if died_idle(&error) && began.elapsed() < STILLBORN => {}
+                Err(error) => return Err(SendError::Broken(error)),
             }
-            pool.address(&mut request);
         }
         // Boxed: rare, and with its TLS handshake much larger than all the rest of a request.
-        let mut sender = Box::pin(pool.connect(connect)).await?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(SendError::Broken)?;
-        Ok(pool.answer(response, sender))
+        let mut connection = Box::pin(self.0.connect(connect)).await?;
+        let head = connection.ask(request).await.map_err(SendError::Broken)?;
+        Ok(self.0.answer(head, connection))
     }
 }
 
 /// Whether a reused connection turned out to be closed before anything of an answer came.
-fn died_idle(error: &hyper::Error) -> bool {
-    let reset = || {
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-                use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
-                return matches!(io.kind(), ConnectionReset | BrokenPipe | ConnectionAborted);
-            }
-            source = cause.source();
-        }
-        false
-    };
-    error.is_canceled() || error.is_closed() || error.is_incomplete_message() || reset()
+fn died_idle(error: &BrokenError) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    match error {
+        BrokenError::Closed => true,
+        BrokenError::Io(error) => matches!(
+            error.kind(),
+            // The last is TLS's word for a connection that is closed without a farewell.
+            ConnectionReset | BrokenPipe | ConnectionAborted | UnexpectedEof
+        ),
+        BrokenError::InHead
+        | BrokenError::InBody { .. }
+        | BrokenError::InChunks
+        | BrokenError::Head(_)
+        | BrokenError::Chunk(_) => false,
+    }
 }
 
 impl Pool {
-    /// Makes the request's URL and headers fit the connection it goes out on.
-    fn address(&self, request: &mut Request<Payload>) {
-        if !self.target.is_plain_proxy() {
-            let path = request.uri().path_and_query().cloned();
-            *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
-        }
-        request.headers_mut().insert(HOST, self.header.clone());
+    pub(super) fn endpoint(
+        shared: &Arc<Shared>,
+        target: connect::Target,
+        host: String,
+    ) -> Endpoint {
+        let pool = Arc::new(Self {
+            shared: Arc::clone(shared),
+            target,
+            host,
+            lanes: Mutex::default(),
+        });
+        shared.pools.add(&pool);
+        Endpoint(pool)
+    }
+
+    /// A request as a proxy wants it: with the whole URL and the proxy's credentials.
+    fn through_proxy(&self, request: &Outbound) -> Outbound {
+        let head = &request.head;
+        let end = |wanted| {
+            head.iter()
+                .position(|b| *b == wanted)
+                .map_or(0, |at| at + 1)
+        };
+        let (method, line) = (end(b' '), end(b'\n'));
+        let mut whole = BytesMut::with_capacity(head.len() + self.host.len() + 128);
+        whole.extend_from_slice(&head[..method]);
+        whole.extend_from_slice(b"http://");
+        whole.extend_from_slice(self.host.as_bytes());
+        whole.extend_from_slice(&head[method..line]);
         if let Some(auth) = self.target.proxy_authorization() {
-            request
-                .headers_mut()
-                .insert(http::header::PROXY_AUTHORIZATION, auth);
+            whole.extend_from_slice(b"proxy-authorization: ");
+            whole.extend_from_slice(auth.as_bytes());
+            whole.extend_from_slice(b"\r\n");
+        }
+        whole.extend_from_slice(&head[line..]);
+        Outbound {
+            head: whole.freeze(),
+            payload: request.payload.clone(),
         }
     }
 
-    /// The connection used last that still lives.
-    async fn reuse(&self) -> Option<SendRequest<Payload>> {
+    /// This runtime's connection used last that still lives.
+    fn reuse(&self, now: Instant) -> Option<Connection> {
+        let runtime = Handle::current().id();
         loop {
-            let mut idle = self.lock().pop()?;
-            if idle.since.elapsed() > IDLE {
-                // Those below were used even longer ago.
-                self.lock().clear();
+            let mut lanes = self.lock();
+            let lane = lanes.iter_mut().find(|lane| lane.runtime == runtime)?;
+            let mut idle = lane.idle.pop()?;
+            // Those below were used even longer ago.
+            let stale = idle.is_stale(now).then(|| std::mem::take(&mut lane.idle));
+            drop(lanes);
+            if stale.is_some() {
                 return None;
             }
-            // Ready at once, or closed, or its task has yet to notice the end of the last answer.
-            if idle.sender.ready().await.is_ok() {
-                return Some(idle.sender);
+            if idle.connection.is_alive() {
+                return Some(idle.connection);
             }
         }
     }
 
-    async fn connect(&self, limit: Duration) -> Result<SendRequest<Payload>, ConnectError> {
-        match tokio::time::timeout(limit, self.target.open(&self.shared.tasks)).await {
-            Ok(result) => result,
+    async fn connect(&self, limit: Duration) -> Result<Connection, ConnectError> {
+        match tokio::time::timeout(limit, self.target.open()).await {
+            Ok(io) => Ok(Connection::new(io?, &self.shared.connections)),
             Err(_) => Err(ConnectError::TimedOut(limit)),
         }
     }
 
-    fn answer(
-        self: &Arc<Self>,
-        response: Response<Incoming>,
-        sender: SendRequest<Payload>,
-    ) -> Response<Answer> {
-        response.map(|body| {
-            let mut answer = Answer {
-                body,
-                home: Some((Arc::clone(self), sender)),
-            };
-            if answer.body.is_end_stream() {
-                answer.give_back();
-            }
-            answer
-        })
+    fn answer(self: &Arc<Self>, head: Head, connection: Connection) -> Response<Answer> {
+        let mut response = Response::new(Answer::new(&head, connection, self));
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.headers;
+        response
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// An answer's body. Read to its end, it gives its connection back; dropped before, it closes it, which is how a provider learns that
-/// nobody listens any more.
-pub struct Answer {
-    body: Incoming,
-    home: Option<(Arc<Pool>, SendRequest<Payload>)>,
-}
-
-impl Answer {
-    /// Reads a body, or its beginning: whether it was complete is told with it.
-    ///
-    /// # Errors
-    /// If the connection breaks before the end.
-    pub async fn collect_up_to(mut self, limit: usize) -> Result<(Bytes, bool), hyper::Error> {
-        let mut first = Bytes::new();
-        let mut all = BytesMut::new();
-        while let Some(frame) = self.frame().await {
-            let Ok(chunk) = frame?.into_data() else {
-                continue;
-            };
-            if first.is_empty() && all.is_empty() {
-                first = chunk; // small answers come in one piece
-                continue;
-            }
-            all.extend_from_slice(&std::mem::take(&mut first));
-            all.extend_from_slice(&chunk);
-            if all.len() > limit {
-                return Ok((all.freeze(), false));
-            }
+    /// Keeps a connection whose answer is over for the next request.
+    pub(super) fn give_back(&self, mut connection: Connection) {
+        if !connection.unread.is_empty() {
+            return; // nobody asked for more
         }
-        Ok((if all.is_empty() { first } else { all.freeze() }, true))
+        connection.unread = BytesMut::new();
+        let (runtime, since) = (connection.runtime, Instant::now());
+        let idle = Idle { connection, since };
+        let mut lanes = self.lock();
+        match lanes.iter_mut().find(|lane| lane.runtime == runtime) {
+            Some(lane) => lane.idle.push(idle),
+            None => lanes.push(Lane {
+                runtime,
+                idle: vec![idle],
+            }),
+        }
+        drop(lanes);
+        self.shared.pools.sweep(since);
     }
 
-    fn give_back(&mut self) {
-        if let Some((pool, sender)) = self.home.take()
-            && !sender.is_closed()
-        {
-            let mut idle = pool.lock();
-            // The oldest stand first, and a steady trickle would never get down to them.
-            let stale = idle
-                .iter()
-                .take_while(|i| i.since.elapsed() > IDLE || i.sender.is_closed())
-                .count();
-            idle.drain(..stale);
-            idle.push(Idle {
-                sender,
-                since: Instant::now(),
+    /// Closes what is of no use any more.
+    fn sweep(&self, now: Instant) {
+        let mut lanes = self.lock();
+        for lane in lanes.iter_mut() {
+            let useless = |idle: &mut Idle| idle.is_stale(now) || !idle.connection.is_alive();
+            lane.idle.retain_mut(|idle| !useless(idle));
+        }
+        lanes.retain(|lane| !lane.idle.is_empty());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Lane>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All pools there are, to be swept together: a deployment that gets no more requests would never do it itself.
+pub(super) struct Pools {
+    all: Mutex<Vec<Weak<Pool>>>,
+    epoch: Instant,
+    /// When to sweep next, in milliseconds since the epoch.
+    due: AtomicU64,
+}
+
+impl Default for Pools {
+    fn default() -> Self {
+        Self {
+            all: Mutex::default(),
+            epoch: Instant::now(),
+            due: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Pools {
+    fn add(&self, pool: &Arc<Pool>) {
+        self.lock().push(Arc::downgrade(pool));
+    }
+
+    pub(super) fn sweep(&self, now: Instant) {
+        let since = u64::try_from((now - self.epoch).as_millis()).unwrap_or(u64::MAX);
+        let due = self.due.load(Ordering::Relaxed);
+        let next = since.saturating_add(SWEEP.as_millis() as u64);
+        let mine = || {
+            let (order, other) = (Ordering::Relaxed, Ordering::Relaxed);
+            self.due.compare_exchange(due, next, order, other).is_ok()
+        };
+        if since >= due && mine() {
+            self.lock().retain(|pool| {
+                let pool = pool.upgrade();
+                pool.inspect(|pool| pool.sweep(now)).is_some()
             });
         }
     }
-}
 
-impl fmt::Debug for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer")
-            .field("ended", &self.home.is_none())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        match &polled {
-            Poll::Ready(None) => self.give_back(),
-            Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.give_back(),
-            Poll::Ready(Some(Err(_))) => self.home = None,
-            _ => {}
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http_body_util::BodyExt;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream};
-
-    use tokio_util::task::TaskTracker;
-
-    use super::super::Upstream;
-    use super::*;
-    use crate::types::TlsOptions;
-
-    async fn pair() -> (TcpListener, Endpoint) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let endpoint =
-            Upstream::new().endpoint(&Uri::try_from(url).expect("a URL"), &TlsOptions::default());
-        (listener, endpoint.expect("an endpoint"))
-    }
-
-    async fn send(endpoint: &Endpoint) -> Result<Response<Answer>, SendError> {
-        let request = || {
-            let mut request = Request::new(Payload::from(Bytes::from_static(b"{}")));
-            *request.method_mut() = http::Method::POST;
-            request
-        };
-        endpoint
-            .send(request(), || Some(request()), Duration::from_secs(5))
-            .await
-    }
-
-    async fn request(stream: &mut TcpStream) {
-        let mut buf = Vec::new();
-        while !buf.ends_with(b"\r\n\r\n{}") {
-            assert!(
-                stream.read_buf(&mut buf).await.expect("a request") > 0,
-                "closed"
-            );
-        }
-    }
-
-    async fn answer(stream: &mut TcpStream) {
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-            .await
-            .expect("an answer");
-    }
-
-    async fn pass(seconds: u64) {
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(seconds)).await;
-        tokio::time::resume();
-    }
-
-    #[tokio::test]
-    async fn connections_below_the_one_in_use_do_not_stay_for_ever() {
-        let (listener, endpoint) = pair().await;
-        let tasks = TaskTracker::new();
-        let serve = async {
-            loop {
-                let (mut stream, _) = listener.accept().await.expect("a connection");
-                tasks.spawn(async move {
-                    loop {
-                        request(&mut stream).await;
-                        answer(&mut stream).await;
-                    }
-                });
-            }
-        };
-        let ask = async {
-            let both = [
-                send(&endpoint).await.expect("one"),
-                send(&endpoint).await.expect("another"),
-            ];
-            for answer in both {
-                answer.into_body().collect().await.expect("all of it");
-            }
-            assert_eq!(endpoint.0.lock().len(), 2);
-            for _ in 0..2 {
-                pass(20).await;
-                send(&endpoint)
-                    .await
-                    .expect("an answer")
-                    .into_body()
-                    .collect()
-                    .await
-                    .expect("all of it");
-            }
-            assert_eq!(endpoint.0.lock().len(), 1);
-        };
-        tokio::select! {
-            () = serve => unreachable!("serves for ever"),
-            () = ask => {}
-        }
-    }
-
-    #[tokio::test]
-    async fn only_what_failed_at_once_is_sent_again() {
-        for (wait, expected) in [(0, 3), (2, 2)] {
-            let (listener, endpoint) = pair().await;
-            let served = std::sync::atomic::AtomicU32::new(0);
-            let serve = async {
-                loop {
-                    let (mut stream, _) = listener.accept().await.expect("a connection");
-                    request(&mut stream).await;
-                    served.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    answer(&mut stream).await;
-                    request(&mut stream).await;
-                    served.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    pass(wait).await;
-                }
-            };
-            let ask = async {
-                send(&endpoint)
-                    .await
-                    .expect("an answer")
-                    .into_body()
-                    .collect()
-                    .await
-                    .expect("all of it");
-                assert_eq!(send(&endpoint).await.is_ok(), wait == 0);
-            };
-            tokio::select! {
-                () = serve => unreachable!("serves for ever"),
-                () = ask => {}
-            }
-            assert_eq!(served.into_inner(), expected, "after {wait} s");
-        }
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Pool>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

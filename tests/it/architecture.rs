@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 const LEAVES: &[&str] = &[
     "types",
     "request",
+    "h1",
     "sse",
     "clock",
     "metrics",
@@ -51,6 +52,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("access_log.rs", &["telemetry"]),
     ("catalog", &[]),
     ("clock.rs", &["types"]),
+    ("h1", &[]),
     ("metrics.rs", &["types"]),
     ("request", &["types"]),
     ("sse.rs", &["types"]),

@@ -118,7 +118,7 @@ fn vectors() {
         let sent = adapter
             .outbound(&call, None)
             .expect("it can be said")
-            .body()
+            .payload
             .to_bytes();
         assert_eq!(
             parse(&must("outbound.json")),

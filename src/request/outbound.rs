@@ -1,0 +1,157 @@
+//! A request to a deployment as it is written to a connection: the head's bytes, and the body's slices.
+
+use std::fmt;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Uri};
+
+use super::Payload;
+
+/// Room for a token, the client's beta header and the length.
+const VARYING: usize = 256;
+
+/// One request. Cloning copies nothing, and so can be sent again.
+#[derive(Clone)]
+pub struct Outbound {
+    /// The head in HTTP/1.1, the empty line included. Secret: it authenticates.
+    pub head: Bytes,
+    /// The body.
+    pub payload: Payload,
+}
+
+/// What the heads of all requests to one URL have in common, written once. What comes from outside comes as a
+/// [`Uri`], a [`HeaderMap`] or a [`HeaderValue`], none of which can hold a line's end.
+#[derive(Clone)]
+pub struct Template {
+    fixed: Vec<u8>,
+}
+
+impl Template {
+    /// For `POST`s to `url`. The `host` is the URL's and the length is the payload's, whatever `headers` say.
+    #[must_use]
+    pub fn post(url: &Uri, headers: &HeaderMap) -> Self {
+        let mut fixed = b"POST ".to_vec();
+        let path = url.path_and_query().map_or("/", |path| path.as_str());
+        fixed.extend_from_slice(path.as_bytes());
+        fixed.extend_from_slice(b" HTTP/1.1\r\n");
+        let mut host = url.host().unwrap_or_default().to_owned();
+        if let Some(port) = url.port() {
+            host = format!("{host}:{port}");
+        }
+        line(&mut fixed, HOST.as_str(), host.as_bytes());
+        for (name, value) in headers {
+            if ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) {
+                line(&mut fixed, name.as_str(), value.as_bytes());
+            }
+        }
+        Self { fixed }
+    }
+
+    /// A request with those of these headers that have a value.
+    #[must_use]
+    pub fn request(
+        &self,
+        varying: &[(&'static str, Option<&HeaderValue>)],
+        payload: Payload,
+    ) -> Outbound {
+        let mut head = BytesMut::with_capacity(self.fixed.len() + VARYING);
+        head.put_slice(&self.fixed);
+        for (name, value) in varying {
+            if let Some(value) = value {
+                line(&mut head, name, value.as_bytes());
+            }
+        }
+        let mut length = itoa::Buffer::new();
+        let length = length.format(payload.len());
+        line(&mut head, CONTENT_LENGTH.as_str(), length.as_bytes());
+        head.put_slice(b"\r\n");
+        Outbound {
+            head: head.freeze(),
+            payload,
+        }
+    }
+}
+
+fn line(head: &mut impl BufMut, name: &str, value: &[u8]) {
+    head.put_slice(name.as_bytes());
+    head.put_slice(b": ");
+    head.put_slice(value);
+    head.put_slice(b"\r\n");
+}
+
+impl Outbound {
+    /// The request line without the version: no secret.
+    fn line(head: &[u8]) -> std::borrow::Cow<'_, str> {
+        let end = head.windows(5).position(|part| part == b" HTTP");
+        String::from_utf8_lossy(&head[..end.unwrap_or_default()])
+    }
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound")
+            .field("line", &Self::line(&self.head))
+            .field("length", &self.payload.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Template")
+            .field(&Outbound::line(&self.fixed))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(url: &'static str) -> Template {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer k"),
+            ("host", "elsewhere"),
+            ("content-length", "9"),
+            ("transfer-encoding", "chunked"),
+            ("x-two", "1"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        headers.append("x-two", HeaderValue::from_static("2"));
+        Template::post(&Uri::from_static(url), &headers)
+    }
+
+    #[test]
+    fn heads_say_where_from_whom_and_how_much() {
+        let value = HeaderValue::from_static("v");
+        for (url, path, host) in [
+            ("http://host:1/v1/chat?a=b", "/v1/chat?a=b", "host:1"),
+            ("https://user:pass@host", "/", "host"),
+            ("https://[::1]:443/x", "/x", "[::1]:443"),
+            ("http://host:/x", "/x", "host"),
+        ] {
+            let payload = Payload::from(Bytes::from_static(b"{}"));
+            let request =
+                template(url).request(&[("openai-beta", Some(&value)), ("x", None)], payload);
+            let expected = format!(
+                "POST {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer k\r\nx-two: 1\r\nx-two: 2\r\n\
+                 openai-beta: v\r\ncontent-length: 2\r\n\r\n"
+            );
+            assert_eq!(request.head, expected);
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let template = template("http://host/v1");
+        let request = template.request(&[], Payload::default());
+        let shown = format!("{template:?} {request:?}");
+        assert!(
+            shown.contains("POST /v1") && !shown.contains("Bearer"),
+            "{shown}"
+        );
+    }
+}
