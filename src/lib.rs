@@ -27,9 +27,10 @@
 //! 4. Every refusal says why, whose fault it is, and when or how it would work.
 //!
 //! Imports run one way: `cli` → `api` → `gateway` → (`router`, `provider`, `upstream`, `usage`, `cache`) → the leaves
-//! (`types`, `request`, `h1`, `sse`, `clock`, `metrics`, `telemetry`, `access_log`, `catalog`). Peers never import each other, with two edges for a
-//! reason: `upstream` knows `request`'s payload, and `config` reads the `catalog` of providers, so that what is checked at
-//! load and what is spoken later can't differ. `tests/it/architecture.rs` holds all of this to be true.
+//! (`types`, `json`, `h1`, `request`, `sse`, `clock`, `metrics`, `telemetry`, `access_log`, `catalog`). Peers never import each
+//! other, with three edges for a reason: `upstream` knows `request`'s payload; `config` reads the `catalog` of providers, so
+//! that what is checked at load and what is spoken later can't differ; and `request` finds its members with `json`, the one
+//! scanner that all of the hot path reads with. `tests/it/architecture.rs` holds all of this to be true.
 //!
 //! What is not here yet has its place: choosers that look at more than the name stand before
 //! [`gateway::Snapshot::group`]; a further dialect that is not OpenAI's is a [`provider::Translator`]; a shared store exchanges
@@ -44,6 +45,7 @@ pub mod clock;
 pub mod config;
 pub mod gateway;
 pub mod h1;
+pub mod json;
 pub mod lab;
 pub mod metrics;
 pub mod provider;

@@ -9,11 +9,9 @@ mod payload;
 mod splice;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use crate::json::{self, Scanner};
 
 pub use outbound::{Outbound, Template};
 pub use payload::Payload;
@@ -24,7 +22,7 @@ pub use splice::{Edit, quoted, splice};
 pub enum RequestError {
     /// Not JSON at all.
     #[error("the body is not valid JSON: {0}")]
-    NotJson(String),
+    NotJson(#[from] json::Error),
     /// JSON, but no object.
     #[error("the body must be a JSON object")]
     NotObject,
@@ -88,8 +86,11 @@ pub struct RequestHead {
     members: Vec<Member>,
 }
 
-/// The members with a meaning here; each may appear once.
-const KNOWN: [&str; 7] = [
+/// How many names of [`USUAL`] have a meaning here; each of these may appear once.
+const KNOWN: usize = 7;
+
+/// Names that nearly all requests consist of; they need no allocation.
+const USUAL: [&str; 27] = [
     "model",
     "stream",
     "stream_options",
@@ -97,6 +98,26 @@ const KNOWN: [&str; 7] = [
     "max_tokens",
     "max_completion_tokens",
     "cache",
+    "messages",
+    "temperature",
+    "tools",
+    "tool_choice",
+    "response_format",
+    "input",
+    "prompt",
+    "top_p",
+    "user",
+    "seed",
+    "stop",
+    "n",
+    "metadata",
+    "reasoning_effort",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "frequency_penalty",
+    "store",
+    "dimensions",
+    "safety_identifier",
 ];
 
 impl RequestHead {
@@ -106,69 +127,45 @@ impl RequestHead {
     /// # Errors
     /// See [`RequestError`]. Nothing else is checked: what a provider accepts is its own business.
     pub fn read(body: &[u8], path_model: Option<&str>) -> Result<Self, RequestError> {
-        let members = members(body)?;
-        for known in KNOWN {
-            if members
-                .iter()
-                .filter(|m| &*m.name == known)
-                .nth(1)
-                .is_some()
-            {
-                return Err(RequestError::Duplicate(known));
-            }
-        }
-        let mut head = Self {
-            model: String::new(),
-            stream: false,
-            include_usage: false,
-            encoding_format: EncodingFormat::Float,
-            max_tokens: None,
-            members,
-        };
-        head.model = match (path_model, head.raw(body, "model")) {
+        let (members, known) = members(body)?;
+        let raw = |value: &Option<Range<usize>>| value.clone().and_then(|range| body.get(range));
+        let [
+            model,
+            stream,
+            stream_options,
+            encoding_format,
+            max_tokens,
+            max_completion_tokens,
+            _cache,
+        ] = known.each_ref().map(raw);
+        let model = match (path_model, model) {
             (Some(name), _) => name.to_owned(),
             (None, None) => return Err(RequestError::Missing("model")),
-            (None, Some(raw)) => match serde_json::from_slice::<String>(raw) {
-                Ok(name) if !name.is_empty() => name,
-                _ => {
-                    return Err(RequestError::WrongType {
-                        member: "model",
-                        expected: "a non-empty string",
-                    });
-                }
+            (None, Some(raw)) => match json::string(raw) {
+                Some(name) if !name.is_empty() => name.into_owned(),
+                _ => return Err(wrong_type("model", "a non-empty string")),
             },
         };
-        head.stream = match head.raw(body, "stream") {
+        let stream = match stream {
             None | Some(b"null" | b"false") => false,
             Some(b"true") => true,
-            Some(_) => {
-                return Err(RequestError::WrongType {
-                    member: "stream",
-                    expected: "true or false",
-                });
-            }
+            Some(_) => return Err(wrong_type("stream", "true or false")),
         };
-        head.include_usage = match head.raw(body, "stream_options") {
-            None => false,
-            Some(raw) => match serde_json::from_slice::<Option<StreamOptions>>(raw) {
-                Ok(options) => options.and_then(|o| o.include_usage).unwrap_or(false),
-                Err(_) => {
-                    return Err(RequestError::WrongType {
-                        member: "stream_options",
-                        expected: "an object",
-                    });
-                }
+        let include_usage = stream_options.map_or(Some(false), include_usage);
+        Ok(Self {
+            model,
+            stream,
+            include_usage: include_usage
+                .ok_or_else(|| wrong_type("stream_options", "an object"))?,
+            encoding_format: match encoding_format {
+                Some(br#""base64""#) => EncodingFormat::Base64,
+                _ => EncodingFormat::Float,
             },
-        };
-        if head.raw(body, "encoding_format") == Some(b"\"base64\"") {
-            head.encoding_format = EncodingFormat::Base64;
-        }
-        let number = |name| {
-            head.raw(body, name)
-                .and_then(|raw| serde_json::from_slice::<u64>(raw).ok())
-        };
-        head.max_tokens = number("max_completion_tokens").or_else(|| number("max_tokens"));
-        Ok(head)
+            max_tokens: max_completion_tokens
+                .and_then(json::integer)
+                .or_else(|| max_tokens.and_then(json::integer)),
+            members,
+        })
     }
 
     /// The bytes of a top-level member's value in `body`, which must be the body this head was read from.
@@ -185,100 +182,66 @@ impl RequestHead {
     }
 }
 
-/// A member's name without an allocation, if it is one of those that nearly all requests consist of.
-fn owned(name: Cow<'_, str>) -> Cow<'static, str> {
-    const USUAL: [&str; 20] = [
-        "model",
-        "messages",
-        "stream",
-        "temperature",
-        "max_tokens",
-        "max_completion_tokens",
-        "stream_options",
-        "tools",
-        "tool_choice",
-        "response_format",
-        "input",
-        "prompt",
-        "encoding_format",
-        "top_p",
-        "user",
-        "seed",
-        "stop",
-        "n",
-        "metadata",
-        "reasoning_effort",
-    ];
-    match USUAL.iter().find(|usual| **usual == name) {
-        Some(usual) => Cow::Borrowed(usual),
-        None => Cow::Owned(name.into_owned()),
-    }
+const fn wrong_type(member: &'static str, expected: &'static str) -> RequestError {
+    RequestError::WrongType { member, expected }
 }
 
-#[derive(serde::Deserialize)]
-struct StreamOptions {
-    include_usage: Option<bool>,
+/// `include_usage` of the client's `stream_options`; `None` if that is not what it should be.
+fn include_usage(options: &[u8]) -> Option<bool> {
+    if options == b"null" {
+        return Some(false);
+    }
+    let mut options = Scanner::new(options);
+    let mut include = None;
+    if !options.object() {
+        return None;
+    }
+    while let Some(name) = options.member().ok()? {
+        match (&*name, options.value().ok()?) {
+            (b"include_usage", _) if include.is_some() => return None,
+            (b"include_usage", b"true") => include = Some(true),
+            (b"include_usage", b"false" | b"null") => include = Some(false),
+            (b"include_usage", _) => return None,
+            _ => {}
+        }
+    }
+    Some(include.unwrap_or(false))
 }
 
-/// Walks the object's members without building their values.
-fn members(body: &[u8]) -> Result<Vec<Member>, RequestError> {
-    struct Members<'a>(&'a [u8]);
-
-    impl<'de> Visitor<'de> for Members<'de> {
-        type Value = Vec<Member>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::with_capacity(12);
-            while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
-                let raw: &'de RawValue = map.next_value()?;
-                // `raw` borrows from the body, so the distance of the two is its offset.
-                let start = raw.get().as_ptr().addr() - self.0.as_ptr().addr();
-                members.push(Member {
-                    name: owned(name),
-                    value: start..start + raw.get().len(),
-                });
-            }
-            Ok(members)
-        }
+/// Walks the object's members without building their values. Returns all, and where the values of the known ones lie.
+fn members(body: &[u8]) -> Result<(Vec<Member>, [Option<Range<usize>>; KNOWN]), RequestError> {
+    let mut members = Vec::with_capacity(12);
+    let mut known = [const { None }; KNOWN];
+    let mut twice = [false; KNOWN];
+    let mut scanner = Scanner::new(body);
+    if !scanner.object() {
+        scanner.skip()?;
+        scanner.end()?;
+        return Err(RequestError::NotObject);
     }
-
-    struct Name<'a>(Cow<'a, str>);
-
-    impl<'de> Deserialize<'de> for Name<'de> {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            struct Text;
-            impl<'de> Visitor<'de> for Text {
-                type Value = Name<'de>;
-                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    f.write_str("a string")
-                }
-                fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                    Ok(Name(Cow::Borrowed(text)))
-                }
-                fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                    Ok(Name(Cow::Owned(text.to_owned())))
-                }
-            }
-            deserializer.deserialize_str(Text)
+    while let Some(name) = scanner.member()? {
+        let value = scanner.skip()?;
+        let usual = USUAL.iter().position(|usual| usual.as_bytes() == &*name);
+        if let Some((first, again)) = usual.and_then(|at| known.get_mut(at).zip(twice.get_mut(at)))
+        {
+            *again = first.is_some();
+            first.get_or_insert_with(|| value.clone());
         }
+        members.push(Member {
+            name: match usual {
+                Some(at) => Cow::Borrowed(USUAL[at]),
+                // What is lossy is refused below.
+                None => Cow::Owned(String::from_utf8_lossy(&name).into_owned()),
+            },
+            value,
+        });
     }
-
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let members = deserializer
-        .deserialize_map(Members(body))
-        .and_then(|members| deserializer.end().map(|()| members))
-        .map_err(|error| {
-            if error.is_data() {
-                RequestError::NotObject
-            } else {
-                RequestError::NotJson(error.to_string())
-            }
-        })?;
-    Ok(members)
+    scanner.end()?;
+    scanner.utf8()?;
+    match twice.iter().position(|again| *again) {
+        Some(at) => Err(RequestError::Duplicate(USUAL[at])),
+        None => Ok((members, known)),
+    }
 }
 
 #[cfg(test)]
