@@ -1,20 +1,15 @@
-//! What a listener serves, and the bodies of its answers.
+//! What a listener serves.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::body::Body;
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 
 use super::{App, BASES};
-use crate::gateway::observe::ObservedBody;
 use crate::types::Operation;
 
 /// All that a listener serves.
@@ -48,55 +43,6 @@ pub(super) fn operation(path: &str) -> Option<Operation> {
         let rest = path.strip_prefix(base)?.strip_prefix('/')?;
         Operation::ALL.into_iter().find(|o| o.path() == rest)
     })
-}
-
-/// The body of any answer.
-#[derive(Debug)]
-pub enum EdgeBody {
-    /// Complete.
-    Whole(Option<Bytes>),
-    /// A stream under observation.
-    Stream(Box<ObservedBody>),
-    /// Anything else.
-    Other(Body),
-}
-
-impl http_body::Body for EdgeBody {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Poll::Ready(match &mut *self {
-            Self::Whole(bytes) => bytes
-                .take()
-                .filter(|b| !b.is_empty())
-                .map(|b| Ok(Frame::data(b))),
-            Self::Stream(stream) => ready!(Pin::new(&mut **stream).poll_frame(cx))
-                .map(|frame| frame.map_err(|never| match never {})),
-            Self::Other(body) => {
-                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Into::into))
-            }
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Self::Stream(stream) => stream.is_end_stream(),
-            Self::Other(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Stream(stream) => stream.size_hint(),
-            Self::Other(body) => body.size_hint(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use rand::RngExt;
 
-use super::{App, EdgeBody, error};
+use super::answer::Answer;
+use super::{App, error};
 use crate::clock::Alarm;
-use crate::gateway::{Incoming, Reply, ReplyBody, ReplyFacts};
+use crate::gateway::Incoming;
 use crate::types::Operation;
 
 /// How long a client may take to send its body.
@@ -67,89 +68,35 @@ async fn serve(
                 // Boxed where it is made: a future of several kilobytes is not moved into place.
                 return Box::pin(respond(&app, incoming, &mut alarm))
                     .await
-                    .map(Body::new);
+                    .into_response();
             }
         },
     };
-    with_id(refused, &id)
+    Answer::error(refused, id, None).into_response()
 }
 
 /// The answer to a request that was read.
-pub(super) async fn respond(
-    app: &App,
-    incoming: Incoming,
-    alarm: &mut Alarm,
-) -> http::Response<EdgeBody> {
+pub(super) async fn respond(app: &App, incoming: Incoming, alarm: &mut Alarm) -> Answer {
     let id = Arc::clone(&incoming.id);
     // A panic is our fault; unwinding has given back whatever the request held.
     let handled = AssertUnwindSafe(app.gateway.handle(incoming, alarm)).catch_unwind();
-    let response = match handled.await {
-        Ok(Ok(reply)) => success(reply),
+    match handled.await {
+        Ok(Ok(reply)) => Answer::reply(reply, id),
         Ok(Err(mut refusal)) => {
-            let mut response = error::refusal(&refusal);
+            let response = error::refusal(&refusal);
             refusal.record.status = response.status().as_u16();
-            put_facts(response.headers_mut(), &refusal.facts);
-            response.map(EdgeBody::Other)
+            Answer::error(response, id, Some(refusal.facts.clone()))
         }
         Err(_) => {
             tracing::error!("a request's handler panicked");
-            error::internal().map(EdgeBody::Other)
+            Answer::error(error::internal(), id, None)
         }
-    };
-    with_id(response, &id)
+    }
 }
 
 /// The answer to a request whose body did not come in time.
-pub(super) fn too_slow() -> http::Response<EdgeBody> {
-    Unread::Slow.response(0).map(EdgeBody::Other)
-}
-
-fn with_id<B>(mut response: http::Response<B>, id: &str) -> http::Response<B> {
-    if let Ok(value) = HeaderValue::try_from(id) {
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static("x-request-id"), value);
-    }
-    response
-}
-
-fn success(reply: Reply) -> http::Response<EdgeBody> {
-    let body = match reply.body {
-        ReplyBody::Whole(bytes) => EdgeBody::Whole(Some(bytes)),
-        ReplyBody::Stream(stream) => EdgeBody::Stream(stream),
-    };
-    let mut response = http::Response::new(body);
-    *response.status_mut() = reply.status;
-    *response.headers_mut() = reply.headers;
-    put_facts(response.headers_mut(), &reply.facts);
-    response
-}
-
-/// `x-waypost-*`
-fn put_facts(headers: &mut HeaderMap, facts: &ReplyFacts) {
-    headers.reserve(5);
-    if let Some(group) = &facts.group {
-        headers.insert(
-            HeaderName::from_static("x-waypost-model-group"),
-            group.clone(),
-        );
-    }
-    if let Some(deployment) = &facts.deployment {
-        headers.insert(
-            HeaderName::from_static("x-waypost-deployment"),
-            deployment.clone(),
-        );
-    }
-    headers.insert(
-        HeaderName::from_static("x-waypost-cache"),
-        HeaderValue::from_static(facts.cache),
-    );
-    let attempts = match facts.attempts {
-        0 => HeaderValue::from_static("0"),
-        1 => HeaderValue::from_static("1"),
-        more => HeaderValue::from(more),
-    };
-    headers.insert(HeaderName::from_static("x-waypost-attempts"), attempts);
+pub(super) fn too_slow(id: Arc<str>) -> Answer {
+    Answer::error(Unread::Slow.response(0), id, None)
 }
 
 /// The client's own id if it is fit for a header and a log, else a new one.

@@ -16,16 +16,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use http::Response;
 use http_body::Body;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
+use super::App;
+use super::answer::Answer;
 use super::auth::Caller;
 use super::inference::{self, BODY_TIME};
 use super::listen::{HEAD_TIME, Stop, UNREAD_TIME};
-use super::{App, EdgeBody};
 use crate::clock::Alarm;
 use crate::gateway::Incoming;
 use head::{Head, Parsed};
@@ -90,14 +90,15 @@ pub(super) async fn drive(
         };
         drop(lane.buf.split_to(head.bytes));
         let stays = !head.close;
+        let id = inference::request_id(&head.headers);
         if !lane.body(head.body).await? {
             return lane
-                .write(app, inference::too_slow(), false)
+                .write(app, inference::too_slow(id), false)
                 .await
                 .map(|()| Left::Ended);
         }
         let incoming = Incoming {
-            id: inference::request_id(&head.headers),
+            id,
             operation: head.operation,
             path_model: None,
             headers: head.headers,
@@ -108,11 +109,11 @@ pub(super) async fn drive(
         if lane.buf.is_empty() {
             lane.buf = BytesMut::new(); // the body goes when it is no longer needed, whoever holds the connection
         }
-        let Some(response) = lane.answer(app, incoming).await else {
+        let Some(answer) = lane.answer(app, incoming).await else {
             return Ok(Left::Ended);
         };
         let stays = stays && !lane.stop.is_set();
-        lane.write(app, response, stays).await?;
+        lane.write(app, answer, stays).await?;
         if !stays {
             return Ok(Left::Ended);
         }
@@ -201,21 +202,21 @@ impl Lane<'_> {
     }
 
     /// The answer; `None` if the client has left before it.
-    async fn answer(&mut self, app: &App, incoming: Incoming) -> Option<Response<EdgeBody>> {
+    async fn answer(&mut self, app: &App, incoming: Incoming) -> Option<Answer> {
         let mut alarm = std::mem::take(&mut self.alarm);
         // Boxed where it is made: moving a future of several kilobytes into place costs more than an allocation, and a
         // connection that waits does not keep it.
         let mut handler = Box::pin(inference::respond(app, incoming, &mut alarm));
-        let response = poll_fn(|cx| {
-            if let Poll::Ready(response) = handler.as_mut().poll(cx) {
-                return Poll::Ready(Some(response));
+        let answer = poll_fn(|cx| {
+            if let Poll::Ready(answer) = handler.as_mut().poll(cx) {
+                return Poll::Ready(Some(answer));
             }
             self.poll_left(cx).map(|()| None)
         })
         .await;
         drop(handler);
         self.alarm = alarm;
-        response
+        answer
     }
 
     /// Ready if the client has closed its side.
@@ -230,26 +231,12 @@ impl Lane<'_> {
     }
 
     /// Writes an answer as it comes. A client that leaves takes the rest of it with it.
-    async fn write(
-        &mut self,
-        app: &App,
-        response: Response<EdgeBody>,
-        stays: bool,
-    ) -> io::Result<()> {
-        let (parts, body) = response.into_parts();
-        let mut body = pin!(body);
-        let length = body.size_hint().exact();
+    async fn write(&mut self, app: &App, answer: Answer, stays: bool) -> io::Result<()> {
+        let length = answer.body.size_hint().exact();
         let mut out = Out::new(length.is_none());
         let date = self.date.at(app.gateway.deps().clock.unix());
-        write_head(
-            out.head(),
-            parts.status,
-            &parts.headers,
-            length,
-            date,
-            stays,
-        );
-        drop(parts);
+        write_head(out.head(), &answer, length, date, stays);
+        let mut body = pin!(answer.body);
         let (mut ended, mut unread) = (false, None);
         poll_fn(|cx| {
             loop {

@@ -8,6 +8,7 @@
 //! | `GET` `/readyz`, `/health/readiness` | it serves, and is not draining |
 //! | `GET` `/metrics` | here, or on a listener of its own |
 
+mod answer;
 mod auth;
 #[cfg(test)]
 mod docs;
@@ -32,7 +33,7 @@ use crate::gateway::{BuildError, Deps, Gateway};
 use crate::types::Operation;
 
 use auth::Keys;
-pub use edge::{Edge, EdgeBody};
+pub use edge::Edge;
 
 /// Where the OpenAI paths may begin: OpenAI's own base, none (LiteLLM's), and Azure's newer one.
 const BASES: [&str; 3] = ["/v1", "", "/openai/v1"];

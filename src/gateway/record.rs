@@ -207,12 +207,12 @@ impl Drop for Record {
         let Some(log) = &self.log else { return };
         let ms = |d: Duration| d.as_secs_f64() * 1000.0;
         let fields = [
-            ("request", Field::Text(&self.id)),
+            ("request", Field::Word(&self.id)),
             (
                 "caller",
                 Field::Text(self.caller.as_deref().unwrap_or_default()),
             ),
-            ("operation", Field::Text(self.operation.name())),
+            ("operation", Field::Word(self.operation.name())),
             ("group", Field::Text(name)),
             (
                 "deployment",
@@ -224,10 +224,10 @@ impl Drop for Record {
                 ),
             ),
             ("status", Field::Count(self.status.into())),
-            ("outcome", Field::Text(self.outcome)),
+            ("outcome", Field::Word(self.outcome)),
             ("attempts", Field::Count(self.attempts.into())),
             ("stream", Field::Flag(self.stream)),
-            ("cache", Field::Text(self.cache)),
+            ("cache", Field::Word(self.cache)),
             (
                 "first_content_ms",
                 Field::Number(self.first_content.map(ms)),

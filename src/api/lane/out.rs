@@ -7,9 +7,10 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
+
+use super::super::answer::Answer;
 
 /// Pieces up to this size are copied together; larger ones are written from where they are.
 const COPIED: usize = 4 * 1024;
@@ -135,19 +136,19 @@ fn chunk_size(out: &mut BytesMut, size: usize) {
 /// Writes an answer's head. `length` is the body's, if it is known; else it comes in chunks.
 pub(super) fn write_head(
     out: &mut BytesMut,
-    status: StatusCode,
-    headers: &HeaderMap,
+    answer: &Answer,
     length: Option<u64>,
     date: &[u8],
     stays: bool,
 ) {
     out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(status.as_str().as_bytes());
+    out.extend_from_slice(answer.status.as_str().as_bytes());
     out.extend_from_slice(b" ");
-    out.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
-    for (name, value) in headers {
+    out.extend_from_slice(answer.status.canonical_reason().unwrap_or("").as_bytes());
+    for (name, value) in &answer.headers {
         line(out, name.as_str().as_bytes(), value.as_bytes());
     }
+    answer.each_own_header(|name, value| line(out, name.as_bytes(), value));
     line(out, b"date", date);
     if !stays {
         line(out, b"connection", b"close");
@@ -190,42 +191,36 @@ impl Date {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::response::Response;
+    use http::header::CONTENT_TYPE;
+    use http::{HeaderValue, StatusCode};
+
     use super::*;
 
     #[test]
     fn heads() {
         let mut date = Date::default();
-        let headers = HeaderMap::from_iter([(
-            http::header::CONTENT_TYPE,
-            "text/plain".parse().expect("a value"),
-        )]);
-        let mut out = BytesMut::new();
         let at = Duration::from_secs(784_111_777);
-        write_head(
-            &mut out,
-            StatusCode::OK,
-            &headers,
-            Some(12),
-            date.at(at),
-            true,
+        let mut head = |status: u16, length, stays| {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+            let value = HeaderValue::from_static("text/plain");
+            response.headers_mut().insert(CONTENT_TYPE, value);
+            let answer = Answer::error(response, "an-id".into(), None);
+            let mut out = BytesMut::new();
+            write_head(&mut out, &answer, length, date.at(at), stays);
+            String::from_utf8(out.into()).expect("text")
+        };
+        assert_eq!(
+            head(200, Some(12), true),
+            "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nx-request-id: an-id\r\n\
+             date: Sun, 06 Nov 1994 08:49:37 GMT\r\ncontent-length: 12\r\n\r\n"
         );
         assert_eq!(
-            out,
-            "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\ncontent-length: 12\r\n\r\n"
-        );
-        let mut out = BytesMut::new();
-        let status = StatusCode::from_u16(599).expect("a status");
-        write_head(
-            &mut out,
-            status,
-            &HeaderMap::new(),
-            None,
-            date.at(at),
-            false,
-        );
-        assert_eq!(
-            out,
-            "HTTP/1.1 599 \r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+            head(599, None, false),
+            "HTTP/1.1 599 \r\ncontent-type: text/plain\r\nx-request-id: an-id\r\n\
+             date: Sun, 06 Nov 1994 08:49:37 GMT\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
         );
     }
 

@@ -1,0 +1,132 @@
+//! An answer on its way out, whoever writes it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http_body::{Frame, SizeHint};
+
+use crate::gateway::observe::ObservedBody;
+use crate::gateway::{Reply, ReplyBody, ReplyFacts};
+
+/// An answer, and what goes with it.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// Those of the upstream's that go on, or those of an error.
+    pub(super) headers: HeaderMap,
+    pub(super) body: AnswerBody,
+    /// The request's id.
+    id: Arc<str>,
+    facts: Option<ReplyFacts>,
+}
+
+impl Answer {
+    /// The gateway's.
+    pub(super) fn reply(reply: Reply, id: Arc<str>) -> Self {
+        Self {
+            status: reply.status,
+            headers: reply.headers,
+            body: match reply.body {
+                ReplyBody::Whole(bytes) => AnswerBody::Whole(Some(bytes)),
+                ReplyBody::Stream(stream) => AnswerBody::Stream(stream),
+            },
+            id,
+            facts: Some(reply.facts),
+        }
+    }
+
+    /// An error of our own, `facts` if the gateway has seen the request.
+    pub(super) fn error(response: Response, id: Arc<str>, facts: Option<ReplyFacts>) -> Self {
+        let (head, body) = response.into_parts();
+        Self {
+            status: head.status,
+            headers: head.headers,
+            body: AnswerBody::Other(body),
+            id,
+            facts,
+        }
+    }
+
+    /// The headers that say who answered and how, one after the other.
+    pub(super) fn each_own_header(&self, mut put: impl FnMut(&'static str, &[u8])) {
+        put("x-request-id", self.id.as_bytes());
+        let Some(facts) = &self.facts else { return };
+        if let Some(group) = &facts.group {
+            put("x-waypost-model-group", group.as_bytes());
+        }
+        if let Some(deployment) = &facts.deployment {
+            put("x-waypost-deployment", deployment.as_bytes());
+        }
+        put("x-waypost-cache", facts.cache.as_bytes());
+        let attempts = itoa::Buffer::new().format(facts.attempts).to_owned();
+        put("x-waypost-attempts", attempts.as_bytes());
+    }
+
+    /// As axum wants it.
+    pub(super) fn into_response(mut self) -> Response {
+        let mut headers = std::mem::take(&mut self.headers);
+        self.each_own_header(|name, value| {
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        });
+        let mut response = Response::new(Body::new(self.body));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// The body of any answer.
+#[derive(Debug)]
+pub(super) enum AnswerBody {
+    /// Complete.
+    Whole(Option<Bytes>),
+    /// A stream under observation.
+    Stream(Box<ObservedBody>),
+    /// Anything else.
+    Other(Body),
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(match &mut *self {
+            Self::Whole(bytes) => bytes
+                .take()
+                .filter(|b| !b.is_empty())
+                .map(|b| Ok(Frame::data(b))),
+            Self::Stream(stream) => ready!(Pin::new(&mut **stream).poll_frame(cx))
+                .map(|frame| frame.map_err(|never| match never {})),
+            Self::Other(body) => {
+                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Into::into))
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Self::Stream(stream) => stream.is_end_stream(),
+            Self::Other(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Stream(stream) => stream.size_hint(),
+            Self::Other(body) => body.size_hint(),
+        }
+    }
+}
