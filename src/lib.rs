@@ -27,7 +27,7 @@
 //!
 //! Imports run one way: `cli` → `api` → `gateway` → (`router`, `provider`, `upstream`, `usage`, `cache`) → the leaves
 //! (`types`, `request`, `h1`, `sse`, `clock`, `metrics`, `telemetry`, `access_log`, `catalog`). Peers never import each other, with two edges for a
-//! reason: `upstream` knows `request`'s payload, and `config` reads the `catalog` of providers, so that what is checked at
+//! reason: `upstream` writes `request`'s outbound form, and `config` reads the `catalog` of providers, so that what is checked at
 //! load and what is spoken later can't differ. `tests/it/architecture.rs` holds all of this to be true.
 //!
 //! What is not here yet has its place: choosers that look at more than the name stand before

@@ -43,7 +43,7 @@ struct Shared {
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upstream")
-            .field("connections", &self.connections())
+            .field("connections", &self.0.connections.get())
             .finish_non_exhaustive()
     }
 }
