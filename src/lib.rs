@@ -28,7 +28,7 @@
 //!
 //! Imports run one way: `cli` → `api` → `gateway` → (`router`, `provider`, `upstream`, `usage`, `cache`) → the leaves
 //! (`types`, `json`, `h1`, `request`, `sse`, `clock`, `metrics`, `telemetry`, `access_log`, `catalog`). Peers never import each
-//! other, with three edges for a reason: `upstream` knows `request`'s payload; `config` reads the `catalog` of providers, so
+//! other, with three edges for a reason: `upstream` writes `request`'s outbound form; `config` reads the `catalog` of providers, so
 //! that what is checked at load and what is spoken later can't differ; and `request` finds its members with `json`, the one
 //! scanner that all of the hot path reads with. `tests/it/architecture.rs` holds all of this to be true.
 //!

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 
 use super::snapshot::Group;
 use super::{Gateway, Incoming};
@@ -126,8 +126,10 @@ fn millis(time: Duration) -> u64 {
 impl Recorder {
     /// The answer's head.
     pub(super) fn begin(&mut self, headers: &HeaderMap) {
-        if let Some(value) = headers.get(CONTENT_TYPE) {
-            self.headers.insert(CONTENT_TYPE, value.clone());
+        // A copy: the value may be a slice of a whole read buffer, which an entry would keep.
+        let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes());
+        if let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(copy) {
+            self.headers.insert(CONTENT_TYPE, value);
         }
     }
 

@@ -79,11 +79,12 @@ impl HeadReader {
     pub fn read(&mut self, buf: &mut BytesMut) -> Result<Option<Head>, HeadError> {
         while !buf.is_empty() {
             let within = &buf[..buf.len().min(LARGEST)];
+            let mut lines = [Line::default(); LINES];
             // A head that trickles in is not parsed again for each byte.
-            let parsed = match self.scanned {
-                0 => parse(within)?,
-                _ if !may_end(within, self.scanned) => None,
-                _ => parse(within)?,
+            let parsed = if self.scanned == 0 || may_end(within, self.scanned) {
+                parse(within, &mut lines)?
+            } else {
+                None
             };
             let Some(parsed) = parsed else {
                 self.scanned = buf.len();
@@ -94,7 +95,7 @@ impl HeadReader {
             };
             self.scanned = 0;
             if !parsed.status.is_informational() {
-                return parsed.take(buf).map(Some);
+                return parsed.take(buf, &lines[..parsed.count]).map(Some);
             }
             if parsed.status == StatusCode::SWITCHING_PROTOCOLS {
                 return Err(HeadError::Switching);
@@ -122,7 +123,7 @@ struct Parsed {
     /// HTTP/1.1, not 1.0.
     current: bool,
     status: StatusCode,
-    lines: [Line; LINES],
+    /// Of the lines.
     count: usize,
 }
 
@@ -134,7 +135,7 @@ struct Line {
 }
 
 /// The head at the beginning of `buf`, which has at most [`LARGEST`] bytes.
-fn parse(buf: &[u8]) -> Result<Option<Parsed>, HeadError> {
+fn parse(buf: &[u8], lines: &mut [Line; LINES]) -> Result<Option<Parsed>, HeadError> {
     let mut headers = [const { MaybeUninit::uninit() }; LINES];
     let mut response = Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(
@@ -150,7 +151,6 @@ fn parse(buf: &[u8]) -> Result<Option<Parsed>, HeadError> {
         let place = |at| u16::try_from(at).unwrap_or_default();
         (place(start), place(start.wrapping_add(part.len())))
     };
-    let mut lines = [Line::default(); LINES];
     for (line, header) in lines.iter_mut().zip(&*response.headers) {
         line.name = place(header.name.as_bytes());
         line.value = place(header.value);
@@ -161,15 +161,14 @@ fn parse(buf: &[u8]) -> Result<Option<Parsed>, HeadError> {
         status: StatusCode::from_u16(response.code.unwrap_or_default())
             .map_err(|_| HeadError::Invalid("status"))?,
         count: response.headers.len(),
-        lines,
     }))
 }
 
 impl Parsed {
-    fn take(&self, buf: &mut BytesMut) -> Result<Head, HeadError> {
+    fn take(&self, buf: &mut BytesMut, lines: &[Line]) -> Result<Head, HeadError> {
         let bytes = buf.split_to(self.length).freeze();
-        let mut headers = HeaderMap::with_capacity(self.count);
-        for line in &self.lines[..self.count] {
+        let mut headers = HeaderMap::with_capacity(lines.len());
+        for line in lines {
             let name = usize::from(line.name.0)..usize::from(line.name.1);
             let value = usize::from(line.value.0)..usize::from(line.value.1);
             headers.append(

@@ -1,6 +1,7 @@
 //! The only outbound HTTP.
 //!
 //! An [`Endpoint`] belongs to one deployment and owns its connections, so one that hangs takes nothing from the others.
+//! A request's own task writes it and reads its answer: no task drives a connection, and none hands anything over to another.
 //! Connections are HTTP/1.1, reused last-in first-out, and dropped after half a minute without use, before common peers
 //! close them. A request that meets a connection which died while idle is sent once more on a fresh one: nothing of the answer
 //! had come, so nobody has seen it. Redirects are not followed. `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count.
@@ -43,7 +44,7 @@ struct Shared {
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upstream")
-            .field("connections", &self.connections())
+            .field("connections", &self.0.connections.get())
             .finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 use http_body_util::BodyExt;
 
 use super::*;
+use crate::request::{Edit, RequestHead, splice};
 
 /// What a request comes to that is met with `text` and then, if `closes`, with the connection's end; and whether the
 /// connection was kept.
@@ -207,19 +208,42 @@ async fn an_answer_before_the_end_of_the_request_is_heard() {
 
 #[tokio::test]
 async fn large_requests_arrive_as_they_are() {
-    let pair = Pair::new().await;
-    let body: Vec<u8> = (0_u8..=250).cycle().take(2_000_000).collect();
-    let sent = outbound(body.clone());
-    let expected = [&sent.head[..], &body].concat();
-    let serve = async {
-        let mut stream = pair.accept().await;
-        let mut got = vec![0; expected.len()];
-        stream.read_exact(&mut got).await.expect("a request");
-        assert!(got == expected, "another request");
-        answer(&mut stream).await;
-        stream
-    };
-    let (answer, _stream) = tokio::join!(send(&pair.endpoint, sent), serve);
-    read(answer).await.expect("an answer");
-    assert_eq!(pair.upstream.connections(), 1);
+    let whole: Vec<u8> = (0_u8..=250).cycle().take(2_000_000).collect();
+    for payload in [Payload::from(Bytes::from(whole)), in_many_parts()] {
+        let pair = Pair::new().await;
+        let sent = Outbound {
+            payload,
+            ..outbound("")
+        };
+        let expected = [&sent.head[..], &sent.payload.to_bytes()].concat();
+        let serve = async {
+            let mut stream = pair.accept().await;
+            let mut got = vec![0; expected.len()];
+            stream.read_exact(&mut got).await.expect("a request");
+            assert!(got == expected, "another request");
+            answer(&mut stream).await;
+            stream
+        };
+        let (answer, _stream) = tokio::join!(send(&pair.endpoint, sent), serve);
+        read(answer).await.expect("an answer");
+        assert_eq!(pair.upstream.connections(), 1);
+    }
+}
+
+/// More than are written at once.
+fn in_many_parts() -> Payload {
+    let names: Vec<String> = (0..20).map(|n| format!("member{n}")).collect();
+    let mut members: Vec<String> = vec![r#""model":"m""#.to_owned()];
+    members.extend(
+        names
+            .iter()
+            .map(|name| format!(r#""{name}":"{}""#, "x".repeat(50_000))),
+    );
+    let body = Bytes::from(format!("{{{}}}", members.join(",")));
+    let head = RequestHead::read(&body, None).expect("a request");
+    let set = |name| Edit::Set(name, Bytes::from("1".repeat(30_000)));
+    let edits: Vec<Edit<'_>> = names.iter().step_by(2).map(|name| set(name)).collect();
+    let payload = splice(&body, &head, &edits);
+    assert!(payload.parts().len() > 20, "{}", payload.parts().len());
+    payload
 }
