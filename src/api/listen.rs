@@ -28,7 +28,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
 use super::lane::{self, Left};
-use super::{Edge, error};
+use super::{Edge, Workers, error};
 
 /// How long a client may take to send a request's head.
 ///
@@ -51,14 +51,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `routes` on `listener`.
+    /// Serves `routes` on `listener`; accepts on this runtime, and serves where `workers` say.
     ///
     /// # Errors
     /// If the listener has no address.
-    pub fn start(listener: TcpListener, routes: Edge) -> io::Result<Self> {
+    pub fn start(listener: TcpListener, routes: Edge, workers: Arc<Workers>) -> io::Result<Self> {
         let addr = listener.local_addr()?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(accept(listener, routes, stop.clone(), tasks.clone()));
+        tasks.spawn(accept(
+            listener,
+            routes,
+            workers,
+            stop.clone(),
+            tasks.clone(),
+        ));
         Ok(Self { addr, stop, tasks })
     }
 
@@ -76,7 +82,13 @@ impl Server {
     }
 }
 
-async fn accept(listener: TcpListener, routes: Edge, stop: CancellationToken, tasks: TaskTracker) {
+async fn accept(
+    listener: TcpListener,
+    routes: Edge,
+    workers: Arc<Workers>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -84,7 +96,22 @@ async fn accept(listener: TcpListener, routes: Edge, stop: CancellationToken, ta
         };
         match accepted {
             Ok((stream, _)) => {
-                tasks.spawn(connection(stream, routes.clone(), stop.clone()));
+                let (routes, stop) = (routes.clone(), stop.clone());
+                let Some(seat) = workers.seat() else {
+                    tasks.spawn(connection(stream, routes, stop));
+                    continue;
+                };
+                let runtime = seat.runtime.clone();
+                let stream = stream.into_std();
+                let serve = async move {
+                    // From here on it is this runtime's driver that wakes it.
+                    match stream.and_then(TcpStream::from_std) {
+                        Ok(stream) => connection(stream, routes, stop).await,
+                        Err(error) => tracing::warn!(%error, "a connection could not be moved"),
+                    }
+                    drop(seat);
+                };
+                tasks.spawn_on(serve, &runtime);
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -336,8 +363,12 @@ mod tests {
     #[tokio::test]
     async fn a_silent_connection_does_not_hold_up_the_end() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let server =
-            Server::start(listener, Edge::new(None, axum::Router::new())).expect("a server");
+        let server = Server::start(
+            listener,
+            Edge::new(None, axum::Router::new()),
+            Arc::new(Workers::here()),
+        )
+        .expect("a server");
         let _silent = TcpStream::connect(server.addr())
             .await
             .expect("a connection");

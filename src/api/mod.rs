@@ -19,6 +19,7 @@ mod inference;
 mod lane;
 pub mod listen;
 mod models;
+mod workers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +35,7 @@ use crate::types::Operation;
 
 use auth::Keys;
 pub use edge::Edge;
+pub use workers::Workers;
 
 /// Where the OpenAI paths may begin: OpenAI's own base, none (LiteLLM's), and Azure's newer one.
 const BASES: [&str; 3] = ["/v1", "", "/openai/v1"];

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::shutdown::Signals;
-use crate::api::App;
 use crate::api::listen::Server;
+use crate::api::{App, Workers};
 use crate::config;
 use crate::gateway::Deps;
 use crate::lab::{Lab, Script};
@@ -75,7 +75,7 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
             .await
             .context("no port to listen on")?,
     };
-    let server = Server::start(listener, app.routes())?;
+    let server = Server::start(listener, app.routes(), Arc::new(Workers::here()))?;
     anstream::print!("{}", introduction(&lab, server.addr(), &args.strategy));
     let tally = Arc::new(Tally::default());
     let traffic = TaskTracker::new();

@@ -13,8 +13,8 @@ use tokio::net::TcpListener;
 
 use super::shutdown::Signals;
 use crate::access_log::AccessLog;
-use crate::api::App;
 use crate::api::listen::Server;
+use crate::api::{App, Workers};
 use crate::config::{self, Config};
 use crate::gateway::Deps;
 use crate::telemetry::{self, LogFormat};
@@ -37,6 +37,9 @@ pub struct Args {
     /// Port to listen on; 0 takes a free one [default: the file's, else 4000].
     #[arg(long, env = "WAYPOST_PORT")]
     port: Option<Port>,
+    /// Threads that serve, each with connections of its own [default: one per core].
+    #[arg(long, env = "WAYPOST_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// Serve without client keys on an address that others can reach.
     #[arg(long)]
     anonymous: bool,
@@ -120,22 +123,25 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             file = args.config.display()
         );
     }
-    let runtime = runtime()?;
-    let code = runtime.block_on(serve(args, &config, SocketAddr::new(host, port)))?;
+    let threads = args.threads.map_or_else(cores, usize::from);
+    // A single thread both accepts and serves; several are fed by this one.
+    let workers = Arc::new(match threads {
+        1 => Workers::here(),
+        _ => Workers::threads(threads)?,
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let served = serve(args, &config, SocketAddr::new(host, port), workers);
+    let code = runtime.block_on(served)?;
     // Whatever is left is a stream that outlived the drain, or a second signal's.
     runtime.shutdown_background();
     Ok(code)
 }
 
-/// All cores; on a single one (a small container) a runtime that never hands work from thread to thread.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut builder = if cores == 1 {
-        tokio::runtime::Builder::new_current_thread()
-    } else {
-        tokio::runtime::Builder::new_multi_thread()
-    };
-    builder.enable_all().build()
+/// Those this process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The configuration, its findings told; `None` if it has errors.
@@ -161,7 +167,12 @@ fn load(file: &Path) -> Option<Config> {
     }
 }
 
-async fn serve(args: &Args, config: &Config, addr: SocketAddr) -> anyhow::Result<ExitCode> {
+async fn serve(
+    args: &Args,
+    config: &Config,
+    addr: SocketAddr,
+    workers: Arc<Workers>,
+) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let mut deps = Deps::new(None);
     if !args.no_access_log {
@@ -175,14 +186,15 @@ async fn serve(args: &Args, config: &Config, addr: SocketAddr) -> anyhow::Result
     let listener = TcpListener::bind(addr)
         .await
         .with_context(|| format!("can't listen on {addr}"))?;
-    let server = Server::start(listener, app.routes())?;
+    let server = Server::start(listener, app.routes(), workers)?;
     let admin = match config.settings.admin {
         None => None,
         Some(addr) => {
             let listener = TcpListener::bind(addr)
                 .await
                 .with_context(|| format!("can't listen on {addr} (waypost: admin)"))?;
-            Some(Server::start(listener, app.admin_routes())?)
+            let here = Arc::new(Workers::here());
+            Some(Server::start(listener, app.admin_routes(), here)?)
         }
     };
     anstream::print!(

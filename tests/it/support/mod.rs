@@ -32,8 +32,8 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use waypost::api::App;
 use waypost::api::listen::Server;
+use waypost::api::{App, Workers};
 use waypost::clock::{Clock, ManualClock, SystemClock};
 use waypost::config::{self, Config};
 use waypost::gateway::Deps;
@@ -107,7 +107,8 @@ impl Gateway {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a loopback port");
-        let server = Server::start(listener, app.routes()).expect("an address");
+        let server =
+            Server::start(listener, app.routes(), Arc::new(Workers::here())).expect("an address");
         Self { app, server }
     }
 
