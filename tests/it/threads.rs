@@ -3,15 +3,19 @@
 //! Every deployment holds what it gets, so that what was let through at once can be counted, not observed by luck.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, OnceLock};
 
 use http::Method;
 use serde_json::Value;
 use tokio::task::JoinSet;
 use waypost::lab::{Behaviour, Handle, Hold, Lab};
+use waypost::router::Ask;
+use waypost::types::TokenUsage;
 
 use crate::support::pair::sum;
 use crate::support::process::Process;
-use crate::support::{Answer, Gateway, Model, Request, Yaml, at_rest, chat_body, lab, received};
+use crate::support::{Answer, Gateway, Model, Request, Yaml, at_rest, chat_body, lab, received, s};
 
 /// How the command is started. Without anything it has a worker for each core.
 const THREADS: &[&str] = &[];
@@ -21,7 +25,7 @@ const ROUNDS: u64 = 10;
 /// A request for `group`; every other one is a stream.
 fn chat(addr: SocketAddr, group: &str, n: usize) -> Request {
     let mut body: Value = chat_body(group);
-    body["stream"] = (n % 2 == 0).into();
+    body["stream"] = n.is_multiple_of(2).into();
     Request::new(addr, Method::POST, "/v1/chat/completions").json(&body)
 }
 
@@ -133,6 +137,78 @@ async fn no_more_in_a_minute_than_allowed(addr: SocketAddr, lab: &Lab, minute: i
         each.iter().all(|n| (40..=40 * minutes).contains(n)),
         "{each:?} in {minutes}"
     );
+}
+
+/// The same without HTTP, where picks come within nanoseconds of each other: each round four threads ask at once.
+#[tokio::test]
+async fn picks_of_the_same_moment_see_each_other() {
+    let lab = lab(["a", "b", "c", "d"]);
+    let all = lab.deployments();
+    let yaml = Yaml::default()
+        .group("even", all)
+        .router("routing_strategy: least-busy")
+        .group(
+            "narrow",
+            [Model::of(&all[0])
+                .with("max_parallel_requests: 2")
+                .without("model_info")],
+        )
+        .group(
+            "slow",
+            [Model::of(&all[0]).with("rpm: 3").without("model_info")],
+        );
+    let gateway = Gateway::start(&yaml).await;
+    let (gateway, start) = (gateway.app().gateway(), Barrier::new(4));
+    let router = |name| &gateway.snapshot().group(name).expect("a group").router;
+    let let_through = ["even", "narrow", "slow"].map(|_| AtomicUsize::new(0));
+    let wrong = OnceLock::new();
+    let ask = |minute: u64| Ask {
+        tried: &[],
+        now: gateway.deps().clock.now(),
+        unix: s(60 * minute),
+        tokens: TokenUsage::default(),
+        streaming: false,
+        even_cooling: false,
+    };
+    let thread = || {
+        for round in 1..=20_000 {
+            start.wait();
+            let attempts = ["even", "narrow", "slow"].map(|name| router(name).begin(&ask(round)));
+            for (attempt, count) in attempts.iter().zip(&let_through) {
+                count.fetch_add(usize::from(attempt.is_ok()), Ordering::SeqCst);
+            }
+            if start.wait().is_leader() {
+                let counts = let_through
+                    .each_ref()
+                    .map(|count| count.swap(0, Ordering::SeqCst));
+                let even = router("even")
+                    .deployments()
+                    .iter()
+                    .map(|d| d.scores.in_flight());
+                let even: Vec<u32> = even.collect();
+                // A panic here would leave the others at the barrier.
+                if counts != [4, 2, 3] || even != [1; 4] {
+                    let _first = wrong.set(format!(
+                        "round {round}: {counts:?} let through, {even:?} in flight"
+                    ));
+                }
+            }
+            start.wait();
+            if wrong.get().is_some() {
+                return;
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(thread))));
+    assert_eq!(wrong.get(), None);
+    for name in ["even", "narrow", "slow"] {
+        assert!(
+            router(name)
+                .deployments()
+                .iter()
+                .all(|d| d.scores.in_flight() == 0)
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
