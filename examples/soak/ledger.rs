@@ -376,7 +376,7 @@ impl Metrics {
             );
         }
         equal(
-            "cooling requests in flight".into(),
+            "attempts in flight".into(),
             0,
             self.sum("waypost_in_flight", &[]),
         );

@@ -93,7 +93,10 @@ pub(crate) async fn run(options: &Options, report: &mut (dyn Write + Send)) -> a
         }
     }
     let took = begun.elapsed();
-    let at_rest = rest(&mut waypost, &fleet, before.fds).await?;
+    let at_rest = Sample {
+        done: options.requests,
+        ..rest(&mut waypost, &fleet, before.fds).await?
+    };
     writeln!(report, "{at_rest}  at rest")?;
     let metrics = waypost.metrics().await?;
     let log = waypost.stop().await?;
