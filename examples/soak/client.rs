@@ -76,7 +76,7 @@ impl Client {
                             )),
                             None => error,
                         })?;
-                if keeps && !answer.last_here && request.kind.is_read() {
+                if keeps && !answer.last_here {
                     self.kept = Some((connection, request.kind));
                 }
                 Ok(Seen::Answer(answer))

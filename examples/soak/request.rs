@@ -35,17 +35,6 @@ pub(super) enum Kind {
     Alive,
 }
 
-impl Kind {
-    /// Whether Waypost reads its body before it answers. Where it does not, and the rest has not come yet, the connection ends
-    /// after the answer.
-    pub(super) const fn is_read(self) -> bool {
-        !matches!(
-            self,
-            Self::WrongKey | Self::TooLarge | Self::Encoded | Self::NoSuchPath
-        )
-    }
-}
-
 /// How often each kind is sent, of a thousand.
 const SHARES: [(Kind, u32); 11] = [
     (Kind::Call, 910),

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use rand::RngExt;
 
 use super::answer::Answer;
-use super::{App, error};
+use super::{App, error, unread};
 use crate::clock::Alarm;
 use crate::gateway::Incoming;
 use crate::types::Operation;
@@ -48,11 +48,11 @@ async fn serve(
     path_model: Option<String>,
     request: Request,
 ) -> Response {
-    let (head, body) = request.into_parts();
+    let (head, mut body) = request.into_parts();
     let id = request_id(&head.headers);
     let refused = match app.keys.caller(&head.headers) {
         Err(unauthorized) => error::unauthorized(unauthorized),
-        Ok(caller) => match read(body, &head.headers, app.body_limit).await {
+        Ok(caller) => match read(&mut body, &head.headers, app.body_limit).await {
             Err(refusal) => refusal.response(app.body_limit),
             Ok(body) => {
                 let incoming = Incoming {
@@ -72,6 +72,7 @@ async fn serve(
             }
         },
     };
+    let refused = unread::finish(&head.headers, body, refused).await;
     Answer::error(refused, id, None).into_response()
 }
 
@@ -171,7 +172,7 @@ impl Unread {
     }
 }
 
-async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Unread> {
+async fn read(body: &mut Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Unread> {
     if headers
         .get("content-encoding")
         .is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity"))
@@ -190,7 +191,7 @@ async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Un
         .unwrap_or(Err(Unread::Slow)) // armed only if it has to wait
 }
 
-async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
+async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Unread> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -48,6 +48,8 @@ pub struct Server {
     addr: SocketAddr,
     stop: CancellationToken,
     tasks: TaskTracker,
+    /// The threads live as long as the connections may.
+    _workers: Arc<Workers>,
 }
 
 impl Server {
@@ -61,11 +63,16 @@ impl Server {
         tasks.spawn(accept(
             listener,
             routes,
-            workers,
+            Arc::clone(&workers),
             stop.clone(),
             tasks.clone(),
         ));
-        Ok(Self { addr, stop, tasks })
+        Ok(Self {
+            addr,
+            stop,
+            tasks,
+            _workers: workers,
+        })
     }
 
     /// Where it listens.

@@ -19,13 +19,15 @@ mod inference;
 mod lane;
 pub mod listen;
 mod models;
+mod unread;
 mod workers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::http::{Method, StatusCode};
+use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 
@@ -124,28 +126,25 @@ impl App {
     }
 }
 
-async fn not_found(method: Method, uri: axum::http::Uri) -> Response {
+async fn not_found(request: Request) -> Response {
     let message = format!(
-        "There is nothing at {method} {}. Requests go to POST /v1/chat/completions, /v1/completions or /v1/embeddings; \
+        "There is nothing at {} {}. Requests go to POST /v1/chat/completions, /v1/completions or /v1/embeddings; \
          GET /v1/models lists the model groups.",
-        uri.path()
+        request.method(),
+        request.uri().path()
     );
-    error::response(
-        StatusCode::NOT_FOUND,
-        &message,
-        "invalid_request_error",
-        None,
-        Some("unknown_url"),
-    )
+    nothing(StatusCode::NOT_FOUND, &message, "unknown_url", request).await
 }
 
-async fn method_not_allowed(method: Method, uri: axum::http::Uri) -> Response {
-    let message = format!("{method} is not allowed at {}.", uri.path());
-    error::response(
-        StatusCode::METHOD_NOT_ALLOWED,
-        &message,
-        "invalid_request_error",
-        None,
-        Some("method_not_allowed"),
-    )
+async fn method_not_allowed(request: Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    let message = format!("{method} is not allowed at {path}.");
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    nothing(status, &message, "method_not_allowed", request).await
+}
+
+async fn nothing(status: StatusCode, message: &str, code: &str, request: Request) -> Response {
+    let response = error::response(status, message, "invalid_request_error", None, Some(code));
+    let (head, body) = request.into_parts();
+    unread::finish(&head.headers, body, response).await
 }

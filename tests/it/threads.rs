@@ -18,7 +18,7 @@ use crate::support::process::Process;
 use crate::support::{Answer, Gateway, Model, Request, Yaml, at_rest, chat_body, lab, received, s};
 
 /// How the command is started. Without anything it has a worker for each core.
-const THREADS: &[&str] = &[];
+const THREADS: &[&str] = &["--threads", "4"];
 /// A race shows in some rounds only.
 const ROUNDS: u64 = 10;
 

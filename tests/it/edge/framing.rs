@@ -206,6 +206,41 @@ async fn a_client_may_wait_for_permission() {
 }
 
 #[tokio::test]
+async fn a_refusal_says_whether_the_connection_goes_on() {
+    let key = format!("key: {}", "k".repeat(20));
+    let pair = Pair::with(
+        &[],
+        &["body_limit: 1KiB", &format!("keys: [{{name: a, {key}}}]")],
+    )
+    .await;
+    let length = format!("content-length: {}\r\n", BODY.len());
+    let elsewhere = head(&length).replace("chat", "chats");
+    let mut wire = connect(&pair).await;
+    for (head, status) in [(head(&length), 401), (elsewhere, 404)] {
+        for _ in 0..2 {
+            wire.send(&head).await;
+            wire.send(BODY).await;
+            let reply = wire.reply().await;
+            assert_eq!(reply.status(), status, "{}", reply.text());
+            assert_eq!(reply.head.header("connection"), None);
+        }
+    }
+    // Nobody waits for a large body only to throw it away.
+    let large = 1 << 20;
+    let authorized = format!("authorization: Bearer {}\r\n", "k".repeat(20));
+    for (headers, status) in [("", 401), (&*authorized, 413)] {
+        let mut wire = connect(&pair).await;
+        wire.send(head(&format!("content-length: {large}\r\n{headers}")))
+            .await;
+        let reply = wire.reply().await;
+        assert_eq!(reply.status(), status, "{}", reply.text());
+        assert_eq!(reply.head.header("connection"), Some("close"));
+        assert!(wire.try_reply().await.is_none());
+    }
+    pair.stop().await;
+}
+
+#[tokio::test]
 async fn encoded_bodies_are_refused() {
     let pair = Pair::new().await;
     for encoding in ["gzip", "br", "deflate, gzip"] {

@@ -26,7 +26,17 @@ fn written(yaml: &Yaml) -> (TempDir, PathBuf) {
 
 fn serve(config: &Path, variables: &[(&str, &str)]) -> Process {
     let config = config.display().to_string();
-    Process::start(&["serve", "--port", "0", "--config", &config], variables)
+    // One thread, so that all requests share the connections.
+    let arguments = [
+        "serve",
+        "--threads",
+        "1",
+        "--port",
+        "0",
+        "--config",
+        &config,
+    ];
+    Process::start(&arguments, variables)
 }
 
 impl Served {
