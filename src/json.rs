@@ -5,7 +5,7 @@
 //! What `serde_json` accepts as a `RawValue` is accepted here, and nothing else is, except that text is not decoded:
 //! [`Scanner::utf8`] says afterwards whether it could be. Nothing recurses, so that depth is no danger.
 
-mod block;
+mod plain;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -40,6 +40,9 @@ pub enum Wrong {
     /// U+0000 to U+001F in a string.
     #[error("control character in a string")]
     Control,
+    /// Another kind of value where an object has to be.
+    #[error("expected an object")]
+    NoObject,
     /// Something follows the value.
     #[error("trailing characters")]
     Trailing,
@@ -48,7 +51,7 @@ pub enum Wrong {
     Utf8,
 }
 
-/// What is wrong, and where. Says nothing of the text itself.
+/// What is wrong, and where; see [`Scanner::error`]. Says nothing of the text itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{wrong} at line {line} column {column}")]
 pub struct Error {
@@ -126,7 +129,7 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// If there is neither, or the name has an escape that stands for no character.
     #[inline]
-    pub fn member(&mut self) -> Result<Option<Cow<'a, [u8]>>, Error> {
+    pub fn member(&mut self) -> Result<Option<Cow<'a, [u8]>>, Wrong> {
         let Some((name, escaped)) = self.name()? else {
             return Ok(None);
         };
@@ -138,7 +141,7 @@ impl<'a> Scanner<'a> {
 
     /// Where the next member's name lies, without its quotes, and whether it has escapes.
     #[inline]
-    fn name(&mut self) -> Result<Option<(Range<usize>, bool)>, Error> {
+    fn name(&mut self) -> Result<Option<(Range<usize>, bool)>, Wrong> {
         match self.peek() {
             Some(b'}') => {
                 self.at += 1;
@@ -149,29 +152,32 @@ impl<'a> Scanner<'a> {
             Some(b',') if !self.fresh => {
                 self.at += 1;
                 if self.peek() != Some(b'"') {
-                    return Err(self.wrong(Wrong::Name));
+                    return Err(Wrong::Name);
                 }
             }
-            _ if self.fresh => return Err(self.wrong(Wrong::Name)),
-            _ => return Err(self.wrong(Wrong::Object)),
+            _ if self.fresh => return Err(Wrong::Name),
+            _ => return Err(Wrong::Object),
         }
         self.at += 1;
         let start = self.at;
         let escaped = self.string()?;
         let name = start..self.at - 1;
         if self.peek() != Some(b':') {
-            return Err(self.wrong(Wrong::Colon));
+            return Err(Wrong::Colon);
         }
         self.at += 1;
         Ok(Some((name, escaped)))
     }
 
     #[cold]
-    fn unescaped(&self, name: Range<usize>) -> Result<Cow<'a, [u8]>, Error> {
+    fn unescaped(&mut self, name: Range<usize>) -> Result<Cow<'a, [u8]>, Wrong> {
         let quoted = self.text.get(name.start - 1..name.end + 1);
         match quoted.and_then(string) {
             Some(name) => Ok(Cow::Owned(name.into_owned().into_bytes())),
-            None => Err(self.wrong_at(Wrong::Escape, name.start)),
+            None => {
+                self.at = name.start;
+                Err(Wrong::Escape)
+            }
         }
     }
 
@@ -180,7 +186,7 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// If it is neither.
     #[inline]
-    pub fn element(&mut self) -> Result<bool, Error> {
+    pub fn element(&mut self) -> Result<bool, Wrong> {
         match self.peek() {
             Some(b']') => {
                 self.at += 1;
@@ -189,7 +195,7 @@ impl<'a> Scanner<'a> {
             }
             Some(b',') if !self.fresh => self.at += 1,
             Some(_) if self.fresh => {}
-            _ => return Err(self.wrong(Wrong::Array)),
+            _ => return Err(Wrong::Array),
         }
         Ok(true)
     }
@@ -199,7 +205,7 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// If it is no valid value.
     #[inline]
-    pub fn skip(&mut self) -> Result<Range<usize>, Error> {
+    pub fn skip(&mut self) -> Result<Range<usize>, Wrong> {
         let first = self.peek();
         let start = self.at;
         match first {
@@ -215,7 +221,7 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// As [`Scanner::skip`].
     #[inline]
-    pub fn value(&mut self) -> Result<&'a [u8], Error> {
+    pub fn value(&mut self) -> Result<&'a [u8], Wrong> {
         let range = self.skip()?;
         Ok(self.text.get(range).unwrap_or_default())
     }
@@ -224,10 +230,10 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// If something does.
-    pub fn end(&mut self) -> Result<(), Error> {
+    pub fn end(&mut self) -> Result<(), Wrong> {
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(self.wrong(Wrong::Trailing)),
+            Some(_) => Err(Wrong::Trailing),
         }
     }
 
@@ -235,17 +241,36 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// If it is not.
-    pub fn utf8(&self) -> Result<(), Error> {
-        if self.high & block::HIGH == 0 {
+    pub fn utf8(&mut self) -> Result<(), Wrong> {
+        if self.high & plain::HIGH == 0 {
             return Ok(());
         }
         std::str::from_utf8(&self.text[..self.at])
             .map(|_| ())
-            .map_err(|e| self.wrong_at(Wrong::Utf8, e.valid_up_to()))
+            .map_err(|error| {
+                self.at = error.valid_up_to();
+                Wrong::Utf8
+            })
+    }
+
+    /// What was found wrong last, with its place.
+    #[must_use]
+    pub fn error(&self, wrong: Wrong) -> Error {
+        let before = &self.text[..self.at];
+        let line = memchr::memrchr(b'\n', before).map_or(0, |end| end + 1);
+        Error {
+            wrong: if self.at == self.text.len() {
+                Wrong::End
+            } else {
+                wrong
+            },
+            line: 1 + memchr::memchr_iter(b'\n', before).count(),
+            column: self.at - line + 1,
+        }
     }
 
     /// An object or an array with all that is in it. The stack of what is open is one bit for each.
-    fn nested(&mut self) -> Result<(), Error> {
+    fn nested(&mut self) -> Result<(), Wrong> {
         let mut open = Open::default();
         let mut first = self.peek();
         loop {
@@ -275,7 +300,7 @@ impl<'a> Scanner<'a> {
 
     /// A value that is neither an object nor an array.
     #[inline]
-    fn scalar(&mut self, first: Option<u8>) -> Result<(), Error> {
+    fn scalar(&mut self, first: Option<u8>) -> Result<(), Wrong> {
         match first {
             Some(b'"') => {
                 self.at += 1;
@@ -285,12 +310,12 @@ impl<'a> Scanner<'a> {
             Some(b'n') => self.literal(b"null"),
             Some(b't') => self.literal(b"true"),
             Some(b'f') => self.literal(b"false"),
-            _ => Err(self.wrong(Wrong::Value)),
+            _ => Err(Wrong::Value),
         }
     }
 
     #[inline]
-    fn literal(&mut self, word: &[u8]) -> Result<(), Error> {
+    fn literal(&mut self, word: &[u8]) -> Result<(), Wrong> {
         if self.text[self.at..].starts_with(word) {
             self.at += word.len();
             return Ok(());
@@ -300,18 +325,18 @@ impl<'a> Scanner<'a> {
             .zip(word)
             .take_while(|(a, b)| a == b);
         self.at += same.count();
-        Err(self.wrong(Wrong::Value))
+        Err(Wrong::Value)
     }
 
     /// A number, from its sign or first digit.
-    fn number(&mut self) -> Result<(), Error> {
+    fn number(&mut self) -> Result<(), Wrong> {
         if self.text.get(self.at) == Some(&b'-') {
             self.at += 1;
         }
         if self.text.get(self.at) == Some(&b'0') {
             self.at += 1;
             if self.text.get(self.at).is_some_and(u8::is_ascii_digit) {
-                return Err(self.wrong(Wrong::Number));
+                return Err(Wrong::Number);
             }
         } else {
             self.digits()?;
@@ -332,77 +357,79 @@ impl<'a> Scanner<'a> {
 
     /// One digit or more.
     #[inline]
-    fn digits(&mut self) -> Result<(), Error> {
+    fn digits(&mut self) -> Result<(), Wrong> {
         let start = self.at;
         while self.text.get(self.at).is_some_and(u8::is_ascii_digit) {
             self.at += 1;
         }
         if self.at == start {
-            return Err(self.wrong(Wrong::Number));
+            return Err(Wrong::Number);
         }
         Ok(())
     }
 
     /// A string, from the byte after its first quote; ends after its last one. Returns whether it has escapes.
     #[inline]
-    fn string(&mut self) -> Result<bool, Error> {
-        let mut escaped = false;
-        loop {
-            let found = block::plain(&self.text[self.at..], &mut self.high);
-            self.at += found;
-            match self.text.get(self.at) {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(escaped);
-                }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.at += 1;
-                    self.escape()?;
-                }
-                Some(_) => return Err(self.wrong(Wrong::Control)),
-                None => return Err(self.wrong(Wrong::End)),
-            }
+    fn string(&mut self) -> Result<bool, Wrong> {
+        self.plain();
+        if self.text.get(self.at) == Some(&b'"') {
+            self.at += 1;
+            return Ok(false);
         }
+        self.escapes().map(|()| true)
     }
 
-    /// The rest of an escape. Surrogates are not paired: who does not decode a string does not refuse it for them.
+    /// To the next byte of a string that is not just text.
     #[inline]
-    fn escape(&mut self) -> Result<(), Error> {
-        match self.text.get(self.at) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
-            Some(b'u') => {
-                self.at += 1;
-                for _ in 0..4 {
-                    if !self.text.get(self.at).is_some_and(u8::is_ascii_hexdigit) {
-                        return Err(self.wrong(Wrong::Escape));
-                    }
-                    self.at += 1;
-                }
-            }
-            _ => return Err(self.wrong(Wrong::Escape)),
-        }
-        Ok(())
+    fn plain(&mut self) {
+        self.at += plain::plain(&self.text[self.at..], &mut self.high);
     }
 
-    /// What is wrong with the byte the scanner is at; if there is none, the text ends too early.
-    #[cold]
+    /// The rest of a string, from its first escape.
     #[inline(never)]
-    fn wrong(&self, wrong: Wrong) -> Error {
-        if self.at >= self.text.len() {
-            return self.wrong_at(Wrong::End, self.text.len());
-        }
-        self.wrong_at(wrong, self.at)
+    fn escapes(&mut self) -> Result<(), Wrong> {
+        let (text, mut at) = (self.text, self.at);
+        let wrong = loop {
+            match text.get(at) {
+                Some(b'\\') => match escape(&text[at..]) {
+                    Ok(length) => at += length,
+                    Err(length) => {
+                        at += length;
+                        break Wrong::Escape;
+                    }
+                },
+                Some(b'"') => {
+                    self.at = at + 1;
+                    return Ok(());
+                }
+                Some(_) => break Wrong::Control,
+                None => break Wrong::End,
+            }
+            at += plain::plain(&text[at..], &mut self.high);
+        };
+        self.at = at;
+        Err(wrong)
     }
+}
 
-    fn wrong_at(&self, wrong: Wrong, at: usize) -> Error {
-        let before = &self.text[..at];
-        let line = memchr::memrchr(b'\n', before).map_or(0, |end| end + 1);
-        Error {
-            wrong,
-            line: 1 + memchr::memchr_iter(b'\n', before).count(),
-            column: at - line + 1,
+/// The length of the escape that `text` begins with; if it is none, of what of it could be the beginning of one. Surrogates
+/// are not paired: who does not decode a string does not refuse it for them.
+#[inline]
+fn escape(text: &[u8]) -> Result<usize, usize> {
+    match text {
+        [
+            _,
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+            ..,
+        ] => Ok(2),
+        [_, b'u', rest @ ..] => {
+            let digits = rest.iter().take(4).take_while(|b| b.is_ascii_hexdigit());
+            match digits.count() {
+                4 => Ok(6),
+                fewer => Err(2 + fewer),
+            }
         }
+        _ => Err(1),
     }
 }
 

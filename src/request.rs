@@ -11,7 +11,7 @@ mod splice;
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::json::{self, Scanner};
+use crate::json::{self, Scanner, Wrong};
 
 pub use outbound::{Outbound, Template};
 pub use payload::Payload;
@@ -127,7 +127,7 @@ impl RequestHead {
     /// # Errors
     /// See [`RequestError`]. Nothing else is checked: what a provider accepts is its own business.
     pub fn read(body: &[u8], path_model: Option<&str>) -> Result<Self, RequestError> {
-        let (members, known) = members(body)?;
+        let Members { all, known, .. } = Members::read(body)?;
         let raw = |value: &Option<Range<usize>>| value.clone().and_then(|range| body.get(range));
         let [
             model,
@@ -164,7 +164,7 @@ impl RequestHead {
             max_tokens: max_completion_tokens
                 .and_then(json::integer)
                 .or_else(|| max_tokens.and_then(json::integer)),
-            members,
+            members: all,
         })
     }
 
@@ -208,39 +208,60 @@ fn include_usage(options: &[u8]) -> Option<bool> {
     Some(include.unwrap_or(false))
 }
 
-/// Walks the object's members without building their values. Returns all, and where the values of the known ones lie.
-fn members(body: &[u8]) -> Result<(Vec<Member>, [Option<Range<usize>>; KNOWN]), RequestError> {
-    let mut members = Vec::with_capacity(12);
-    let mut known = [const { None }; KNOWN];
-    let mut twice = [false; KNOWN];
-    let mut scanner = Scanner::new(body);
-    if !scanner.object() {
-        scanner.skip()?;
-        scanner.end()?;
-        return Err(RequestError::NotObject);
-    }
-    while let Some(name) = scanner.member()? {
-        let value = scanner.skip()?;
-        let usual = USUAL.iter().position(|usual| usual.as_bytes() == &*name);
-        if let Some((first, again)) = usual.and_then(|at| known.get_mut(at).zip(twice.get_mut(at)))
-        {
-            *again = first.is_some();
-            first.get_or_insert_with(|| value.clone());
-        }
-        members.push(Member {
-            name: match usual {
-                Some(at) => Cow::Borrowed(USUAL[at]),
-                // What is lossy is refused below.
-                None => Cow::Owned(String::from_utf8_lossy(&name).into_owned()),
+/// The members of an object, with the values of the known ones by their place in [`USUAL`].
+struct Members {
+    all: Vec<Member>,
+    known: [Option<Range<usize>>; KNOWN],
+    twice: [bool; KNOWN],
+}
+
+impl Members {
+    fn read(body: &[u8]) -> Result<Self, RequestError> {
+        let mut scanner = Scanner::new(body);
+        let is_object = scanner.peek() == Some(b'{');
+        match Self::walk(&mut scanner) {
+            Err(wrong) => Err(RequestError::NotJson(scanner.error(wrong))),
+            Ok(_) if !is_object => Err(RequestError::NotObject),
+            Ok(members) => match members.twice.iter().position(|again| *again) {
+                Some(at) => Err(RequestError::Duplicate(USUAL[at])),
+                None => Ok(members),
             },
-            value,
-        });
+        }
     }
-    scanner.end()?;
-    scanner.utf8()?;
-    match twice.iter().position(|again| *again) {
-        Some(at) => Err(RequestError::Duplicate(USUAL[at])),
-        None => Ok((members, known)),
+
+    /// All of the text, whatever it is; values are passed, not built.
+    fn walk(scanner: &mut Scanner<'_>) -> Result<Self, Wrong> {
+        let mut members = Self {
+            all: Vec::with_capacity(12),
+            known: [const { None }; KNOWN],
+            twice: [false; KNOWN],
+        };
+        if scanner.object() {
+            while let Some(name) = scanner.member()? {
+                let value = scanner.skip()?;
+                members.add(&name, value);
+            }
+        } else {
+            scanner.skip()?;
+        }
+        scanner.end()?;
+        scanner.utf8()?;
+        Ok(members)
+    }
+
+    fn add(&mut self, name: &[u8], value: Range<usize>) {
+        let usual = USUAL.iter().position(|usual| usual.as_bytes() == name);
+        if let Some(at) = usual.filter(|at| *at < KNOWN)
+            && self.known[at].replace(value.clone()).is_some()
+        {
+            self.twice[at] = true;
+        }
+        let name = match usual {
+            Some(at) => Cow::Borrowed(USUAL[at]),
+            // It is UTF-8, or the body is refused in the end.
+            None => Cow::Owned(String::from_utf8_lossy(name).into_owned()),
+        };
+        self.all.push(Member { name, value });
     }
 }
 

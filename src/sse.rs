@@ -31,6 +31,10 @@ impl Splitter {
             return chunk;
         }
         if self.held.is_empty() {
+            if ends_event(&chunk) {
+                (self.line, self.at) = (0, 0);
+                return chunk;
+            }
             let (end, line, at) = last_boundary(&chunk, 0, 0);
             let whole = chunk.slice(..end);
             self.held.extend_from_slice(&chunk[end..]);
@@ -38,7 +42,11 @@ impl Splitter {
             return self.checked(whole);
         }
         self.held.extend_from_slice(&chunk);
-        let (end, line, at) = last_boundary(&self.held, self.line, self.at);
+        let (end, line, at) = if ends_event(&self.held) {
+            (self.held.len(), self.held.len(), self.held.len())
+        } else {
+            last_boundary(&self.held, self.line, self.at)
+        };
         let whole = self.held.split_to(end).freeze();
         (self.line, self.at) = (line - end, at - end);
         self.checked(whole)
@@ -73,6 +81,11 @@ impl Splitter {
     }
 }
 
+/// Whether `buf` ends in a blank line, without looking at the rest: most chunks are whole events.
+fn ends_event(buf: &[u8]) -> bool {
+    buf.ends_with(b"\n\n") || buf.ends_with(b"\n\r\n")
+}
+
 /// Scans `buf` from `at` in the line that starts at `line`. Returns the end of the last whole event, and the same two
 /// positions for the next call.
 fn last_boundary(buf: &[u8], mut line: usize, mut at: usize) -> (usize, usize, usize) {
@@ -101,59 +114,75 @@ fn last_boundary(buf: &[u8], mut line: usize, mut at: usize) -> (usize, usize, u
     (end, line, buf.len().max(at))
 }
 
-/// The events in a slice of whole events, terminators included.
-pub fn events(whole: &Bytes) -> impl Iterator<Item = Bytes> + '_ {
-    let mut rest = whole.clone();
+/// One event of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// All of it, terminators included.
+    pub bytes: &'a [u8],
+    /// Its `data:` lines joined by a line feed; `None` if it has none (a comment, a bare `event:`).
+    pub data: Option<Cow<'a, [u8]>>,
+}
+
+/// The events in a slice of whole events.
+pub fn events(whole: &[u8]) -> impl Iterator<Item = Event<'_>> {
+    let mut rest = whole;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let end = first_boundary(&rest).unwrap_or(rest.len());
-        Some(rest.split_to(end))
+        let event = first(rest);
+        rest = &rest[event.bytes.len()..];
+        Some(event)
     })
 }
 
-fn first_boundary(buf: &[u8]) -> Option<usize> {
-    let (mut line, mut at) = (0, 0);
+/// The `data` of an event; see [`Event::data`].
+#[must_use]
+pub fn data(event: &[u8]) -> Option<Cow<'_, [u8]>> {
+    first(event).data
+}
+
+/// The event that `buf` begins with, up to its blank line or the end.
+fn first(buf: &[u8]) -> Event<'_> {
+    let mut data = None;
+    let mut line = 0;
     loop {
-        let stop = at + memchr::memchr2(b'\n', b'\r', buf.get(at..)?)?;
-        let next = stop
-            + if buf[stop] == b'\r' && buf.get(stop + 1) == Some(&b'\n') {
-                2
-            } else {
-                1
-            };
-        if stop == line {
-            return Some(next);
+        let rest = &buf[line..];
+        let Some(found) = memchr::memchr2(b'\n', b'\r', rest) else {
+            field(rest, line == 0, &mut data);
+            return Event { bytes: buf, data };
+        };
+        let stop = line + found;
+        let crlf = buf[stop] == b'\r' && buf.get(stop + 1) == Some(&b'\n');
+        let next = stop + 1 + usize::from(crlf);
+        if found == 0 {
+            let bytes = &buf[..next];
+            return Event { bytes, data };
         }
-        (line, at) = (next, next);
+        field(&rest[..found], line == 0, &mut data);
+        line = next;
     }
 }
 
-/// The `data` of an event: its `data:` lines joined by a line feed; `None` if it has none (a comment, a bare `event:`).
-#[must_use]
-pub fn data(event: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let mut data: Option<Cow<'_, [u8]>> = None;
-    let event = event.strip_prefix("\u{feff}".as_bytes()).unwrap_or(event);
-    for line in event.split(|b| matches!(b, b'\n' | b'\r')) {
-        let Some(value) = line.strip_prefix(b"data") else {
-            continue;
-        };
-        let value = match value.first() {
-            None => value,
-            Some(b':') => value[1..].strip_prefix(b" ").unwrap_or(&value[1..]),
-            Some(_) => continue,
-        };
-        match &mut data {
-            None => data = Some(Cow::Borrowed(value)),
-            Some(joined) => {
-                let joined = joined.to_mut();
-                joined.push(b'\n');
-                joined.extend_from_slice(value);
-            }
+/// Adds what a line says to `data`.
+fn field<'a>(line: &'a [u8], first: bool, data: &mut Option<Cow<'a, [u8]>>) {
+    let line = match line.strip_prefix("\u{feff}".as_bytes()) {
+        Some(rest) if first => rest,
+        _ => line,
+    };
+    let value = match line.strip_prefix(b"data") {
+        Some([]) => &[],
+        Some([b':', value @ ..]) => value.strip_prefix(b" ").unwrap_or(value),
+        _ => return,
+    };
+    match data {
+        None => *data = Some(Cow::Borrowed(value)),
+        Some(joined) => {
+            let joined = joined.to_mut();
+            joined.push(b'\n');
+            joined.extend_from_slice(value);
         }
     }
-    data
 }
 
 #[cfg(test)]
@@ -168,7 +197,7 @@ mod tests {
         let mut feed = |chunk: &[u8]| {
             let whole = splitter.push(Bytes::copy_from_slice(chunk));
             bytes.extend_from_slice(&whole);
-            found.extend(events(&whole).filter_map(|e| data(&e).map(Cow::into_owned)));
+            found.extend(events(&whole).filter_map(|e| e.data.map(Cow::into_owned)));
         };
         for cut in cuts.iter().copied().chain([stream.len()]) {
             feed(&stream[from..cut]);

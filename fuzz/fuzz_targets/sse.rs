@@ -15,9 +15,9 @@ fn split(stream: &[u8], cuts: &[usize]) -> (Vec<Vec<u8>>, Vec<u8>) {
         let whole = splitter.push(Bytes::copy_from_slice(&stream[from..cut]));
         let mut length = 0;
         for event in events(&whole) {
-            assert!(!event.is_empty());
-            length += event.len();
-            found.extend(data(&event).map(std::borrow::Cow::into_owned));
+            assert!(!event.bytes.is_empty());
+            length += event.bytes.len();
+            found.extend(event.data.map(std::borrow::Cow::into_owned));
         }
         assert_eq!(length, whole.len(), "the events of a slice are the slice");
         out.extend_from_slice(&whole);

@@ -5,6 +5,7 @@
 //! committed: [`Committed`] goes to the client, and nothing is tried again.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,6 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::classify::{Verdict, classify, retry_after};
@@ -22,10 +21,11 @@ use super::committed::{Committed, CommittedBody, Stream, Uncommitted};
 use super::error::{Cause, Failure, UpstreamAnswer};
 use super::mask::Masks;
 use super::record::Trial;
-use super::relay::{answer, chain, facts_status, in_stream, is_event_stream, place, relayed};
+use super::relay::{answer, chain, facts_status, in_stream, is_event_stream, relayed};
 use super::snapshot::{Group, Link};
 use super::watch::{Ending, Watch};
 use crate::clock::Alarm;
+use crate::json::{self, Scanner, Wrong};
 use crate::provider::{AdaptError, Call, ErrorFacts, Inbound, embeddings, error_facts};
 use crate::router::{Deployment, Outcome};
 use crate::types::{Fault, Operation, TokenUsage};
@@ -270,13 +270,12 @@ impl Exchange<'_> {
             translator.finish(&mut out)?;
             body = out.freeze();
         }
-        let parsed: Plain<'_> = serde_json::from_slice(&body).map_err(|e| {
+        let parsed = Plain::read(&body).map_err(|error| {
             broken(format!(
-                "the answer is not the JSON object it should be{}",
-                place(&e)
+                "the answer is not the JSON object it should be: {error}"
             ))
         })?;
-        if parsed.error.is_some_and(|raw| raw.get() != "null")
+        if parsed.error
             && let Some(facts) = error_facts(&body)
         {
             let status = facts_status(&facts).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -289,14 +288,12 @@ impl Exchange<'_> {
             }));
         }
         trial.note_first_content();
-        let usage = parsed.usage.and_then(|raw| meter::reported(raw.get()));
-        let usage = usage.unwrap_or_else(|| self.estimated(&body));
+        let usage = parsed.usage.unwrap_or_else(|| self.estimated(&body));
         if let (Some(new), Some(old)) = (&self.group.response_model, parsed.model) {
-            let start = old.get().as_ptr().addr() - body.as_ptr().addr();
             let mut out = BytesMut::with_capacity(body.len() + new.len());
-            out.extend_from_slice(&body[..start]);
+            out.extend_from_slice(&body[..old.start]);
             out.extend_from_slice(new);
-            out.extend_from_slice(&body[start + old.get().len()..]);
+            out.extend_from_slice(&body[old.end..]);
             body = out.freeze();
         }
         if self.call.operation == Operation::Embeddings {
@@ -410,13 +407,37 @@ impl Stopwatch<'_> {
     }
 }
 
-/// The members of a plain answer that matter.
-#[derive(Deserialize)]
-struct Plain<'a> {
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    model: Option<&'a RawValue>,
+/// What matters of a plain answer.
+#[derive(Default)]
+struct Plain {
+    /// `error` is there, and not null.
+    error: bool,
+    usage: Option<TokenUsage>,
+    /// Where the value of `model` lies.
+    model: Option<Range<usize>>,
+}
+
+impl Plain {
+    /// Reads an answer, which must be a JSON object from its beginning to its end.
+    fn read(body: &[u8]) -> Result<Self, json::Error> {
+        let mut scanner = Scanner::new(body);
+        Self::walk(&mut scanner).map_err(|wrong| scanner.error(wrong))
+    }
+
+    fn walk(scanner: &mut Scanner<'_>) -> Result<Self, Wrong> {
+        if !scanner.object() {
+            return Err(Wrong::NoObject);
+        }
+        let mut plain = Self::default();
+        while let Some(name) = scanner.member()? {
+            match &*name {
+                b"error" => plain.error = scanner.value()? != b"null",
+                b"usage" => plain.usage = meter::reported(scanner)?,
+                b"model" => plain.model = Some(scanner.skip()?),
+                _ => _ = scanner.skip()?,
+            }
+        }
+        scanner.end()?;
+        Ok(plain)
+    }
 }

@@ -88,11 +88,6 @@ pub(super) fn relayed(headers: &HeaderMap, masks: &Masks) -> HeaderMap {
     relayed
 }
 
-/// Where JSON is wrong. Its own words may repeat the answer's, which no log should hold.
-pub(super) fn place(error: &serde_json::Error) -> String {
-    format!(" (line {}, column {})", error.line(), error.column())
-}
-
 /// An error with its causes.
 pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();

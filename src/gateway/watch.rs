@@ -5,14 +5,13 @@
 //! Malformed events are nobody's end: they pass.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem::Finder;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 
+use crate::json::{Scanner, Wrong};
 use crate::provider::{AdaptError, ErrorFacts, Translator, error_facts};
 use crate::sse;
 use crate::types::TokenUsage;
@@ -21,29 +20,6 @@ use crate::usage::meter;
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
 static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
-
-/// What an event says, as far as Waypost cares.
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    choices: Option<Vec<IgnoredAny>>,
-    #[serde(borrow)]
-    model: Option<&'a RawValue>,
-}
-
-/// The parts of a chunk that tell content from preamble.
-#[derive(Deserialize)]
-struct Chunk {
-    choices: Option<Vec<Choice>>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    delta: Option<serde_json::Map<String, serde_json::Value>>,
-    text: Option<String>,
-    finish_reason: Option<String>,
-}
 
 /// One stream under observation.
 #[derive(Debug)]
@@ -158,24 +134,36 @@ impl Watch {
         }
         let mut out: Option<BytesMut> = None;
         let mut at = 0;
-        for event in sse::events(&whole) {
+        for sse::Event { bytes, data } in sse::events(&whole) {
             let start = at;
-            at += event.len();
-            let replaced = match self.event(&event) {
-                Look::Pass => {
-                    if let Some(out) = &mut out {
-                        out.extend_from_slice(&event);
-                    }
-                    continue;
-                }
-                Look::Replace(new) => Some(new),
-                Look::Drop => None,
+            at += bytes.len();
+            let Some(data) = data else {
+                out.iter_mut().for_each(|out| out.extend_from_slice(bytes));
+                continue;
             };
-            let out = out.get_or_insert_with(|| BytesMut::from(&whole[..start]));
-            if let Some(new) = replaced {
-                out.extend_from_slice(&new);
+            let data = one_line(data);
+            let look = self.event(&data);
+            if matches!(look, Look::Pass) {
+                out.iter_mut().for_each(|out| out.extend_from_slice(bytes));
+                continue;
             }
-            self.half_ended = at == whole.len() && event.ends_with(b"\r");
+            let out = out.get_or_insert_with(|| {
+                let mut out = BytesMut::with_capacity(whole.len());
+                out.extend_from_slice(&whole[..start]);
+                out
+            });
+            if let (Look::Rename(old), Some(new)) = (look, &self.model) {
+                for part in [
+                    b"data: ",
+                    &data[..old.start],
+                    new,
+                    &data[old.end..],
+                    b"\n\n",
+                ] {
+                    out.extend_from_slice(part);
+                }
+            }
+            self.half_ended = at == whole.len() && bytes.ends_with(b"\r");
             if self.error.is_some() {
                 break; // nothing follows an error
             }
@@ -183,62 +171,39 @@ impl Watch {
         out.map_or(whole, BytesMut::freeze)
     }
 
-    fn event(&mut self, event: &Bytes) -> Look {
-        let Some(mut data) = sse::data(event) else {
-            return Look::Pass;
-        };
-        if let Cow::Owned(joined) = &mut data {
-            // Between lines of JSON there is only white space, and it has to fit into one line when written again.
-            joined
-                .iter_mut()
-                .filter(|b| **b == b'\n')
-                .for_each(|b| *b = b' ');
-        }
-        if &*data == b"[DONE]" {
+    fn event(&mut self, data: &[u8]) -> Look {
+        if data == b"[DONE]" {
             self.done = true;
             return Look::Pass;
         }
         self.events += 1;
-        if ERROR.find(&data).is_some()
-            && let Some(facts) = error_facts(&data)
+        if ERROR.find(data).is_some()
+            && let Some(facts) = error_facts(data)
         {
-            self.error = Some((facts, Bytes::copy_from_slice(&data)));
+            self.error = Some((facts, Bytes::copy_from_slice(data)));
             return Look::Drop;
         }
         if !self.content {
-            self.content = has_content(&data);
+            self.content = has_content(data);
         }
-        if !self.finished
-            && let Some(at) = FINISH.find(&data)
-        {
-            let value = data[at + FINISH.needle().len()..]
-                .iter()
-                .find(|b| !matches!(b, b' ' | b'\t' | b':' | b'\n'));
-            self.finished = value.is_some_and(|b| *b == b'"');
+        if !self.finished {
+            self.finished = values(&FINISH, data).any(|first| first == b'"');
         }
-        let has_usage = USAGE.find(&data).is_some();
-        if !has_usage && self.model.is_none() {
+        // Those who report usage at the end say null before.
+        if self.model.is_none() && values(&USAGE, data).all(|first| first == b'n') {
             return Look::Pass;
         }
-        let Ok(parsed) = serde_json::from_slice::<Event<'_>>(&data) else {
+        let Ok(chunk) = Chunk::read(data) else {
             return Look::Pass;
         };
-        if let Some(usage) = parsed.usage.and_then(|raw| meter::reported(raw.get())) {
-            self.usage = Some(usage);
-            if self.hide_usage && parsed.choices.is_some_and(|c| c.is_empty()) {
+        if chunk.usage.is_some() {
+            self.usage = chunk.usage;
+            if self.hide_usage && chunk.no_choices {
                 return Look::Drop;
             }
         }
-        match (&self.model, parsed.model) {
-            (Some(new), Some(old)) => {
-                let start = old.get().as_ptr().addr() - data.as_ptr().addr();
-                let mut out = BytesMut::from(&b"data: "[..]);
-                out.extend_from_slice(&data[..start]);
-                out.extend_from_slice(new);
-                out.extend_from_slice(&data[start + old.get().len()..]);
-                out.extend_from_slice(b"\n\n");
-                Look::Replace(out.freeze())
-            }
+        match chunk.model {
+            Some(model) if self.model.is_some() => Look::Rename(model),
             _ => Look::Pass,
         }
     }
@@ -275,43 +240,135 @@ impl Watch {
 /// Whether the last event can be read although its blank line is missing.
 fn is_readable(rest: &[u8]) -> bool {
     sse::data(rest).is_some_and(|data| {
-        &*data == b"[DONE]" || serde_json::from_slice::<IgnoredAny>(&data).is_ok()
+        let mut scanner = Scanner::new(&data);
+        &*data == b"[DONE]" || scanner.skip().and_then(|_| scanner.end()).is_ok()
     })
 }
 
+/// What becomes of an event.
 enum Look {
     Pass,
     Drop,
-    Replace(Bytes),
+    /// Another model's name belongs there.
+    Rename(Range<usize>),
+}
+
+/// Between lines of JSON there is only white space, and it has to fit into one line when written again.
+fn one_line(mut data: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    if let Cow::Owned(joined) = &mut data {
+        joined
+            .iter_mut()
+            .filter(|b| **b == b'\n')
+            .for_each(|b| *b = b' ');
+    }
+    data
+}
+
+/// The first bytes of the values of all members of that name, quotes included, however deep they are.
+fn values(name: &Finder<'_>, data: &[u8]) -> impl Iterator<Item = u8> {
+    let length = name.needle().len();
+    name.find_iter(data)
+        .filter_map(move |at| match data[at + length..].trim_ascii_start() {
+            [b':', value @ ..] => value.trim_ascii_start().first().copied(),
+            _ => None,
+        })
+}
+
+/// What an event says, as far as Waypost cares.
+#[derive(Default)]
+struct Chunk {
+    usage: Option<TokenUsage>,
+    /// `choices` is an empty array.
+    no_choices: bool,
+    /// Where the value of `model` lies.
+    model: Option<Range<usize>>,
+}
+
+impl Chunk {
+    fn read(data: &[u8]) -> Result<Self, Wrong> {
+        let mut scanner = Scanner::new(data);
+        let mut chunk = Self::default();
+        if !scanner.object() {
+            return Err(Wrong::NoObject);
+        }
+        while let Some(name) = scanner.member()? {
+            match &*name {
+                b"usage" => chunk.usage = meter::reported(&mut scanner)?,
+                b"model" => {
+                    chunk.model = Some(scanner.skip()?).filter(|at| &data[at.clone()] != b"null")
+                }
+                b"choices" => {
+                    let choices = scanner.value()?;
+                    chunk.no_choices = choices.starts_with(b"[") && is_empty(choices);
+                }
+                _ => _ = scanner.skip()?,
+            }
+        }
+        scanner.end()?;
+        Ok(chunk)
+    }
 }
 
 /// Whether a chunk carries something a user would see, or the end. A role alone, an empty delta, Azure's filter results
 /// with no choices, and what can't be parsed do not; an object of another dialect does.
 fn has_content(data: &[u8]) -> bool {
-    let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else {
-        return false;
-    };
-    let Some(choices) = chunk.choices else {
-        return true;
-    };
-    choices.iter().any(|choice| {
-        choice.text.as_ref().is_some_and(|t| !t.is_empty())
-            || choice.finish_reason.is_some()
-            || choice.delta.as_ref().is_some_and(|delta| {
-                delta
-                    .iter()
-                    .any(|(name, value)| name != "role" && !is_empty(value))
-            })
-    })
+    content(&mut Scanner::new(data)).unwrap_or(false)
 }
 
-fn is_empty(value: &serde_json::Value) -> bool {
+fn content(scanner: &mut Scanner<'_>) -> Result<bool, Wrong> {
+    let mut found = None;
+    if !scanner.object() {
+        return Err(Wrong::NoObject);
+    }
+    while let Some(name) = scanner.member()? {
+        if *name == *b"choices" && scanner.array() {
+            let mut any = false;
+            while scanner.element()? {
+                any |= choice(scanner)?;
+            }
+            found = Some(any);
+        } else {
+            let value = scanner.value()?;
+            if *name == *b"choices" && value != b"null" {
+                return Err(Wrong::Value);
+            }
+        }
+    }
+    scanner.end()?;
+    Ok(found.unwrap_or(true))
+}
+
+/// Whether a choice carries something.
+fn choice(scanner: &mut Scanner<'_>) -> Result<bool, Wrong> {
+    let mut any = false;
+    if !scanner.object() {
+        return Err(Wrong::NoObject);
+    }
+    while let Some(name) = scanner.member()? {
+        if *name == *b"delta" && scanner.object() {
+            while let Some(name) = scanner.member()? {
+                any |= !is_empty(scanner.value()?) && *name != *b"role";
+            }
+            continue;
+        }
+        let value = scanner.value()?;
+        match (&*name, value.first()) {
+            (b"delta" | b"text" | b"finish_reason", Some(b'n')) => {}
+            (b"text", Some(b'"')) => any |= !is_empty(value),
+            (b"finish_reason", Some(b'"')) => any = true,
+            (b"delta" | b"text" | b"finish_reason", _) => return Err(Wrong::Value),
+            _ => {}
+        }
+    }
+    Ok(any)
+}
+
+/// Whether a value is null, or an empty string, array or object.
+fn is_empty(value: &[u8]) -> bool {
     match value {
-        serde_json::Value::Null => true,
-        serde_json::Value::String(s) => s.is_empty(),
-        serde_json::Value::Array(a) => a.is_empty(),
-        serde_json::Value::Object(o) => o.is_empty(),
-        serde_json::Value::Bool(_) | serde_json::Value::Number(_) => false,
+        b"null" | b"\"\"" => true,
+        [b'[' | b'{', inner @ .., _] => inner.iter().all(u8::is_ascii_whitespace),
+        _ => false,
     }
 }
 

@@ -5,11 +5,14 @@ use super::*;
 
 /// One value and nothing else, in UTF-8.
 fn whole(text: &[u8]) -> Result<Range<usize>, Error> {
+    fn walk(scanner: &mut Scanner<'_>) -> Result<Range<usize>, Wrong> {
+        let range = scanner.skip()?;
+        scanner.end()?;
+        scanner.utf8()?;
+        Ok(range)
+    }
     let mut scanner = Scanner::new(text);
-    let range = scanner.skip()?;
-    scanner.end()?;
-    scanner.utf8()?;
-    Ok(range)
+    walk(&mut scanner).map_err(|wrong| scanner.error(wrong))
 }
 
 /// Accepted by both with the same value, or by neither.

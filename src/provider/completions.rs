@@ -145,26 +145,29 @@ impl Translator for Events {
     fn push(&mut self, chunk: &[u8], out: &mut BytesMut) -> Result<(), AdaptError> {
         let whole = self.splitter.push(Bytes::copy_from_slice(chunk));
         for event in sse::events(&whole) {
-            self.event(&event, out);
+            self.event(event, out);
         }
         Ok(())
     }
 
     fn finish(&mut self, out: &mut BytesMut) -> Result<(), AdaptError> {
         let rest = self.splitter.finish();
-        self.event(&rest, out);
+        let data = sse::data(&rest);
+        let bytes = &rest;
+        self.event(sse::Event { bytes, data }, out);
         Ok(())
     }
 }
 
 impl Events {
     /// Events that are no completion chunks (comments, `[DONE]`, errors, malformed ones) stay as they are.
-    fn event(&mut self, event: &Bytes, out: &mut BytesMut) {
-        let chunk = sse::data(event)
+    fn event(&mut self, event: sse::Event<'_>, out: &mut BytesMut) {
+        let chunk = event
+            .data
             .and_then(|data| parse(&data).ok())
             .filter(|c| c.get("choices").is_some_and(Value::is_array));
         let Some(chunk) = chunk else {
-            out.extend_from_slice(event);
+            out.extend_from_slice(event.bytes);
             return;
         };
         let mut chunk = chat(chunk, "delta", "chat.completion.chunk");

@@ -1,37 +1,82 @@
 //! Tokens in a body or an event.
 
-use serde::Deserialize;
-
+use crate::json::{self, Scanner, Wrong};
 use crate::types::TokenUsage;
 
 /// Bytes of English text per token, as OpenAI's own rule of thumb has it; only for estimates.
 const BYTES_PER_TOKEN: u64 = 4;
 
-#[derive(Deserialize, Default)]
+#[derive(Default)]
 struct Wire {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     total_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
+    cached_tokens: Option<u64>,
+    reasoning_tokens: Option<u64>,
     /// DeepSeek's name for cached tokens.
     prompt_cache_hit_tokens: Option<u64>,
 }
 
-#[derive(Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
+impl Wire {
+    /// Reads the value that is due; `None` if it is no object, or has something else where a number of tokens should be.
+    fn read(scanner: &mut Scanner<'_>) -> Result<Option<Self>, Wrong> {
+        if !scanner.object() {
+            scanner.skip()?;
+            return Ok(None);
+        }
+        let mut wire = Self::default();
+        let mut valid = true;
+        while let Some(name) = scanner.member()? {
+            valid &= match &*name {
+                b"prompt_tokens" => count(scanner, &mut wire.prompt_tokens)?,
+                b"completion_tokens" => count(scanner, &mut wire.completion_tokens)?,
+                b"total_tokens" => count(scanner, &mut wire.total_tokens)?,
+                b"prompt_cache_hit_tokens" => count(scanner, &mut wire.prompt_cache_hit_tokens)?,
+                b"prompt_tokens_details" => {
+                    detail(scanner, b"cached_tokens", &mut wire.cached_tokens)?
+                }
+                b"completion_tokens_details" => {
+                    detail(scanner, b"reasoning_tokens", &mut wire.reasoning_tokens)?
+                }
+                _ => scanner.skip().map(|_| true)?,
+            };
+        }
+        Ok(valid.then_some(wire))
+    }
 }
 
-#[derive(Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
+/// Reads the number that is due; returns whether it is one, or null.
+fn count(scanner: &mut Scanner<'_>, into: &mut Option<u64>) -> Result<bool, Wrong> {
+    let raw = scanner.value()?;
+    *into = json::integer(raw);
+    Ok(into.is_some() || raw == b"null")
 }
 
-/// The usage in a `usage` object's JSON text; `None` if it is null or no such object.
-#[must_use]
-pub fn reported(usage: &str) -> Option<TokenUsage> {
-    let wire = serde_json::from_str::<Option<Wire>>(usage).ok()??;
+/// Reads one number of the object that is due; returns whether both are what they should be, or null.
+fn detail(scanner: &mut Scanner<'_>, wanted: &[u8], into: &mut Option<u64>) -> Result<bool, Wrong> {
+    if !scanner.object() {
+        return Ok(scanner.value()? == b"null");
+    }
+    let mut valid = true;
+    while let Some(name) = scanner.member()? {
+        if *name == *wanted {
+            valid &= count(scanner, into)?;
+        } else {
+            scanner.skip()?;
+        }
+    }
+    Ok(valid)
+}
+
+/// Reads the value of `usage`, which is due; `None` if it is null or no such object.
+///
+/// # Errors
+/// If it is no JSON.
+pub fn reported(scanner: &mut Scanner<'_>) -> Result<Option<TokenUsage>, Wrong> {
+    Ok(Wire::read(scanner)?.and_then(usage))
+}
+
+fn usage(wire: Wire) -> Option<TokenUsage> {
     let input = wire.prompt_tokens.unwrap_or(0);
     // xAI leaves reasoning out of the completion tokens; the total tells.
     let output = match (wire.completion_tokens, wire.total_tokens) {
@@ -45,19 +90,12 @@ pub fn reported(usage: &str) -> Option<TokenUsage> {
     {
         return None;
     }
-    let cached = wire
-        .prompt_tokens_details
-        .and_then(|d| d.cached_tokens)
-        .or(wire.prompt_cache_hit_tokens);
+    let cached = wire.cached_tokens.or(wire.prompt_cache_hit_tokens);
     Some(TokenUsage {
         input,
         output,
         cached_input: cached.unwrap_or(0).min(input),
-        reasoning: wire
-            .completion_tokens_details
-            .and_then(|d| d.reasoning_tokens)
-            .unwrap_or(0)
-            .min(output),
+        reasoning: wire.reasoning_tokens.unwrap_or(0).min(output),
         reported: true,
     })
 }
@@ -113,9 +151,19 @@ mod tests {
             ("null", None),
             ("{}", None),
             (r#""many""#, None),
+            (r#"{"prompt_tokens":7,"completion_tokens":"5"}"#, None),
+            (r#"{"prompt_tokens":7.0}"#, None),
+            (r#"{"prompt_tokens":7,"prompt_tokens_details":3}"#, None),
+            (
+                r#"{"prompt_tokens":7,"completion_tokens_details":{"reasoning_tokens":-1}}"#,
+                None,
+            ),
         ];
         for (text, expected) in cases {
-            assert_eq!(reported(text), expected, "{text}");
+            let mut scanner = Scanner::new(text.as_bytes());
+            assert_eq!(reported(&mut scanner), Ok(expected), "{text}");
+            assert_eq!(scanner.end(), Ok(()), "{text}");
         }
+        assert!(reported(&mut Scanner::new(br#"{"prompt_tokens":7"#)).is_err());
     }
 }
