@@ -9,10 +9,12 @@
 
 mod body;
 mod chunked;
+mod fields;
 mod head;
 
 pub use body::{Decoder, Step};
 pub use chunked::{ChunkError, Chunked, chunk_line};
+pub use fields::Fields;
 pub use head::{Framing, Head, HeadError, HeadReader};
 
 #[cfg(test)]

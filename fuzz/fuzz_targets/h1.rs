@@ -20,8 +20,8 @@ struct Read {
 }
 
 fn summary(head: &Head) -> (u16, Vec<(String, Vec<u8>)>, Framing, bool) {
-    let lines = head.headers.iter();
-    let lines = lines.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+    let lines = head.fields.iter();
+    let lines = lines.map(|(name, value)| (String::from_utf8_lossy(name).into(), value.to_vec()));
     (head.status.as_u16(), lines.collect(), head.framing, head.reusable)
 }
 

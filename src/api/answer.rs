@@ -12,13 +12,16 @@ use http_body::{Frame, SizeHint};
 
 use crate::gateway::observe::ObservedBody;
 use crate::gateway::{Reply, ReplyBody, ReplyFacts};
+use crate::h1::Fields;
 
 /// An answer, and what goes with it.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    /// Those of the upstream's that go on, or those of an error.
-    pub(super) headers: HeaderMap,
+    /// The upstream's that go on.
+    fields: Fields,
+    /// Those of an error.
+    headers: HeaderMap,
     pub(super) body: AnswerBody,
     /// The request's id.
     id: Arc<str>,
@@ -30,7 +33,8 @@ impl Answer {
     pub(super) fn reply(reply: Reply, id: Arc<str>) -> Self {
         Self {
             status: reply.status,
-            headers: reply.headers,
+            fields: reply.fields,
+            headers: HeaderMap::new(),
             body: match reply.body {
                 ReplyBody::Whole(bytes) => AnswerBody::Whole(Some(bytes)),
                 ReplyBody::Stream(stream) => AnswerBody::Stream(stream),
@@ -45,6 +49,7 @@ impl Answer {
         let (head, body) = response.into_parts();
         Self {
             status: head.status,
+            fields: Fields::default(),
             headers: head.headers,
             body: AnswerBody::Other(body),
             id,
@@ -52,8 +57,19 @@ impl Answer {
         }
     }
 
-    /// The headers that say who answered and how, one after the other.
-    pub(super) fn each_own_header(&self, mut put: impl FnMut(&'static str, &[u8])) {
+    /// All headers but those that say how it is sent, one after the other.
+    pub(super) fn each_header(&self, mut put: impl FnMut(&[u8], &[u8])) {
+        for (name, value) in self.fields.iter() {
+            put(name, value);
+        }
+        for (name, value) in &self.headers {
+            put(name.as_str().as_bytes(), value.as_bytes());
+        }
+        self.each_own_header(|name, value| put(name.as_bytes(), value));
+    }
+
+    /// Those that say who answered and how.
+    fn each_own_header(&self, mut put: impl FnMut(&'static str, &[u8])) {
         put("x-request-id", self.id.as_bytes());
         let Some(facts) = &self.facts else { return };
         if let Some(group) = &facts.group {
@@ -69,7 +85,8 @@ impl Answer {
 
     /// As axum wants it.
     pub(super) fn into_response(mut self) -> Response {
-        let mut headers = std::mem::take(&mut self.headers);
+        let mut headers = self.fields.to_map();
+        headers.extend(std::mem::take(&mut self.headers));
         self.each_own_header(|name, value| {
             if let Ok(value) = HeaderValue::from_bytes(value) {
                 headers.insert(HeaderName::from_static(name), value);

@@ -146,7 +146,6 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http::HeaderMap;
 
     use super::super::KeyParts;
     use super::*;
@@ -166,7 +165,7 @@ mod tests {
 
     fn response(stored: u64, len: usize) -> CachedResponse {
         CachedResponse {
-            headers: HeaderMap::new(),
+            content_type: None,
             body: Bytes::from(vec![0; len]),
             stored,
         }

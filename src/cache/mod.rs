@@ -12,7 +12,6 @@ mod memory;
 use std::fmt;
 
 use bytes::Bytes;
-use http::HeaderMap;
 
 pub use key::{CacheKey, KeyParts};
 pub use memory::{Lookup, Memory, Slot};
@@ -20,8 +19,8 @@ pub use memory::{Lookup, Memory, Slot};
 /// A complete answer: what the client got, less what belongs to one request.
 #[derive(Clone)]
 pub struct CachedResponse {
-    /// Content type and what else describes the body.
-    pub headers: HeaderMap,
+    /// The body's content type, if it has one.
+    pub content_type: Option<Bytes>,
     /// All of it.
     pub body: Bytes,
     /// Wall time of the request it answered first, in milliseconds since the epoch.

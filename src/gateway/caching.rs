@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
 
 use super::snapshot::Group;
 use super::{Gateway, Incoming};
 use crate::cache::control::Control;
 use crate::cache::{CacheKey, CachedResponse, KeyParts, Lookup, Slot};
+use crate::h1::Fields;
 use crate::request::RequestHead;
 
 /// What the cache has to say to a request.
@@ -32,7 +31,7 @@ pub(super) struct Recorder {
     store: Store,
     ttl: Duration,
     stored: u64,
-    headers: HeaderMap,
+    content_type: Option<Bytes>,
     body: BytesMut,
     limit: usize,
 }
@@ -92,7 +91,7 @@ impl Gateway {
             store,
             ttl: control.ttl.unwrap_or(settings.ttl),
             stored: now,
-            headers: HeaderMap::new(),
+            content_type: None,
             body: BytesMut::new(),
             limit: memory.max_entry(),
         };
@@ -125,12 +124,9 @@ fn millis(time: Duration) -> u64 {
 
 impl Recorder {
     /// The answer's head.
-    pub(super) fn begin(&mut self, headers: &HeaderMap) {
-        // A copy: the value may be a slice of a whole read buffer, which an entry would keep.
-        let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes());
-        if let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(copy) {
-            self.headers.insert(CONTENT_TYPE, value);
-        }
+    pub(super) fn begin(&mut self, fields: &Fields) {
+        // A copy: the value is a slice of a whole read buffer, which an entry would keep.
+        self.content_type = fields.get("content-type").map(Bytes::copy_from_slice);
     }
 
     /// A piece of its body.
@@ -147,7 +143,7 @@ impl Recorder {
             return;
         }
         let response = CachedResponse {
-            headers: self.headers,
+            content_type: self.content_type,
             body: self.body.freeze(),
             stored: self.stored,
         };

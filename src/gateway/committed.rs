@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::classify::Rejection;
@@ -12,6 +12,7 @@ use super::error::{Failure, UpstreamAnswer};
 use super::mask::Masks;
 use super::record::Trial;
 use super::watch::Watch;
+use crate::h1::Fields;
 use crate::types::TokenUsage;
 use crate::upstream::Answer;
 
@@ -19,7 +20,7 @@ use crate::upstream::Answer;
 #[derive(Debug)]
 pub(super) struct Committed {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) fields: Fields,
     pub(super) body: CommittedBody,
     pub(super) trial: Trial,
 }

@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
@@ -25,6 +24,7 @@ use super::relay::{answer, chain, facts_status, in_stream, is_event_stream, rela
 use super::snapshot::{Group, Link};
 use super::watch::{Ending, Watch};
 use crate::clock::Alarm;
+use crate::h1::Fields;
 use crate::json::{self, Scanner, Wrong};
 use crate::provider::{AdaptError, Call, ErrorFacts, Inbound, embeddings, error_facts};
 use crate::router::{Deployment, Outcome};
@@ -79,9 +79,9 @@ impl Exchange<'_> {
     ) -> Result<Committed, Uncommitted> {
         let mut clock = self.clock(began, alarm);
         match self.attempt(&mut trial, &mut clock).await {
-            Ok((status, headers, body)) => Ok(Committed {
+            Ok((status, fields, body)) => Ok(Committed {
                 status,
-                headers,
+                fields,
                 body,
                 trial,
             }),
@@ -93,12 +93,12 @@ impl Exchange<'_> {
         &self,
         trial: &mut Trial,
         clock: &mut Stopwatch<'_>,
-    ) -> Result<(StatusCode, HeaderMap, CommittedBody), Trouble> {
+    ) -> Result<(StatusCode, Fields, CommittedBody), Trouble> {
         let (bearer, masks) = clock.first_content(pin!(self.bearer())).await??;
         let request = self.link.adapter.outbound(self.call, bearer.as_ref())?;
         let connect = self.deployment.clocks.connect;
         let send = self.link.endpoint.send(&request, connect);
-        let head = clock
+        let (head, body) = clock
             .first_content(pin!(send))
             .await?
             .map_err(|error| match error {
@@ -107,9 +107,8 @@ impl Exchange<'_> {
                 }
                 SendError::Broken(_) => broken(chain(&error)),
             })?;
-        let (head, body) = head.into_parts();
-        let head = Response::from_parts(head, ());
-        if !head.status().is_success() {
+        let fields = relayed(head.fields, &masks);
+        if !head.status.is_success() {
             // The status says enough; a body that does not come is not waited for long.
             let read = tokio::time::timeout(ERROR_TIME, body.collect_up_to(HOLD_ERROR)).await;
             let body = read
@@ -117,14 +116,11 @@ impl Exchange<'_> {
                 .and_then(Result::ok)
                 .map(|(body, _)| body)
                 .unwrap_or_default();
-            return Err(Trouble::Answer(answer(
-                head.status(),
-                relayed(head.headers(), &masks),
-                masks.apply(body),
-            )));
+            let body = masks.apply(body);
+            return Err(Trouble::Answer(answer(head.status, &fields, body)));
         }
-        let mut headers = relayed(head.headers(), &masks);
-        let streams = self.call.head.stream && is_event_stream(&headers);
+        let mut fields = fields;
+        let streams = self.call.head.stream && is_event_stream(&fields);
         let inbound = self.link.adapter.inbound(self.call);
         if matches!(inbound, Inbound::Translate(_)) {
             // What the client gets is ours to describe.
@@ -133,17 +129,17 @@ impl Exchange<'_> {
             } else {
                 "application/json"
             };
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            fields.set("content-type", kind);
         }
         let body = if streams {
             CommittedBody::Stream(Box::new(
                 self.preamble(inbound, trial, body, clock, masks).await?,
             ))
         } else {
-            self.plain(inbound, trial, body, clock, &head, &masks)
+            self.plain(inbound, trial, body, clock, &fields, &masks)
                 .await?
         };
-        Ok((head.status(), headers, body))
+        Ok((head.status, fields, body))
     }
 
     /// The token to send, and the masks with it.
@@ -251,7 +247,7 @@ impl Exchange<'_> {
         trial: &mut Trial,
         body: Answer,
         clock: &mut Stopwatch<'_>,
-        head: &Response<()>,
+        fields: &Fields,
         masks: &Masks,
     ) -> Result<CommittedBody, Trouble> {
         let collected = clock.total(pin!(body.collect_up_to(HOLD_BODY))).await?;
@@ -279,10 +275,9 @@ impl Exchange<'_> {
             && let Some(facts) = error_facts(&body)
         {
             let status = facts_status(&facts).unwrap_or(StatusCode::BAD_GATEWAY);
-            let headers = relayed(head.headers(), masks);
             return Err(Trouble::Answer(UpstreamAnswer {
                 status,
-                headers,
+                headers: fields.to_map(),
                 facts: Some(facts),
                 body,
             }));

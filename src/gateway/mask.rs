@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use memchr::memmem::Finder;
 
 /// What stands in their place.
@@ -48,15 +47,10 @@ impl Masks {
         }
     }
 
-    /// `value` without the secrets.
+    /// Whether there is one in `bytes`.
     #[must_use]
-    pub fn header(&self, value: &HeaderValue) -> HeaderValue {
-        match self.masked(value.as_bytes()) {
-            Cow::Borrowed(_) => value.clone(),
-            Cow::Owned(masked) => {
-                HeaderValue::try_from(masked).unwrap_or(HeaderValue::from_static("***"))
-            }
-        }
+    pub fn are_in(&self, bytes: &[u8]) -> bool {
+        self.0.iter().any(|finder| finder.find(bytes).is_some())
     }
 
     fn masked<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {

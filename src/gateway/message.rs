@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::error::Error;
 use super::observe::ObservedBody;
 use super::record::Record;
+use crate::h1::Fields;
 use crate::types::Operation;
 
 /// A client's request, read from HTTP.
@@ -34,8 +35,8 @@ pub struct Incoming {
 pub struct Reply {
     /// Its status.
     pub status: StatusCode,
-    /// Headers that describe it.
-    pub headers: HeaderMap,
+    /// The upstream's header lines that go on.
+    pub fields: Fields,
     /// Its body.
     pub body: ReplyBody,
     /// Who answered and how.

@@ -42,6 +42,7 @@ use snapshot::Group;
 use crate::cache::Memory;
 use crate::clock::Alarm;
 use crate::config::Config;
+use crate::h1::Fields;
 use crate::provider::Call;
 use crate::request::RequestHead;
 use crate::router::{Ask, Attempt, Outcome};
@@ -335,7 +336,10 @@ impl Gateway {
                 let facts = facts(&record);
                 Reply {
                     status: StatusCode::OK,
-                    headers: stored.headers,
+                    fields: stored
+                        .content_type
+                        .map(|kind| Fields::one("content-type", kind))
+                        .unwrap_or_default(),
                     body: ReplyBody::Whole(stored.body),
                     facts,
                 }
@@ -344,13 +348,13 @@ impl Gateway {
                 let (committed, mut recorder, end) = *fresh;
                 let Committed {
                     status,
-                    headers,
+                    fields,
                     body,
                     mut trial,
                 } = committed;
                 record.status = status.as_u16();
                 if let Some(recorder) = &mut recorder {
-                    recorder.begin(&headers);
+                    recorder.begin(&fields);
                 }
                 let facts = facts(&record);
                 let body = match body {
@@ -377,7 +381,7 @@ impl Gateway {
                 };
                 Reply {
                     status,
-                    headers,
+                    fields,
                     body,
                     facts,
                 }

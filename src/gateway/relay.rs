@@ -1,18 +1,18 @@
 //! What of an upstream's answer goes on to the client, and what an error without a status stands for.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 
 use super::error::UpstreamAnswer;
 use super::mask::Masks;
+use crate::h1::Fields;
 use crate::provider::{ErrorFacts, error_facts};
 
-pub(super) fn answer(status: StatusCode, headers: HeaderMap, body: Bytes) -> UpstreamAnswer {
+pub(super) fn answer(status: StatusCode, fields: &Fields, body: Bytes) -> UpstreamAnswer {
     UpstreamAnswer {
         status,
         facts: error_facts(&body),
-        headers,
+        headers: fields.to_map(),
         body,
     }
 }
@@ -53,39 +53,36 @@ pub(super) fn facts_status(facts: &ErrorFacts) -> Option<StatusCode> {
         .and_then(|c| StatusCode::from_u16(c).ok())
 }
 
-pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+pub(super) fn is_event_stream(fields: &Fields) -> bool {
     // A server that streams without saying so is taken at the client's word; one that says JSON is not.
     let json = b"application/json";
-    headers.get(CONTENT_TYPE).is_none_or(|v| {
-        !v.as_bytes()
+    fields.get("content-type").is_none_or(|kind| {
+        !kind
             .get(..json.len())
             .is_some_and(|kind| kind.eq_ignore_ascii_case(json))
     })
 }
 
-/// The upstream's headers that go on to the client.
-pub(super) fn relayed(headers: &HeaderMap, masks: &Masks) -> HeaderMap {
-    let mut relayed = HeaderMap::with_capacity(headers.len() + 6); // and ours
-    let listed = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|v| v.to_str().ok());
-    let named: Vec<&str> = listed.flat_map(|v| v.split(',')).map(str::trim).collect();
-    for (name, value) in headers {
-        let text = name.as_str();
-        let stays = stays_here(text)
-            || text.starts_with("x-waypost-")
-            || text.starts_with("access-control-")
-            || named.iter().any(|n| n.eq_ignore_ascii_case(text));
-        if !stays {
-            relayed.append(name.clone(), masks.header(value));
-        }
-    }
-    if let Some(id) = headers.get("x-request-id") {
-        relayed.insert("x-upstream-request-id", id.clone());
-    }
-    debug_assert!(!relayed.contains_key(CONTENT_LENGTH));
-    relayed
+/// The upstream's header lines that go on to the client.
+pub(super) fn relayed(mut fields: Fields, masks: &Masks) -> Fields {
+    // Names that `connection` lists are the connection's, too; hardly ever are there any.
+    let listed: Vec<Vec<u8>> = fields
+        .all("connection")
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .map(|name| name.trim_ascii().to_ascii_lowercase())
+        .collect();
+    fields.retain(|name, _| {
+        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        !(STAYS_HERE.iter().any(|other| is(other.as_bytes()))
+            || OURS.iter().any(|prefix| {
+                name.get(..prefix.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+            })
+            || listed.iter().any(|other| is(other)))
+    });
+    fields.replace(|value| masks.are_in(value), "***");
+    fields.rename("x-request-id", "x-upstream-request-id");
+    fields
 }
 
 /// An error with its causes.
@@ -101,28 +98,27 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// Headers that belong to one connection, or to the upstream alone.
-fn stays_here(name: &str) -> bool {
-    matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "content-length"
-            | "set-cookie"
-            | "server"
-            | "date"
-            | "via"
-            | "alt-svc"
-            | "strict-transport-security"
-            | "www-authenticate"
-            | "location"
-            | "x-request-id"
-            | "x-should-retry"
-    )
-}
+const STAYS_HERE: [&str; 19] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+    "set-cookie",
+    "server",
+    "date",
+    "via",
+    "alt-svc",
+    "strict-transport-security",
+    "www-authenticate",
+    "location",
+    "x-should-retry",
+];
+
+/// Beginnings of names that only Waypost may say something with.
+const OURS: [&str; 3] = ["x-waypost-", "access-control-", "x-upstream-request-id"];

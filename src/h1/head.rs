@@ -3,9 +3,11 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Buf, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use httparse::{ParserConfig, Response, Status};
+
+use super::Fields;
+use super::fields::{Line, Text};
 
 /// The largest head, in bytes: 64 KiB less one, so that two bytes hold a place in it.
 const LARGEST: usize = u16::MAX as usize;
@@ -32,8 +34,8 @@ pub enum Framing {
 pub struct Head {
     /// The status; never an interim one.
     pub status: StatusCode,
-    /// All header lines. The values are slices of the buffer they came in.
-    pub headers: HeaderMap,
+    /// All header lines.
+    pub fields: Fields,
     /// Where the body ends.
     pub framing: Framing,
     /// Whether the connection is good for another request once the body is over.
@@ -46,9 +48,9 @@ pub enum HeadError {
     /// Not HTTP/1.
     #[error("{0}")]
     Syntax(httparse::Error),
-    /// A number that is no status, or a header that is none.
-    #[error("its {0} is not valid")]
-    Invalid(&'static str),
+    /// A number that is no status.
+    #[error("its status is not valid")]
+    Status,
     /// More than is read.
     #[error("it is longer than {LARGEST} bytes")]
     TooLarge,
@@ -79,10 +81,9 @@ impl HeadReader {
     pub fn read(&mut self, buf: &mut BytesMut) -> Result<Option<Head>, HeadError> {
         while !buf.is_empty() {
             let within = &buf[..buf.len().min(LARGEST)];
-            let mut lines = [Line::default(); LINES];
             // A head that trickles in is not parsed again for each byte.
             let parsed = if self.scanned == 0 || may_end(within, self.scanned) {
-                parse(within, &mut lines)?
+                parse(within)?
             } else {
                 None
             };
@@ -95,7 +96,7 @@ impl HeadReader {
             };
             self.scanned = 0;
             if !parsed.status.is_informational() {
-                return parsed.take(buf, &lines[..parsed.count]).map(Some);
+                return parsed.take(buf).map(Some);
             }
             if parsed.status == StatusCode::SWITCHING_PROTOCOLS {
                 return Err(HeadError::Switching);
@@ -123,19 +124,11 @@ struct Parsed {
     /// HTTP/1.1, not 1.0.
     current: bool,
     status: StatusCode,
-    /// Of the lines.
-    count: usize,
-}
-
-/// Where a header's name and value begin and end.
-#[derive(Clone, Copy, Default)]
-struct Line {
-    name: (u16, u16),
-    value: (u16, u16),
+    lines: Vec<Line>,
 }
 
 /// The head at the beginning of `buf`, which has at most [`LARGEST`] bytes.
-fn parse(buf: &[u8], lines: &mut [Line; LINES]) -> Result<Option<Parsed>, HeadError> {
+fn parse(buf: &[u8]) -> Result<Option<Parsed>, HeadError> {
     let mut headers = [const { MaybeUninit::uninit() }; LINES];
     let mut response = Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(
@@ -149,77 +142,66 @@ fn parse(buf: &[u8], lines: &mut [Line; LINES]) -> Result<Option<Parsed>, HeadEr
     let place = |part: &[u8]| {
         let start = part.as_ptr().addr().wrapping_sub(buf.as_ptr().addr());
         let place = |at| u16::try_from(at).unwrap_or_default();
-        (place(start), place(start.wrapping_add(part.len())))
+        Text::At(place(start), place(start.wrapping_add(part.len())))
     };
-    for (line, header) in lines.iter_mut().zip(&*response.headers) {
-        line.name = place(header.name.as_bytes());
-        line.value = place(header.value);
-    }
+    let line = |header: &httparse::Header<'_>| Line {
+        name: place(header.name.as_bytes()),
+        value: place(header.value),
+    };
     Ok(Some(Parsed {
         length,
         current: response.version == Some(1),
         status: StatusCode::from_u16(response.code.unwrap_or_default())
-            .map_err(|_| HeadError::Invalid("status"))?,
-        count: response.headers.len(),
+            .map_err(|_| HeadError::Status)?,
+        lines: response.headers.iter().map(line).collect(),
     }))
 }
 
 impl Parsed {
-    fn take(&self, buf: &mut BytesMut, lines: &[Line]) -> Result<Head, HeadError> {
-        let bytes = buf.split_to(self.length).freeze();
-        let mut headers = HeaderMap::with_capacity(lines.len());
-        for line in lines {
-            let name = usize::from(line.name.0)..usize::from(line.name.1);
-            let value = usize::from(line.value.0)..usize::from(line.value.1);
-            headers.append(
-                HeaderName::from_bytes(&bytes[name])
-                    .map_err(|_| HeadError::Invalid("header name"))?,
-                HeaderValue::from_maybe_shared(bytes.slice(value))
-                    .map_err(|_| HeadError::Invalid("header value"))?,
-            );
-        }
-        let framing = framing(self.status, &headers)?;
-        // With both, somebody on the way may have gone by the other one.
-        let both = headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH);
+    fn take(self, buf: &mut BytesMut) -> Result<Head, HeadError> {
+        let fields = Fields::new(buf.split_to(self.length).freeze(), self.lines);
+        let (framing, alone) = framing(self.status, &fields)?;
         let closes =
-            tokens(&headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case(b"close"));
+            tokens(&fields, "connection").any(|token| token.eq_ignore_ascii_case(b"close"));
         Ok(Head {
             status: self.status,
-            reusable: self.current && !both && !closes && framing != Framing::UntilClose,
-            headers,
+            reusable: self.current && alone && !closes && framing != Framing::UntilClose,
+            fields,
             framing,
         })
     }
 }
 
-/// Where the body ends, by RFC 9112 §6.3.
-fn framing(status: StatusCode, headers: &HeaderMap) -> Result<Framing, HeadError> {
+/// Where the body ends, by RFC 9112 §6.3, and whether that is said in one way only: with two, somebody on the way may
+/// have gone by the other one.
+fn framing(status: StatusCode, fields: &Fields) -> Result<(Framing, bool), HeadError> {
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        return Ok(Framing::None);
+        return Ok((Framing::None, true));
     }
-    if let Some(last) = tokens(headers, &TRANSFER_ENCODING).last() {
-        return Ok(if last.eq_ignore_ascii_case(b"chunked") {
+    if let Some(last) = tokens(fields, "transfer-encoding").last() {
+        let framing = if last.eq_ignore_ascii_case(b"chunked") {
             Framing::Chunked
         } else {
             Framing::UntilClose
-        });
+        };
+        return Ok((framing, fields.get("content-length").is_none()));
     }
     let mut length = None;
-    for token in tokens(headers, &CONTENT_LENGTH) {
+    for token in tokens(fields, "content-length") {
         let this = number(token).ok_or(HeadError::Length)?;
         if length.is_some_and(|other| other != this) {
             return Err(HeadError::Length);
         }
         length = Some(this);
     }
-    Ok(length.map_or(Framing::UntilClose, Framing::Length))
+    Ok((length.map_or(Framing::UntilClose, Framing::Length), true))
 }
 
 /// The elements of a header that is a list, over all of its lines.
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    let lines = headers.get_all(name).into_iter();
-    lines
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+fn tokens<'a>(fields: &'a Fields, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+    fields
+        .all(name)
+        .flat_map(|line| line.split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
 }
 

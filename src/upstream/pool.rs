@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::Response;
 use tokio::runtime::{self, Handle};
 use tokio::time::Instant;
 
@@ -65,7 +64,7 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// Sends `request`, whose URL must be at this host, and waits for the answer's head.
+    /// Sends `request`, whose URL must be at this host, and waits for the answer's head; the body comes as it is read.
     ///
     /// # Errors
     /// If no connection stands within `connect`, or it breaks before the head has come.
@@ -73,7 +72,7 @@ impl Endpoint {
         &self,
         request: &Outbound,
         connect: Duration,
-    ) -> Result<Response<Answer>, SendError> {
+    ) -> Result<(Head, Answer), SendError> {
         let proxied = self.0.target.is_plain_proxy();
         let proxied = proxied.then(|| self.0.through_proxy(request));
         let request = proxied.as_ref().unwrap_or(request);
@@ -178,11 +177,9 @@ impl Pool {
         }
     }
 
-    fn answer(self: &Arc<Self>, head: Head, connection: Connection) -> Response<Answer> {
-        let mut response = Response::new(Answer::new(&head, connection, self));
-        *response.status_mut() = head.status;
-        *response.headers_mut() = head.headers;
-        response
+    fn answer(self: &Arc<Self>, head: Head, connection: Connection) -> (Head, Answer) {
+        let answer = Answer::new(&head, connection, self);
+        (head, answer)
     }
 
     /// Keeps a connection whose answer is over for the next request.

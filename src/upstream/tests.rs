@@ -6,11 +6,12 @@ mod reuse;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::h1::Head;
 use crate::request::{Outbound, Payload, Template};
 use crate::types::TlsOptions;
 
@@ -39,7 +40,7 @@ impl Pair {
         self.listener.accept().await.expect("a connection").0
     }
 
-    async fn send(&self) -> Result<Response<Answer>, SendError> {
+    async fn send(&self) -> Result<(Head, Answer), SendError> {
         send(&self.endpoint, outbound("{}")).await
     }
 
@@ -63,17 +64,17 @@ fn outbound(body: impl Into<Bytes>) -> Outbound {
     template.request(&[], Payload::from(body.into()))
 }
 
-async fn send(endpoint: &Endpoint, request: Outbound) -> Result<Response<Answer>, SendError> {
+async fn send(endpoint: &Endpoint, request: Outbound) -> Result<(Head, Answer), SendError> {
     endpoint.send(&request, Duration::from_secs(5)).await
 }
 
 /// Status and body, or the error's own words and those of its causes.
-async fn read(answer: Result<Response<Answer>, SendError>) -> Result<(StatusCode, Bytes), String> {
+async fn read(answer: Result<(Head, Answer), SendError>) -> Result<(StatusCode, Bytes), String> {
     let shown = |error: &dyn std::error::Error| {
         let cause = error.source().map(ToString::to_string);
         format!("{error}: {}", cause.unwrap_or_default())
     };
-    let (head, body) = answer.map_err(|e| shown(&e))?.into_parts();
+    let (head, body) = answer.map_err(|e| shown(&e))?;
     let (body, complete) = body
         .collect_up_to(usize::MAX)
         .await

@@ -145,10 +145,7 @@ pub(super) fn write_head(
     out.extend_from_slice(answer.status.as_str().as_bytes());
     out.extend_from_slice(b" ");
     out.extend_from_slice(answer.status.canonical_reason().unwrap_or("").as_bytes());
-    for (name, value) in &answer.headers {
-        line(out, name.as_str().as_bytes(), value.as_bytes());
-    }
-    answer.each_own_header(|name, value| line(out, name.as_bytes(), value));
+    answer.each_header(|name, value| line(out, name, value));
     line(out, b"date", date);
     if !stays {
         line(out, b"connection", b"close");

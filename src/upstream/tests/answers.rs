@@ -146,7 +146,7 @@ async fn large_ones() {
                 write(&mut stream, framed).await;
             };
             let work = async {
-                let answer = pair.send().await.expect("a head").into_body();
+                let answer = pair.send().await.expect("a head").1;
                 if whole {
                     answer.collect_up_to(usize::MAX).await.expect("a body").0
                 } else {
@@ -172,7 +172,7 @@ async fn no_more_is_read_than_wanted() {
             let _cut = stream.write_all(&[b'x'; 300_000]).await;
         };
         let work = async {
-            let answer = pair.send().await.expect("a head").into_body();
+            let answer = pair.send().await.expect("a head").1;
             answer.collect_up_to(1000).await.expect("a beginning")
         };
         let ((got, complete), ()) = tokio::join!(work, serve);
