@@ -398,7 +398,7 @@ impl Exchange<'_> {
 
 /// The members of a plain answer that matter.
 #[derive(Deserialize)]
-struct Plain<'a> {
+pub(super) struct Plain<'a> {
     #[serde(borrow)]
     error: Option<&'a RawValue>,
     #[serde(borrow)]

@@ -13,6 +13,8 @@ mod exchange;
 mod mask;
 pub mod message;
 pub mod observe;
+#[doc(hidden)]
+pub mod parts;
 pub mod plan;
 pub mod record;
 mod relay;
