@@ -51,7 +51,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("access_log.rs", &["telemetry"]),
     ("catalog", &[]),
     ("clock.rs", &["types"]),
-    ("metrics.rs", &["types"]),
+    ("metrics", &["types"]),
     ("request", &["types"]),
     ("sse.rs", &["types"]),
     ("telemetry.rs", &["types"]),
