@@ -1,8 +1,10 @@
 //! What `/metrics` shows.
 //!
 //! Labels come from the configuration only: group, deployment, and words of this file. What a client sends never becomes
-//! a label, so the number of series is bounded by the file. Handles are taken once per deployment; recording is an
-//! atomic add.
+//! a label, so the number of series is bounded by the file. Handles are taken once per group and deployment, or with a
+//! word's first event; recording is an atomic add, without a lock or a search for labels.
+
+mod histogram;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -12,15 +14,11 @@ use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::types::{Operation, TokenUsage};
+use histogram::Seconds;
 
-/// Upper bounds in seconds: from a cached answer to the longest reasoning.
-const SECONDS: [f64; 14] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
-];
+use crate::types::{Fault, Operation, TokenUsage};
 
 type Money = Counter<f64, AtomicU64>;
 
@@ -37,18 +35,14 @@ impl EncodeLabelSet for Labels {
     }
 }
 
-fn seconds() -> Histogram {
-    Histogram::new(SECONDS)
-}
-
 /// All series of a process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     requests: Family<Labels, Counter>,
-    duration: Family<Labels, Histogram, fn() -> Histogram>,
+    duration: Family<Labels, Seconds>,
     attempts: Family<Labels, Counter>,
-    first_content: Family<Labels, Histogram, fn() -> Histogram>,
+    first_content: Family<Labels, Seconds>,
     tokens: Family<Labels, Counter>,
     cost: Family<Labels, Money>,
     unpriced: Family<Labels, Counter>,
@@ -70,13 +64,11 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("waypost");
-        let histogram =
-            || Family::<Labels, Histogram, fn() -> Histogram>::new_with_constructor(seconds);
         let metrics = Self {
             requests: Family::default(),
-            duration: histogram(),
+            duration: Family::default(),
             attempts: Family::default(),
-            first_content: histogram(),
+            first_content: Family::default(),
             tokens: Family::default(),
             cost: Family::default(),
             unpriced: Family::default(),
@@ -156,15 +148,16 @@ impl Metrics {
     /// The series of one group.
     #[must_use]
     pub fn group(self: &Arc<Self>, group: &Arc<str>) -> GroupMeters {
-        let group = ("group", Arc::clone(group));
+        let own = [("group", Arc::clone(group))];
+        let requests = Operation::ALL.map(|operation| {
+            let Labels(own) = with(&own, "operation", operation.name());
+            Words::new(&own, "outcome", &OUTCOMES)
+        });
         GroupMeters(Arc::new(GroupSeries {
             metrics: Arc::clone(self),
-            requests: Default::default(),
-            duration: self
-                .duration
-                .get_or_create_owned(&Labels(vec![group.clone()])),
-            cache: Default::default(),
-            group,
+            requests,
+            duration: self.duration.get_or_create_owned(&Labels(own.to_vec())),
+            cache: Words::new(&own, "result", &CACHE_RESULTS),
         }))
     }
 
@@ -188,6 +181,9 @@ impl Metrics {
             success: self
                 .attempts
                 .get_or_create_owned(&with(&own, "outcome", "success")),
+            faults: Words::new(&own, "outcome", &CAUSES),
+            endings: Words::new(&own, "outcome", &ENDINGS),
+            cooldowns: Words::new(&own, "cause", &CAUSES),
             first_content: self.first_content.get_or_create_owned(&Labels(own.clone())),
             input: tokens("input"),
             output: tokens("output"),
@@ -198,7 +194,6 @@ impl Metrics {
             in_flight: self.in_flight.get_or_create_owned(&Labels(own.clone())),
             cooling: self.cooling.get_or_create_owned(&Labels(own.clone())),
             metrics: Arc::clone(self),
-            own,
         }
     }
 
@@ -234,6 +229,54 @@ pub const OUTCOMES: [&str; 6] = [
 ];
 /// What the cache can say to a request.
 const CACHE_RESULTS: [&str; 3] = ["hit", "miss", "bypass"];
+/// What can cool a deployment.
+const CAUSES: [&str; 8] = [
+    Fault::Connect.name(),
+    Fault::Timeout.name(),
+    Fault::Broken.name(),
+    Fault::Server.name(),
+    Fault::RateLimit.name(),
+    Fault::Quota.name(),
+    Fault::Credential.name(),
+    Fault::NotFound.name(),
+];
+/// How else an attempt can end without success.
+const ENDINGS: [&str; 2] = ["refused", "cancelled"];
+
+/// Counters that differ in a last label which is one of a few words. A series appears with its first event; other words
+/// are not counted.
+#[derive(Debug, Clone)]
+struct Words<const N: usize> {
+    own: Vec<(&'static str, Arc<str>)>,
+    name: &'static str,
+    words: &'static [&'static str; N],
+    counters: [OnceLock<Counter>; N],
+}
+
+impl<const N: usize> Words<N> {
+    fn new(
+        own: &[(&'static str, Arc<str>)],
+        name: &'static str,
+        words: &'static [&'static str; N],
+    ) -> Self {
+        Self {
+            own: own.to_vec(),
+            name,
+            words,
+            counters: [const { OnceLock::new() }; N],
+        }
+    }
+
+    /// Counts `word` in `family`, always the same; whether it is one of the words.
+    fn count(&self, word: &str, family: &Family<Labels, Counter>) -> bool {
+        let Some(at) = self.words.iter().position(|w| *w == word) else {
+            return false;
+        };
+        let first = || family.get_or_create_owned(&with(&self.own, self.name, word));
+        self.counters[at].get_or_init(first).inc();
+        true
+    }
+}
 
 /// Handles of a group. A series appears with its first event.
 #[derive(Debug, Clone)]
@@ -242,42 +285,25 @@ pub struct GroupMeters(Arc<GroupSeries>);
 #[derive(Debug)]
 struct GroupSeries {
     metrics: Arc<Metrics>,
-    group: (&'static str, Arc<str>),
-    requests: [[OnceLock<Counter>; OUTCOMES.len()]; Operation::ALL.len()],
-    duration: Histogram,
-    cache: [OnceLock<Counter>; CACHE_RESULTS.len()],
+    requests: [Words<{ OUTCOMES.len() }>; Operation::ALL.len()],
+    duration: Seconds,
+    cache: Words<{ CACHE_RESULTS.len() }>,
 }
 
 impl GroupMeters {
     /// A request is over, with one of [`OUTCOMES`].
     pub fn request(&self, operation: Operation, outcome: &'static str, seconds: f64) {
         let series = &*self.0;
-        let Some(at) = OUTCOMES.iter().position(|o| *o == outcome) else {
-            return;
-        };
-        let counter = series.requests[operation as usize][at].get_or_init(|| {
-            let labels = vec![
-                series.group.clone(),
-                ("operation", operation.name().into()),
-                ("outcome", outcome.into()),
-            ];
-            series.metrics.requests.get_or_create_owned(&Labels(labels))
-        });
-        counter.inc();
-        series.duration.observe(seconds);
+        let outcomes = &series.requests[operation as usize];
+        if outcomes.count(outcome, &series.metrics.requests) {
+            series.duration.observe(seconds);
+        }
     }
 
     /// The cache was asked, or passed by. Other words (`off`) are not counted.
     pub fn cache(&self, result: &'static str) {
         let series = &*self.0;
-        let Some(at) = CACHE_RESULTS.iter().position(|r| *r == result) else {
-            return;
-        };
-        let counter = series.cache[at].get_or_init(|| {
-            let labels = vec![series.group.clone(), ("result", result.into())];
-            series.metrics.cache.get_or_create_owned(&Labels(labels))
-        });
-        counter.inc();
+        series.cache.count(result, &series.metrics.cache);
     }
 }
 
@@ -285,9 +311,11 @@ impl GroupMeters {
 #[derive(Debug, Clone)]
 pub struct DeploymentMeters {
     metrics: Arc<Metrics>,
-    own: Vec<(&'static str, Arc<str>)>,
     success: Counter,
-    first_content: Histogram,
+    faults: Words<{ CAUSES.len() }>,
+    endings: Words<{ ENDINGS.len() }>,
+    cooldowns: Words<{ CAUSES.len() }>,
+    first_content: Seconds,
     input: Counter,
     output: Counter,
     cached_input: Counter,
@@ -306,18 +334,15 @@ impl DeploymentMeters {
 
     /// An attempt ended otherwise: `refused`, `cancelled`, or the name of a fault.
     pub fn ended(&self, outcome: &'static str) {
-        self.metrics
-            .attempts
-            .get_or_create(&with(&self.own, "outcome", outcome))
-            .inc();
+        let attempts = &self.metrics.attempts;
+        if !self.endings.count(outcome, attempts) {
+            self.faults.count(outcome, attempts);
+        }
     }
 
-    /// A cooldown began.
+    /// A cooldown began, after a fault of that name.
     pub fn cooled(&self, cause: &'static str) {
-        self.metrics
-            .cooldowns
-            .get_or_create(&with(&self.own, "cause", cause))
-            .inc();
+        self.cooldowns.count(cause, &self.metrics.cooldowns);
     }
 
     /// Seconds to the first content.
@@ -329,8 +354,15 @@ impl DeploymentMeters {
     pub fn usage(&self, usage: &TokenUsage, dollars: Option<f64>) {
         self.input.inc_by(usage.input);
         self.output.inc_by(usage.output);
-        self.cached_input.inc_by(usage.cached_input);
-        self.reasoning.inc_by(usage.reasoning);
+        for (counter, tokens) in [
+            (&self.cached_input, usage.cached_input),
+            (&self.reasoning, usage.reasoning),
+        ] {
+            // Mostly there are none, and even adding nothing takes the cache line from the other cores.
+            if tokens > 0 {
+                counter.inc_by(tokens);
+            }
+        }
         match dollars {
             Some(dollars) => {
                 self.cost.inc_by(dollars);

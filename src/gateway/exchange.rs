@@ -5,7 +5,6 @@
 //! committed: [`Committed`] goes to the client, and nothing is tried again.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +18,14 @@ use super::classify::{Verdict, classify, retry_after};
 use super::committed::{Committed, CommittedBody, Stream, Uncommitted};
 use super::error::{Cause, Failure, UpstreamAnswer};
 use super::mask::Masks;
+use super::plain::Plain;
 use super::record::Trial;
 use super::relay::{answer, chain, facts_status, in_stream, is_event_stream, relayed};
 use super::snapshot::{Group, Link};
+use super::stopwatch::{RanOut, Stopwatch};
 use super::watch::{Ending, Watch};
 use crate::clock::Alarm;
 use crate::h1::Fields;
-use crate::json::{self, Scanner, Wrong};
 use crate::provider::{AdaptError, Call, ErrorFacts, Inbound, embeddings, error_facts};
 use crate::router::{Deployment, Outcome};
 use crate::types::{Fault, Operation, TokenUsage};
@@ -59,6 +59,12 @@ enum Trouble {
     Adapt(AdaptError),
 }
 
+impl From<RanOut> for Trouble {
+    fn from(RanOut { name, limit }: RanOut) -> Self {
+        Self::Fault(Fault::Timeout, Cause::Clock { name, limit })
+    }
+}
+
 impl From<AdaptError> for Trouble {
     fn from(error: AdaptError) -> Self {
         Self::Adapt(error)
@@ -77,7 +83,8 @@ impl Exchange<'_> {
         began: Instant,
         alarm: &mut Alarm,
     ) -> Result<Committed, Uncommitted> {
-        let mut clock = self.clock(began, alarm);
+        let clocks = &self.deployment.clocks;
+        let mut clock = Stopwatch::new(clocks, began, self.deadline, alarm);
         match self.attempt(&mut trial, &mut clock).await {
             Ok((status, fields, body)) => Ok(Committed {
                 status,
@@ -160,30 +167,6 @@ impl Exchange<'_> {
                 Fault::Credential,
                 Cause::Transport(error.to_string()),
             )),
-        }
-    }
-
-    /// The clocks of an attempt that begins: its own, and the request's deadline, whichever is first.
-    fn clock<'a>(&self, began: Instant, alarm: &'a mut Alarm) -> Stopwatch<'a> {
-        let clocks = &self.deployment.clocks;
-        let limit = |name, limit| {
-            if self.deadline < began + limit {
-                ("request", self.deadline)
-            } else {
-                (name, began + limit)
-            }
-        };
-        let total = limit("total", clocks.total);
-        let first_content = if clocks.total <= clocks.first_content {
-            total
-        } else {
-            limit("first_content", clocks.first_content)
-        };
-        Stopwatch {
-            began,
-            first_content,
-            total,
-            alarm,
         }
     }
 
@@ -365,74 +348,5 @@ impl Exchange<'_> {
             cause,
             retry_after: wait,
         })
-    }
-}
-
-/// When the parts of an attempt must be done, and by which clock.
-struct Stopwatch<'a> {
-    began: Instant,
-    first_content: (&'static str, Instant),
-    total: (&'static str, Instant),
-    alarm: &'a mut Alarm,
-}
-
-// The work is given pinned: handed on by value, it would be copied at each step.
-impl Stopwatch<'_> {
-    /// `work` that leads to the first content.
-    async fn first_content<T>(
-        &mut self,
-        work: impl Future<Output = T> + Unpin,
-    ) -> Result<T, Trouble> {
-        self.within(self.first_content, work).await
-    }
-
-    /// `work` that leads to the end.
-    async fn total<T>(&mut self, work: impl Future<Output = T> + Unpin) -> Result<T, Trouble> {
-        self.within(self.total, work).await
-    }
-
-    async fn within<T>(
-        &mut self,
-        (name, until): (&'static str, Instant),
-        work: impl Future<Output = T> + Unpin,
-    ) -> Result<T, Trouble> {
-        let limit = until - self.began;
-        let out = |_| Trouble::Fault(Fault::Timeout, Cause::Clock { name, limit });
-        self.alarm.within(until, work).await.map_err(out)
-    }
-}
-
-/// What matters of a plain answer.
-#[derive(Default)]
-struct Plain {
-    /// `error` is there, and not null.
-    error: bool,
-    usage: Option<TokenUsage>,
-    /// Where the value of `model` lies.
-    model: Option<Range<usize>>,
-}
-
-impl Plain {
-    /// Reads an answer, which must be a JSON object from its beginning to its end.
-    fn read(body: &[u8]) -> Result<Self, json::Error> {
-        let mut scanner = Scanner::new(body);
-        Self::walk(&mut scanner).map_err(|wrong| scanner.error(wrong))
-    }
-
-    fn walk(scanner: &mut Scanner<'_>) -> Result<Self, Wrong> {
-        if !scanner.object() {
-            return Err(Wrong::NoObject);
-        }
-        let mut plain = Self::default();
-        while let Some(name) = scanner.member()? {
-            match &*name {
-                b"error" => plain.error = scanner.value()? != b"null",
-                b"usage" => plain.usage = meter::reported(scanner)?,
-                b"model" => plain.model = Some(scanner.skip()?),
-                _ => _ = scanner.skip()?,
-            }
-        }
-        scanner.end()?;
-        Ok(plain)
     }
 }

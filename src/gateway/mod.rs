@@ -13,10 +13,14 @@ mod exchange;
 mod mask;
 pub mod message;
 pub mod observe;
+#[doc(hidden)]
+pub mod parts;
+mod plain;
 pub mod plan;
 pub mod record;
 mod relay;
 pub mod snapshot;
+mod stopwatch;
 mod watch;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::deployment::Deployment;
+use super::scores::Limits;
 use crate::types::{Cost, Fault, TokenUsage};
 
 /// The least a failed attempt counts as, in the latency estimate.
@@ -58,7 +59,12 @@ pub(super) struct Begin {
 }
 
 impl Attempt {
-    pub(super) fn begin(deployment: Arc<Deployment>, begin: Begin) -> Self {
+    /// Counts an attempt in, if that keeps to `limits`.
+    pub(super) fn begin(
+        deployment: &Arc<Deployment>,
+        limits: &Limits,
+        begin: Begin,
+    ) -> Option<Self> {
         let Begin {
             index,
             now,
@@ -67,16 +73,16 @@ impl Attempt {
             streaming,
             probe,
         } = begin;
-        deployment.scores.enter();
-        deployment.scores.reserve(minute, reserved);
+        if !deployment.scores.enter(limits, minute, reserved) {
+            return None;
+        }
         if probe {
             deployment
                 .scores
                 .with_cooldown(super::cooldown::Cooldown::begin_probe);
         }
-        let usage = TokenUsage::default();
-        Self {
-            deployment,
+        Some(Self {
+            deployment: Arc::clone(deployment),
             index,
             began: now,
             minute,
@@ -84,9 +90,9 @@ impl Attempt {
             streaming,
             probe,
             first_content: None,
-            usage,
+            usage: TokenUsage::default(),
             settled: false,
-        }
+        })
     }
 
     /// The deployment.
@@ -143,7 +149,7 @@ impl Attempt {
 
     /// Ends the attempt. Returns the deadline if it put the deployment into cooldown.
     pub fn settle(mut self, outcome: Outcome, now: Instant) -> Option<Instant> {
-        let scores = Arc::clone(&self.deployment.scores);
+        let scores = &self.deployment.scores;
         match outcome {
             Outcome::Success => {
                 scores.with_cooldown(|c| c.succeeded(now));

@@ -86,10 +86,10 @@ impl Cooldown {
         }
     }
 
-    /// Whether [`Cooldown::readiness`] could be anything but ready.
+    /// Until when it cools, or cooled; `None` if [`Cooldown::readiness`] can't be anything but ready.
     #[must_use]
-    pub const fn is_open(&self) -> bool {
-        self.cooling.is_some()
+    pub fn deadline(&self) -> Option<Instant> {
+        self.cooling.map(|(until, _)| until)
     }
 
     /// The probe begins.

@@ -2,12 +2,15 @@
 //!
 //! [`Router::begin`] is the only way to get a deployment. It filters (cooling down, already tried, over a limit, not the
 //! lowest `order`), shows the strategy what is left as numbers, and counts the winner in, all under one lock of the
-//! group, so that requests which arrive together see each other. It does no I/O and is given time; its randomness is
+//! group, so that requests which arrive together see each other; attempts end without it. It does no I/O and is given time; its randomness is
 //! seeded by whoever builds it.
 
 pub mod attempt;
 pub mod cooldown;
 pub mod deployment;
+mod estimate;
+mod per_minute;
+mod row;
 pub mod scores;
 pub mod strategy;
 
@@ -23,8 +26,9 @@ pub use deployment::Deployment;
 
 use attempt::Begin;
 use cooldown::Readiness;
-use scores::minute_of;
-use strategy::{Candidate, Pick, Strategy};
+use row::{Question, Row};
+use scores::Limits;
+use strategy::{Pick, Strategy};
 
 use crate::types::{Fault, TokenUsage};
 
@@ -36,6 +40,10 @@ const PROBE_HINT: Duration = Duration::from_millis(100);
 pub struct Router {
     group: Arc<str>,
     deployments: Vec<Arc<Deployment>>,
+    /// What picks look at, in the same order.
+    rows: Vec<Row>,
+    /// Whether they have more than one `order`.
+    ordered: bool,
     strategy: Box<dyn Strategy>,
     desk: Mutex<Desk>,
 }
@@ -43,8 +51,8 @@ pub struct Router {
 /// What a pick needs to itself.
 struct Desk {
     rng: StdRng,
+    /// Room for all, kept so that picks allocate nothing.
     eligible: Vec<usize>,
-    candidates: Vec<Candidate>,
 }
 
 impl fmt::Debug for Desk {
@@ -165,14 +173,14 @@ impl Router {
         strategy: Box<dyn Strategy>,
         rng: StdRng,
     ) -> Self {
-        let n = deployments.len();
         let desk = Desk {
             rng,
-            eligible: Vec::with_capacity(n),
-            candidates: Vec::with_capacity(n),
+            eligible: vec![0; deployments.len()],
         };
         Self {
             group,
+            ordered: deployments.iter().any(|d| d.order != deployments[0].order),
+            rows: deployments.iter().map(|d| Row::of(d)).collect(),
             deployments,
             strategy,
             desk: Mutex::new(desk),
@@ -190,48 +198,44 @@ impl Router {
     /// # Errors
     /// Every deployment's reason, if none is eligible.
     pub fn begin(&self, ask: &Ask<'_>) -> Result<Attempt, NoneEligible> {
+        let question = Question::of(ask);
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        let Desk {
-            rng,
-            eligible,
-            candidates,
-        } = &mut *desk;
-        self.eligible(ask, eligible);
-        if eligible.is_empty() && ask.even_cooling {
-            eligible.extend(self.least_bad(ask));
-        }
-        let index = match eligible.as_slice() {
-            [] => return Err(self.none_eligible(ask)),
-            [only] => *only,
-            _ => {
-                candidates.clear();
-                candidates.extend(
-                    eligible
-                        .iter()
-                        .map(|i| candidate(&self.deployments[*i], ask)),
-                );
-                let picked = self.strategy.pick(&mut Pick { candidates, rng });
-                eligible[picked.min(eligible.len() - 1)]
+        let Desk { rng, eligible } = &mut *desk;
+        loop {
+            let (index, limits) = match self.eligible(&question, eligible) {
+                [] => match self.least_bad(&question) {
+                    Some(index) if ask.even_cooling => (index, &Limits::NONE),
+                    _ => return Err(self.none_eligible(&question)),
+                },
+                [only] => (*only, &self.rows[*only].limits),
+                eligible => {
+                    let mut pick = Pick::new(&self.rows, eligible, &question, rng);
+                    let index = self.strategy.pick(&mut pick);
+                    (index, &self.rows[index].limits)
+                }
+            };
+            let begin = Begin {
+                index,
+                now: ask.now,
+                minute: question.minute,
+                reserved: question.reserve,
+                streaming: ask.streaming,
+                probe: self.rows[index].scores.readiness(ask.now) == Readiness::Probe,
+            };
+            if let Some(attempt) = Attempt::begin(&self.deployments[index], limits, begin) {
+                return Ok(attempt);
             }
-        };
-        let deployment = Arc::clone(&self.deployments[index]);
-        let begin = Begin {
-            index,
-            now: ask.now,
-            minute: minute_of(ask.unix),
-            reserved: ask.tokens.total(),
-            streaming: ask.streaming,
-            probe: deployment.scores.readiness(ask.now) == Readiness::Probe,
-        };
-        Ok(Attempt::begin(deployment, begin))
+            // Its last place was taken since: another router's, or by what an attempt turned out to have used.
+        }
     }
 
     /// What [`Router::begin`] would find, without doing it.
     #[must_use]
     pub fn availability(&self, ask: &Ask<'_>) -> Availability {
+        let question = Question::of(ask);
         let mut any = false;
-        for (index, deployment) in self.deployments.iter().enumerate() {
-            if ineligible(deployment, ask).is_none() {
+        for (index, row) in self.rows.iter().enumerate() {
+            if row.is_open(&question) {
                 if !ask.tried.contains(&index) {
                     return Availability::Fresh;
                 }
@@ -241,116 +245,87 @@ impl Router {
         if any {
             Availability::OnlyTried
         } else {
-            Availability::None(self.none_eligible(ask))
+            Availability::None(self.none_eligible(&question))
         }
     }
 
     /// The eligible of the lowest order: untried ones, or if there are none, tried ones.
-    fn eligible(&self, ask: &Ask<'_>, into: &mut Vec<usize>) {
-        into.clear();
-        let open = |i: &usize| ineligible(&self.deployments[*i], ask).is_none();
-        into.extend(
-            (0..self.deployments.len())
-                .filter(|i| !ask.tried.contains(i))
-                .filter(open),
-        );
-        if into.is_empty() {
-            into.extend(
-                (0..self.deployments.len())
-                    .filter(|i| ask.tried.contains(i))
-                    .filter(open),
-            );
+    fn eligible<'a>(&self, question: &Question<'_>, room: &'a mut [usize]) -> &'a mut [usize] {
+        let tried = question.ask.tried;
+        let mut found = if tried.is_empty() {
+            self.open(question, |_| true, room)
+        } else {
+            match self.open(question, |i| !tried.contains(&i), room) {
+                0 => self.open(question, |i| tried.contains(&i), room),
+                found => found,
+            }
+        };
+        if self.ordered {
+            let order = |index: usize| self.rows[index].order;
+            let lowest = room[..found].iter().map(|i| order(*i)).min();
+            found = compact(&mut room[..found], |index| Some(order(index)) == lowest);
         }
-        let order = |i: &usize| self.deployments[*i].order.unwrap_or(u32::MAX);
-        if let Some(lowest) = into.iter().map(order).min() {
-            into.retain(|i| order(i) == lowest);
+        &mut room[..found]
+    }
+
+    /// Writes the eligible among those `wanted` into `room` and returns how many there are.
+    #[inline]
+    fn open(
+        &self,
+        question: &Question<'_>,
+        wanted: impl Fn(usize) -> bool,
+        room: &mut [usize],
+    ) -> usize {
+        let mut found = 0;
+        for (index, row) in self.rows.iter().enumerate() {
+            // Written in any case and kept if it fits, so that nothing is to be guessed.
+            room[found] = index;
+            found += usize::from(wanted(index) && row.is_open(question));
         }
+        found
     }
 
     /// The cooling deployment that is back first, untried ones before tried ones.
-    fn least_bad(&self, ask: &Ask<'_>) -> Option<usize> {
-        (0..self.deployments.len())
-            .filter_map(|i| match ineligible(&self.deployments[i], ask) {
-                Some((Why::Cooling(_), back_in)) => Some((ask.tried.contains(&i), back_in, i)),
+    fn least_bad(&self, question: &Question<'_>) -> Option<usize> {
+        let tried = question.ask.tried;
+        (0..self.rows.len())
+            .filter_map(|i| match self.rows[i].ineligible(question) {
+                Some((Why::Cooling(_), back_in)) => Some((tried.contains(&i), back_in, i)),
                 _ => None,
             })
             .min()
             .map(|(.., i)| i)
     }
 
-    fn none_eligible(&self, ask: &Ask<'_>) -> NoneEligible {
-        let deployments = self
-            .deployments
-            .iter()
-            .filter_map(|d| {
-                let (why, back_in) = ineligible(d, ask)?;
-                Some(Ineligible {
-                    deployment: Arc::clone(&d.target.id),
-                    why,
-                    back_in,
-                })
+    fn none_eligible(&self, question: &Question<'_>) -> NoneEligible {
+        let reason = |(deployment, row): (&Arc<Deployment>, &Row)| {
+            let (why, back_in) = row.ineligible(question)?;
+            Some(Ineligible {
+                deployment: Arc::clone(&deployment.target.id),
+                why,
+                back_in,
             })
-            .collect();
+        };
         NoneEligible {
             group: Arc::clone(&self.group),
-            deployments,
+            deployments: self
+                .deployments
+                .iter()
+                .zip(&self.rows)
+                .filter_map(reason)
+                .collect(),
         }
     }
 }
 
-/// Why `deployment` can't take this request now, if it can't, and for how long.
-fn ineligible(deployment: &Deployment, ask: &Ask<'_>) -> Option<(Why, Option<Duration>)> {
-    let scores = &deployment.scores;
-    match scores.readiness(ask.now) {
-        Readiness::Cooling { until, cause } => {
-            return Some((Why::Cooling(cause), Some(until - ask.now)));
-        }
-        Readiness::Probing => return Some((Why::Probing, Some(PROBE_HINT))),
-        Readiness::Ready | Readiness::Probe => {}
+/// Moves what is `wanted` to the front; how many there are.
+fn compact(all: &mut [usize], wanted: impl Fn(usize) -> bool) -> usize {
+    let mut kept = 0;
+    for at in 0..all.len() {
+        all[kept] = all[at];
+        kept += usize::from(wanted(all[kept]));
     }
-    if let Some(limit) = deployment.max_parallel_requests
-        && scores.in_flight() >= limit
-    {
-        return Some((Why::Full { limit }, None));
-    }
-    if deployment.rpm.is_none() && deployment.tpm.is_none() {
-        return None;
-    }
-    let minute = scores.minute(minute_of(ask.unix));
-    let next_minute = Some(Duration::from_secs(60 - ask.unix.as_secs() % 60));
-    if let Some(limit) = deployment.rpm
-        && minute.requests >= limit
-    {
-        return Some((Why::OverRpm { limit }, next_minute));
-    }
-    if let Some(limit) = deployment.tpm
-        // A request estimated at more than the whole limit may still have a minute to itself.
-        && (minute.tokens >= limit || (minute.tokens > 0 && minute.tokens.saturating_add(ask.tokens.total()) > limit))
-    {
-        return Some((
-            Why::OverTpm {
-                limit,
-                used: minute.tokens,
-            },
-            next_minute,
-        ));
-    }
-    None
-}
-
-fn candidate(deployment: &Deployment, ask: &Ask<'_>) -> Candidate {
-    let scores = &deployment.scores;
-    Candidate {
-        weight: deployment.weight,
-        rpm: deployment.rpm,
-        tpm: deployment.tpm,
-        in_flight: scores.in_flight(),
-        latency: scores.latency(ask.streaming, ask.now),
-        minute: scores.minute(minute_of(ask.unix)),
-        total_tokens: scores.total_tokens(),
-        spent: scores.spent(),
-        cost: deployment.price.map(|price| price.of(&ask.tokens)),
-    }
+    kept
 }
 
 #[cfg(test)]

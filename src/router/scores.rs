@@ -1,78 +1,155 @@
 //! What is known about a deployment at this moment: in-flight count, latency, tokens and requests of the minute, spend,
 //! health. Only an [`Attempt`](super::Attempt) changes it; picks read it.
+//!
+//! A pick among a thousand deployments reads a thousand of these, so that what it reads are plain atomics that lie
+//! together: no lock, no division, no logarithm. What a number takes to be read cheaply is paid when it is written, once
+//! per attempt. Limits are held where they are counted: a place is taken by compare-and-exchange or not at all. No number
+//! says anything about another, so that all are read and written in relaxed order.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub use super::per_minute::minute_of;
+
 use super::cooldown::{Cooldown, Readiness};
+use super::estimate::{Estimate, half_lives};
+use super::per_minute::PerMinute;
 use crate::types::{Cost, Totals};
 
-/// A latency estimate nobody refreshed counts for half after this long, so that a deployment which once was slow is
-/// tried again instead of being avoided for ever.
-const HALF_LIFE: Duration = Duration::from_secs(60);
-/// How much of a sample above the estimate is believed at once: rises fast.
-const RISE: f64 = 0.7;
-/// How much of a sample below it: falls slowly.
-const FALL: f64 = 0.3;
+/// Stands for no deadline: before all moments.
+const NEVER: i64 = i64::MIN;
+
+/// The first moment anyone gave; others are held as nanoseconds from it.
+static ORIGIN: OnceLock<Instant> = OnceLock::new();
+
+/// `now` as a number, in nanoseconds. A span of 292 years is enough.
+pub(super) fn nanos(now: Instant) -> i64 {
+    let origin = *ORIGIN.get_or_init(|| now);
+    let count = |d: Duration| {
+        let seconds = i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
+        seconds
+            .saturating_mul(1_000_000_000)
+            .saturating_add(i64::from(d.subsec_nanos()))
+    };
+    match now.checked_duration_since(origin) {
+        Some(since) => count(since),
+        None => -count(origin.duration_since(now)),
+    }
+}
+
+/// How much a deployment takes; the largest number where nothing is said.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) rpm: u64,
+    pub(super) tpm: u64,
+    pub(super) in_flight: u32,
+}
+
+impl Limits {
+    pub(super) const NONE: Self = Self {
+        rpm: u64::MAX,
+        tpm: u64::MAX,
+        in_flight: u32::MAX,
+    };
+
+    /// Whether `in_flight` are as many as may be.
+    pub(super) const fn full(&self, in_flight: u32) -> bool {
+        in_flight >= self.in_flight
+    }
+
+    /// Whether `requests` are as many as a minute may have.
+    pub(super) const fn over_rpm(&self, requests: u64) -> bool {
+        requests >= self.rpm
+    }
+
+    /// Whether `more` tokens are too many after `used`: at the limit, and from where they would exceed it. A request
+    /// estimated at more than the whole limit may still have a minute to itself.
+    pub(super) fn over_tpm(&self, used: u64, more: u64) -> bool {
+        let exceeding = self
+            .tpm
+            .saturating_sub(more.min(PerMinute::MOST))
+            .saturating_add(1);
+        used >= self.tpm.min(exceeding)
+    }
+}
 
 /// The live numbers of one deployment. Shared by configurations that name the same deployment.
-#[derive(Debug, Default)]
+///
+/// What every pick reads comes first and fills the first cache line, which no other deployment shares.
+#[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Scores {
+    /// Until when `cooldown` keeps it closed, in [`nanos`]; [`NEVER`] if it need not be asked.
+    closed: AtomicI64,
     in_flight: AtomicU32,
+    requests: PerMinute,
+    minute_tokens: PerMinute,
     tokens: AtomicU64,
     spent: AtomicU64,
-    minute: Mutex<Minute>,
-    latency: Mutex<Latency>,
+    first_content: Estimate,
+    plain: Estimate,
     cooldown: Mutex<Cooldown>,
-    /// Whether `cooldown` needs to be asked at all.
-    troubled: AtomicBool,
 }
 
-#[derive(Debug, Default)]
-struct Minute {
-    number: u64,
-    totals: Totals,
-}
-
-#[derive(Debug, Default)]
-struct Latency {
-    first_content: Option<Estimate>,
-    plain: Option<Estimate>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Estimate {
-    seconds: f64,
-    at: Instant,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that runs under these locks can panic half-way through a change.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The number of the wall-clock minute `unix` lies in.
-#[must_use]
-pub fn minute_of(unix: Duration) -> u64 {
-    unix.as_secs() / 60
+impl Default for Scores {
+    fn default() -> Self {
+        Self {
+            closed: AtomicI64::new(NEVER),
+            in_flight: AtomicU32::default(),
+            requests: PerMinute::default(),
+            minute_tokens: PerMinute::default(),
+            tokens: AtomicU64::default(),
+            spent: AtomicU64::default(),
+            first_content: Estimate::default(),
+            plain: Estimate::default(),
+            cooldown: Mutex::default(),
+        }
+    }
 }
 
 impl Scores {
     /// Requests under way.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Acquire)
+        self.in_flight.load(Ordering::Relaxed)
     }
 
-    pub(super) fn enter(&self) {
-        self.in_flight.fetch_add(1, Ordering::AcqRel);
+    /// Whether [`Scores::enter`] would. No branch but one: a walk over many deployments is not to be held up by each.
+    #[inline]
+    pub(super) fn fits(&self, limits: &Limits, minute: u64, tokens: u64) -> bool {
+        let full = limits.full(self.in_flight());
+        let over_rpm = limits.over_rpm(self.requests.of(minute));
+        let over_tpm = limits.over_tpm(self.minute_tokens.of(minute), tokens);
+        !(full | over_rpm | over_tpm)
+    }
+
+    /// Counts a request in, with `tokens` reserved in the minute of that number, if that keeps to `limits`: whoever
+    /// else counts in or out at the same time, they hold.
+    pub(super) fn enter(&self, limits: &Limits, minute: u64, tokens: u64) -> bool {
+        let place = |n| (!limits.full(n)).then_some(n + 1);
+        if self
+            .in_flight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, place)
+            .is_err()
+        {
+            return false;
+        }
+        if self.requests.add(minute, 1, |used| !limits.over_rpm(used)) {
+            let fits = |used| !limits.over_tpm(used, tokens);
+            if self.minute_tokens.add(minute, tokens, fits) {
+                return true;
+            }
+            self.requests.replace(minute, 1, 0);
+        }
+        self.leave();
+        false
     }
 
     pub(super) fn leave(&self) {
-        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Tokens since the start.
@@ -95,86 +172,54 @@ impl Scores {
     /// Requests and tokens of the minute with that number.
     #[must_use]
     pub fn minute(&self, number: u64) -> Totals {
-        let minute = lock(&self.minute);
-        if minute.number == number {
-            minute.totals
-        } else {
-            Totals::default()
+        Totals {
+            requests: self.requests.of(number),
+            tokens: self.minute_tokens.of(number),
         }
-    }
-
-    /// Counts a request with `tokens` reserved into that minute.
-    pub(super) fn reserve(&self, number: u64, tokens: u64) {
-        let mut minute = lock(&self.minute);
-        if minute.number != number {
-            *minute = Minute {
-                number,
-                totals: Totals::default(),
-            };
-        }
-        minute.totals.requests += 1;
-        minute.totals.tokens = minute.totals.tokens.saturating_add(tokens);
     }
 
     /// Replaces a reservation by what was used. A reservation of a minute that is over is nobody's business any more.
     pub(super) fn correct(&self, number: u64, reserved: u64, used: u64) {
-        let mut minute = lock(&self.minute);
-        if minute.number == number {
-            minute.totals.tokens = minute
-                .totals
-                .tokens
-                .saturating_sub(reserved)
-                .saturating_add(used);
-        }
+        self.minute_tokens.replace(number, reserved, used);
     }
 
     /// The estimate for a call of that kind, `None` if untested. While requests are under way it does not decay:
     /// their outcome will tell.
     #[must_use]
     pub fn latency(&self, streaming: bool, now: Instant) -> Option<Duration> {
-        let latency = lock(&self.latency);
-        let estimate = (if streaming {
-            latency.first_content
+        let log2 = self.log2_latency(streaming, half_lives(nanos(now)))?;
+        Some(Duration::from_secs_f64(log2.exp2()))
+    }
+
+    /// [`Scores::latency`] as the logarithm of its seconds, in which decay is a difference and the order is the same.
+    pub(super) fn log2_latency(&self, streaming: bool, now: f64) -> Option<f64> {
+        let estimate = self.estimate(streaming);
+        let log2 = estimate.log2()?;
+        if self.in_flight() > 0 {
+            return Some(log2);
+        }
+        Some(log2 - (now - estimate.at()).max(0.0))
+    }
+
+    const fn estimate(&self, streaming: bool) -> &Estimate {
+        if streaming {
+            &self.first_content
         } else {
-            latency.plain
-        })?;
-        let decay = if self.in_flight() > 0 {
-            1.0
-        } else {
-            (-now.duration_since(estimate.at).as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2()
-        };
-        Some(Duration::from_secs_f64(estimate.seconds * decay))
+            &self.plain
+        }
     }
 
     pub(super) fn sample(&self, streaming: bool, sample: Duration, now: Instant) {
-        let mut latency = lock(&self.latency);
-        let slot = if streaming {
-            &mut latency.first_content
-        } else {
-            &mut latency.plain
-        };
-        let sample = sample.as_secs_f64();
-        let seconds = match slot {
-            None => sample,
-            Some(old) => {
-                old.seconds
-                    + (sample - old.seconds) * if sample > old.seconds { RISE } else { FALL }
-            }
-        };
-        *slot = Some(Estimate { seconds, at: now });
+        self.estimate(streaming)
+            .sample(sample.as_secs_f64(), half_lives(nanos(now)));
     }
 
     /// A failure never looks fast: it counts as twice the estimate, and at least as long as it took, or `floor`.
     pub(super) fn penalise(&self, streaming: bool, took: Duration, floor: Duration, now: Instant) {
-        let doubled = {
-            let latency = lock(&self.latency);
-            let slot = if streaming {
-                latency.first_content
-            } else {
-                latency.plain
-            };
-            slot.map_or(0.0, |e| e.seconds * 2.0)
-        };
+        let doubled = self
+            .estimate(streaming)
+            .log2()
+            .map_or(0.0, |log2| log2.exp2() * 2.0);
         // Bounded, so that a row of failures does not outweigh minutes of later success.
         let sample = Duration::from_secs_f64(doubled.min(60.0))
             .max(took)
@@ -182,26 +227,36 @@ impl Scores {
         self.sample(streaming, sample, now);
     }
 
+    /// Until when it is cooling down, in [`nanos`], if it need not simply be ready.
+    #[inline]
+    pub(super) fn closed(&self) -> Option<i64> {
+        let closed = self.closed.load(Ordering::Relaxed);
+        (closed != NEVER).then_some(closed)
+    }
+
     /// Whether it may be picked.
     #[must_use]
+    #[inline]
     pub fn readiness(&self, now: Instant) -> Readiness {
-        if self.troubled.load(Ordering::Acquire) {
-            lock(&self.cooldown).readiness(now)
-        } else {
-            Readiness::Ready
+        match self.closed() {
+            None => Readiness::Ready,
+            Some(_) => self.with_cooldown(|c| c.readiness(now)),
         }
     }
 
     pub(super) fn with_cooldown<T>(&self, change: impl FnOnce(&mut Cooldown) -> T) -> T {
-        let mut cooldown = lock(&self.cooldown);
+        // Nothing that runs under this lock can panic half-way through a change.
+        let mut cooldown = self.cooldown.lock().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut cooldown);
-        self.troubled.store(cooldown.is_open(), Ordering::Release);
+        let closed = cooldown.deadline().map_or(NEVER, nanos);
+        self.closed.store(closed, Ordering::Relaxed);
         result
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::estimate::HALF_LIFE;
     use super::*;
 
     const S: Duration = Duration::from_secs(1);
@@ -220,7 +275,7 @@ mod tests {
         assert!(scores.latency(true, t).expect("known") > S + S / 2);
         let later = scores.latency(true, t + HALF_LIFE).expect("known");
         assert!(later < S, "{later:?}");
-        scores.enter();
+        assert!(scores.enter(&Limits::NONE, 7, 0));
         assert!(
             scores.latency(true, t + HALF_LIFE).expect("known") > S,
             "no decay while under way"
@@ -244,8 +299,9 @@ mod tests {
     #[test]
     fn minutes_start_from_zero_and_reservations_are_corrected() {
         let scores = Scores::default();
-        scores.reserve(7, 100);
-        scores.reserve(7, 50);
+        let reserve = |minute, tokens| assert!(scores.enter(&Limits::NONE, minute, tokens));
+        reserve(7, 100);
+        reserve(7, 50);
         scores.correct(7, 100, 30);
         assert_eq!(
             scores.minute(7),
@@ -255,7 +311,7 @@ mod tests {
             }
         );
         assert_eq!(scores.minute(8), Totals::default());
-        scores.reserve(8, 5);
+        reserve(8, 5);
         scores.correct(7, 50, 500);
         assert_eq!(
             scores.minute(8),
@@ -269,17 +325,37 @@ mod tests {
     #[test]
     fn absurd_numbers_do_not_wrap() {
         let scores = Scores::default();
-        scores.reserve(7, u64::MAX);
-        scores.reserve(7, u64::MAX);
-        assert_eq!(scores.minute(7).tokens, u64::MAX);
+        assert!(scores.enter(&Limits::NONE, 7, u64::MAX));
+        assert!(scores.enter(&Limits::NONE, 7, u64::MAX));
+        assert_eq!(scores.minute(7).tokens, PerMinute::MOST);
         scores.correct(7, 1, u64::MAX);
-        assert_eq!(scores.minute(7).tokens, u64::MAX);
+        assert_eq!(scores.minute(7).tokens, PerMinute::MOST);
+        assert_eq!(scores.minute(8), Totals::default(), "the next is another");
+    }
+
+    #[test]
+    fn what_does_not_fit_leaves_nothing_behind() {
+        let scores = Scores::default();
+        let limits = Limits {
+            rpm: 2,
+            tpm: 100,
+            in_flight: 3,
+        };
+        assert!(scores.enter(&limits, 7, 60));
+        let before = scores.minute(7);
+        assert!(!scores.enter(&limits, 7, 60), "over its tokens");
+        assert_eq!((scores.minute(7), scores.in_flight()), (before, 1));
+        assert!(scores.enter(&limits, 7, 40));
+        assert!(!scores.enter(&limits, 7, 0), "over its requests");
+        assert!(scores.enter(&limits, 8, 100));
+        assert!(!scores.enter(&limits, 9, 1), "full");
+        assert_eq!(scores.minute(8).requests, 1);
     }
 
     #[test]
     fn a_correction_for_another_minute_changes_nothing() {
         let scores = Scores::default();
-        scores.reserve(8, 5);
+        assert!(scores.enter(&Limits::NONE, 8, 5));
         scores.correct(7, 50, 500);
         assert_eq!(
             scores.minute(8),

@@ -4,8 +4,10 @@ use rand::SeedableRng;
 use super::strategy::{Args, build};
 use super::*;
 use crate::router::cooldown::Rule;
-use crate::router::scores::Scores;
+use crate::router::scores::{Scores, minute_of};
 use crate::types::{Auth, Clocks, Cost, Dialect, Price, StrategyKind, Target, TlsOptions};
+
+mod threads;
 
 const S: Duration = Duration::from_secs(1);
 

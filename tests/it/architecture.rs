@@ -55,7 +55,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("clock.rs", &["types"]),
     ("h1", &[]),
     ("json", &[]),
-    ("metrics.rs", &["types"]),
+    ("metrics", &["types"]),
     // The members of a request are found by the scanner that finds those of an answer.
     ("request", &["types", "json"]),
     ("sse.rs", &["types"]),

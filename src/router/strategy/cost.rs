@@ -5,7 +5,7 @@
 //! the price only breaks ties, and the unknown come last again, since what they spend is unknown too.
 
 use super::{Pick, Strategy};
-use crate::types::{Cost, CostReading};
+use crate::types::CostReading;
 
 #[derive(Debug)]
 pub(super) struct LowestCost {
@@ -15,27 +15,27 @@ pub(super) struct LowestCost {
 impl Strategy for LowestCost {
     fn pick(&self, pick: &mut Pick<'_>) -> usize {
         let known = match self.reading {
-            CostReading::Request => pick.lowest(|c| c.cost.map(|cost| (cost, c.spent))),
-            CostReading::Total => pick.lowest(|c| c.cost.map(|cost| (c.spent, cost))),
+            CostReading::Request => pick.lowest(|c| c.cost().map(|cost| (cost, c.spent()))),
+            CostReading::Total => pick.lowest(|c| c.cost().map(|cost| (c.spent(), cost))),
         };
         known
-            .or_else(|| pick.lowest(|c| Some((Cost(0), c.total_tokens))))
-            .unwrap_or(0)
+            .or_else(|| pick.lowest(|c| Some(c.total_tokens())))
+            .unwrap_or_else(|| pick.any())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Candidate;
-    use super::super::testing::spread;
+    use super::super::testing::{Numbers, spread};
     use super::*;
+    use crate::types::Cost;
 
-    fn at(cost: Option<u64>, spent: u64, total_tokens: u64) -> Candidate {
-        Candidate {
+    fn at(cost: Option<u64>, spent: u64, total_tokens: u64) -> Numbers {
+        Numbers {
             cost: cost.map(Cost),
             spent: Cost(spent),
             total_tokens,
-            ..Candidate::default()
+            ..Numbers::default()
         }
     }
 

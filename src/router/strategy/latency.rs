@@ -13,17 +13,26 @@ pub(super) struct Latency {
 
 impl Strategy for Latency {
     fn pick(&self, pick: &mut Pick<'_>) -> usize {
-        let untested = pick.lowest(|c| (c.latency.is_none() && c.in_flight == 0).then_some(()));
-        if let Some(index) = untested {
-            return index;
+        let mut fastest = f64::INFINITY;
+        let mut untested = false;
+        for (_, candidate) in pick.candidates() {
+            match candidate.log2_latency() {
+                Some(latency) => fastest = fastest.min(latency),
+                None => untested |= candidate.in_flight() == 0,
+            }
         }
-        let Some(fastest) = pick.candidates.iter().filter_map(|c| c.latency).min() else {
+        let index = if untested {
+            pick.lowest(|c| (c.log2_latency().is_none() && c.in_flight() == 0).then_some(()))
+        } else if fastest < f64::INFINITY {
+            // A product is a sum of logarithms.
+            let band = fastest + (1.0 + self.buffer.max(0.0)).log2();
+            pick.lowest(|c| c.log2_latency().filter(|l| *l <= band).map(|_| ()))
+        } else {
             // Nothing is known yet of any, and each has its first request under way.
-            return pick.lowest(|c| Some(c.in_flight)).unwrap_or(0);
+            pick.lowest(|c| Some(c.in_flight()))
         };
-        let band = fastest.as_secs_f64() * (1.0 + self.buffer.max(0.0));
-        pick.lowest(|c| c.latency.filter(|l| l.as_secs_f64() <= band).map(|_| ()))
-            .unwrap_or(0)
+        // What was seen first may have changed since.
+        index.unwrap_or_else(|| pick.any())
     }
 }
 
@@ -31,21 +40,20 @@ impl Strategy for Latency {
 mod tests {
     use std::time::Duration;
 
-    use super::super::Candidate;
-    use super::super::testing::spread;
+    use super::super::testing::{Numbers, spread};
     use super::*;
 
-    fn at(ms: Option<u64>, in_flight: u32) -> Candidate {
-        Candidate {
+    fn at(ms: Option<u64>, in_flight: u32) -> Numbers {
+        Numbers {
             latency: ms.map(Duration::from_millis),
             in_flight,
-            ..Candidate::default()
+            ..Numbers::default()
         }
     }
 
     #[test]
     fn table() {
-        let cases: [(f64, &[Candidate], [usize; 3]); 5] = [
+        let cases: [(f64, &[Numbers], [usize; 3]); 5] = [
             (
                 0.0,
                 &[at(Some(90), 0), at(Some(50), 9), at(Some(70), 0)],

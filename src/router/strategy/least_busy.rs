@@ -7,21 +7,20 @@ pub(super) struct LeastBusy;
 
 impl Strategy for LeastBusy {
     fn pick(&self, pick: &mut Pick<'_>) -> usize {
-        pick.lowest(|c| Some(c.in_flight)).unwrap_or(0)
+        pick.lowest(|c| Some(c.in_flight())).unwrap_or(0)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Candidate;
-    use super::super::testing::spread;
+    use super::super::testing::{Numbers, spread};
     use super::*;
 
     #[test]
     fn least_wins_and_equals_share() {
-        let busy = |in_flight| Candidate {
+        let busy = |in_flight| Numbers {
             in_flight,
-            ..Candidate::default()
+            ..Numbers::default()
         };
         assert_eq!(
             spread(&LeastBusy, &[busy(2), busy(1), busy(3)], 50),

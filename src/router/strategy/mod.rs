@@ -1,8 +1,9 @@
 //! How to choose among eligible deployments.
 //!
-//! A strategy sees a slice of plain numbers read at one instant and returns an index. It is asked only about
+//! A strategy compares deployments as plain numbers and returns one. It is asked only about
 //! deployments that may be used; it knows no store, no clock and no deployment, and it learns nothing: what happened is
-//! recorded in the scores, whatever the strategy. New inputs become fields of [`Candidate`] or [`Pick`]. Ties are broken by the
+//! recorded in the scores, whatever the strategy. A number is read when the strategy asks for it, so that each costs only
+//! what it compares. New inputs become methods of [`Candidate`]. Ties are broken by the
 //! given randomness, never by the order of the list. A new strategy is one file here and one arm in [`build`].
 
 mod cost;
@@ -12,55 +13,29 @@ mod simple_shuffle;
 mod usage;
 
 use std::fmt;
-use std::time::Duration;
 
-use rand::{Rng, RngExt};
+use rand::RngExt;
+use rand::rngs::StdRng;
 
-use crate::types::{Cost, CostReading, StrategyKind, Totals, UsageReading};
+pub use super::row::Candidate;
+
+use super::row::{Question, Row};
+use crate::types::{CostReading, StrategyKind, UsageReading};
 
 /// Chooses one of the candidates.
 pub trait Strategy: fmt::Debug + Send + Sync {
-    /// Index of the candidate to try. `pick.candidates` is never empty.
+    /// The candidate to try, by its place in the group. There is always one.
     fn pick(&self, pick: &mut Pick<'_>) -> usize;
 }
 
-/// One decision to make.
+/// One decision to make, among the eligible deployments of a group.
+#[derive(Debug)]
 pub struct Pick<'a> {
-    /// The eligible deployments, in the order of the file.
-    pub candidates: &'a [Candidate],
-    /// Randomness.
-    pub rng: &'a mut dyn Rng,
-}
-
-impl fmt::Debug for Pick<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pick")
-            .field("candidates", &self.candidates)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A deployment as numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Candidate {
-    /// Configured share, if any.
-    pub weight: Option<f64>,
-    /// Configured requests per minute, if any.
-    pub rpm: Option<u64>,
-    /// Configured tokens per minute, if any.
-    pub tpm: Option<u64>,
-    /// Requests under way.
-    pub in_flight: u32,
-    /// Expected latency of this kind of call; `None`: never tried.
-    pub latency: Option<Duration>,
-    /// Requests and tokens of the current minute.
-    pub minute: Totals,
-    /// Tokens since the start.
-    pub total_tokens: u64,
-    /// Spend since the start.
-    pub spent: Cost,
-    /// What this request would cost there, estimated; `None`: price unknown.
-    pub cost: Option<Cost>,
+    rows: &'a [Row],
+    /// Places in `rows`; never empty.
+    eligible: &'a mut [usize],
+    question: &'a Question<'a>,
+    rng: &'a mut StdRng,
 }
 
 /// The settings a strategy may have.
@@ -92,65 +67,158 @@ pub fn build(kind: StrategyKind, args: Args) -> Box<dyn Strategy> {
     }
 }
 
-impl Pick<'_> {
-    /// One of the candidates with the lowest key among those for which there is one, at random between equals.
-    fn lowest<K: PartialOrd>(&mut self, key: impl Fn(&Candidate) -> Option<K>) -> Option<usize> {
-        let mut best: Option<(usize, K)> = None;
-        let mut equals = 1u32;
-        for (index, candidate) in self.candidates.iter().enumerate() {
-            let Some(key) = key(candidate) else { continue };
-            match &best {
-                Some((_, lowest)) if key > *lowest => {}
-                Some((_, lowest)) if key == *lowest => {
-                    equals += 1;
-                    // Reservoir of one: the n-th equal replaces the choice with probability 1/n.
-                    if self.rng.random_range(0..equals) == 0 {
-                        best = Some((index, key));
-                    }
-                }
+impl<'a> Pick<'a> {
+    pub(super) fn new(
+        rows: &'a [Row],
+        eligible: &'a mut [usize],
+        question: &'a Question<'a>,
+        rng: &'a mut StdRng,
+    ) -> Self {
+        Self {
+            rows,
+            eligible,
+            question,
+            rng,
+        }
+    }
+
+    /// The candidates with their places, in the order of the file.
+    fn candidates(&self) -> impl Iterator<Item = (usize, Candidate<'_>)> {
+        self.eligible
+            .iter()
+            .map(|place| (*place, self.candidate(*place)))
+    }
+
+    fn candidate(&self, place: usize) -> Candidate<'a> {
+        Candidate::new(&self.rows[place], self.question)
+    }
+
+    /// One of the candidates with the lowest key among those for which there is one, at random between equals. If one
+    /// is found the others are gone.
+    fn lowest<K: PartialOrd>(&mut self, key: impl Fn(Candidate<'_>) -> Option<K>) -> Option<usize> {
+        let mut lowest: Option<K> = None;
+        // Those that are equal so far, at the front of `eligible`: the walk is past what they overwrite.
+        let mut equals = 0;
+        for at in 0..self.eligible.len() {
+            let place = self.eligible[at];
+            let Some(key) = key(self.candidate(place)) else {
+                continue;
+            };
+            match &lowest {
+                Some(lowest) if key > *lowest => continue,
+                Some(lowest) if key == *lowest => {}
                 _ => {
-                    best = Some((index, key));
-                    equals = 1;
+                    lowest = Some(key);
+                    equals = 0;
                 }
             }
+            self.eligible[equals] = place;
+            equals += 1;
         }
-        best.map(|(index, _)| index)
+        match equals {
+            0 => None,
+            1 => Some(self.eligible[0]),
+            _ => Some(self.eligible[self.rng.random_range(0..equals)]),
+        }
     }
 
     /// Any candidate, each as likely as the others.
     fn any(&mut self) -> usize {
-        self.rng.random_range(0..self.candidates.len())
+        self.eligible[self.rng.random_range(0..self.eligible.len())]
     }
 }
 
 #[cfg(test)]
 pub(super) mod testing {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use proptest::prelude::*;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
+    use tokio::time::Instant;
 
-    use super::{Args, Candidate, Pick, build};
-    use crate::types::{Cost, CostReading, StrategyKind, Totals, UsageReading};
-    use std::time::Duration;
+    use super::{Args, Pick, build};
+    use crate::router::Ask;
+    use crate::router::row::{Question, Row};
+    use crate::router::scores::{Limits, Scores};
+    use crate::types::{Cost, CostReading, Price, StrategyKind, TokenUsage, UsageReading};
+
+    /// A candidate's numbers.
+    #[derive(Debug, Clone, Copy, Default)]
+    pub(in crate::router::strategy) struct Numbers {
+        pub(in crate::router::strategy) weight: Option<f64>,
+        pub(in crate::router::strategy) rpm: Option<u64>,
+        pub(in crate::router::strategy) tpm: Option<u64>,
+        pub(in crate::router::strategy) in_flight: u32,
+        pub(in crate::router::strategy) latency: Option<Duration>,
+        pub(in crate::router::strategy) minute_tokens: u64,
+        pub(in crate::router::strategy) total_tokens: u64,
+        pub(in crate::router::strategy) spent: Cost,
+        pub(in crate::router::strategy) cost: Option<Cost>,
+    }
+
+    impl Numbers {
+        fn row(&self, now: Instant) -> Row {
+            let scores = Scores::default();
+            for n in 0..self.in_flight.max(1) {
+                let tokens = if n == 0 { self.minute_tokens } else { 0 };
+                assert!(scores.enter(&Limits::NONE, 0, tokens));
+            }
+            if self.in_flight == 0 {
+                scores.leave();
+            }
+            if let Some(latency) = self.latency {
+                scores.sample(true, latency, now);
+            }
+            scores.spend(self.total_tokens, self.spent);
+            Row {
+                scores: Arc::new(scores),
+                limits: Limits {
+                    rpm: self.rpm.unwrap_or(u64::MAX),
+                    tpm: self.tpm.unwrap_or(u64::MAX),
+                    in_flight: u32::MAX,
+                },
+                order: u32::MAX,
+                weight: self.weight,
+                price: self.cost.map(|input| Price {
+                    input,
+                    ..Price::default()
+                }),
+            }
+        }
+    }
 
     /// How often each candidate is picked in `n` picks.
-    pub(super) fn spread(
+    pub(in crate::router::strategy) fn spread(
         strategy: &dyn super::Strategy,
-        candidates: &[Candidate],
+        candidates: &[Numbers],
         n: usize,
     ) -> Vec<usize> {
+        let ask = Ask {
+            tried: &[],
+            now: Instant::now(),
+            unix: Duration::ZERO,
+            tokens: TokenUsage {
+                input: 1,
+                ..TokenUsage::default()
+            },
+            streaming: true,
+            even_cooling: false,
+        };
+        let question = Question::of(&ask);
+        let rows: Vec<_> = candidates.iter().map(|c| c.row(ask.now)).collect();
         let mut rng = StdRng::seed_from_u64(7);
-        let mut counts = vec![0; candidates.len()];
+        let mut counts = vec![0; rows.len()];
         for _ in 0..n {
-            counts[strategy.pick(&mut Pick {
-                candidates,
-                rng: &mut rng,
-            })] += 1;
+            let mut eligible: Vec<_> = (0..rows.len()).collect();
+            let mut pick = Pick::new(&rows, &mut eligible, &question, &mut rng);
+            counts[strategy.pick(&mut pick)] += 1;
         }
         counts
     }
 
-    fn candidate() -> impl Strategy<Value = Candidate> {
+    fn numbers() -> impl Strategy<Value = Numbers> {
         (
             (
                 prop::option::of(0.0..3.0),
@@ -172,17 +240,14 @@ pub(super) mod testing {
                 |(
                     (weight, rpm, tpm),
                     (in_flight, latency),
-                    (tokens, total_tokens, spent, cost),
-                )| Candidate {
+                    (minute_tokens, total_tokens, spent, cost),
+                )| Numbers {
                     weight,
                     rpm,
                     tpm,
                     in_flight,
                     latency,
-                    minute: Totals {
-                        requests: tokens,
-                        tokens,
-                    },
+                    minute_tokens,
                     total_tokens,
                     spent,
                     cost,
@@ -191,10 +256,9 @@ pub(super) mod testing {
     }
 
     proptest! {
-        /// Whatever the numbers, every strategy returns a valid index.
+        /// Whatever the numbers, every strategy returns one of the candidates.
         #[test]
-        fn always_a_valid_index(candidates in prop::collection::vec(candidate(), 1..6), seed in any::<u64>()) {
-            let mut rng = StdRng::seed_from_u64(seed);
+        fn always_a_candidate(candidates in prop::collection::vec(numbers(), 1..6)) {
             for kind in [StrategyKind::SimpleShuffle, StrategyKind::LeastBusy, StrategyKind::Latency, StrategyKind::Cost, StrategyKind::Usage] {
                 for total in [false, true] {
                     let args = Args {
@@ -202,8 +266,8 @@ pub(super) mod testing {
                         cost_reading: if total { CostReading::Total } else { CostReading::Request },
                         usage_reading: if total { UsageReading::Total } else { UsageReading::Minute },
                     };
-                    let index = build(kind, args).pick(&mut Pick { candidates: &candidates, rng: &mut rng });
-                    prop_assert!(index < candidates.len());
+                    let counts = spread(&*build(kind, args), &candidates, 3);
+                    prop_assert_eq!(counts.iter().sum::<usize>(), 3);
                 }
             }
         }

@@ -12,27 +12,28 @@ pub(super) struct SimpleShuffle;
 impl Strategy for SimpleShuffle {
     #[expect(clippy::cast_precision_loss, reason = "shares, not counts")]
     fn pick(&self, pick: &mut Pick<'_>) -> usize {
-        let shares: [fn(&Candidate) -> f64; 3] = [
-            |c| c.weight.unwrap_or(0.0),
-            |c| c.rpm.map_or(0.0, |n| n as f64),
-            |c| c.tpm.map_or(0.0, |n| n as f64),
+        let shares: [fn(Candidate<'_>) -> f64; 3] = [
+            |c| c.weight().unwrap_or(0.0),
+            |c| c.rpm().map_or(0.0, |n| n as f64),
+            |c| c.tpm().map_or(0.0, |n| n as f64),
         ];
         for share in shares {
-            let total: f64 = pick.candidates.iter().map(share).sum();
+            let total: f64 = pick.candidates().map(|(_, c)| share(c)).sum();
             if total > 0.0 {
                 let mut at = pick.rng.random::<f64>() * total;
-                let mut last = 0;
-                for (index, candidate) in pick.candidates.iter().enumerate() {
+                let mut last = None;
+                for (place, candidate) in pick.candidates() {
                     let share = share(candidate);
                     if share > 0.0 {
-                        last = index;
+                        last = Some(place);
                         if at < share {
-                            return index;
+                            return place;
                         }
                         at -= share;
                     }
                 }
-                return last; // rounding left a crumb
+                // Rounding left a crumb.
+                return last.unwrap_or_else(|| pick.any());
             }
         }
         pick.any()
@@ -41,21 +42,21 @@ impl Strategy for SimpleShuffle {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::spread;
+    use super::super::testing::{Numbers, spread};
     use super::*;
 
-    fn with(weight: Option<f64>, rpm: Option<u64>, tpm: Option<u64>) -> Candidate {
-        Candidate {
+    fn with(weight: Option<f64>, rpm: Option<u64>, tpm: Option<u64>) -> Numbers {
+        Numbers {
             weight,
             rpm,
             tpm,
-            ..Candidate::default()
+            ..Numbers::default()
         }
     }
 
     #[test]
     fn the_first_number_any_candidate_has_decides() {
-        let cases: [(&[Candidate], [f64; 3]); 5] = [
+        let cases: [(&[Numbers], [f64; 3]); 5] = [
             (&[with(None, None, None); 3], [1.0, 1.0, 1.0]),
             (
                 &[

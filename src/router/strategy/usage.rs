@@ -15,37 +15,31 @@ impl Strategy for LeastUsed {
     #[expect(clippy::cast_precision_loss, reason = "compared, not counted")]
     fn pick(&self, pick: &mut Pick<'_>) -> usize {
         let index = match self.reading {
-            UsageReading::Total => pick.lowest(|c| Some(c.total_tokens)),
+            UsageReading::Total => pick.lowest(|c| Some(c.total_tokens())),
             UsageReading::Minute
                 if pick
-                    .candidates
-                    .iter()
-                    .all(|c| c.tpm.is_some_and(|tpm| tpm > 0)) =>
+                    .candidates()
+                    .all(|(_, c)| c.tpm().is_some_and(|tpm| tpm > 0)) =>
             {
-                pick.lowest(|c| c.tpm.map(|tpm| c.minute.tokens as f64 / tpm as f64))
+                pick.lowest(|c| c.tpm().map(|tpm| c.minute_tokens() as f64 / tpm as f64))
             }
-            UsageReading::Minute => pick.lowest(|c| Some(c.minute.tokens)),
+            UsageReading::Minute => pick.lowest(|c| Some(c.minute_tokens())),
         };
-        index.unwrap_or(0)
+        index.unwrap_or_else(|| pick.any())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Candidate;
-    use super::super::testing::spread;
+    use super::super::testing::{Numbers, spread};
     use super::*;
-    use crate::types::Totals;
 
-    fn at(tpm: Option<u64>, minute: u64, total_tokens: u64) -> Candidate {
-        Candidate {
+    fn at(tpm: Option<u64>, minute: u64, total_tokens: u64) -> Numbers {
+        Numbers {
             tpm,
-            minute: Totals {
-                requests: 0,
-                tokens: minute,
-            },
+            minute_tokens: minute,
             total_tokens,
-            ..Candidate::default()
+            ..Numbers::default()
         }
     }
 

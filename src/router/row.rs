@@ -1,0 +1,184 @@
+//! A deployment as picks see it: what the configuration says in numbers, next to its live scores.
+//!
+//! A router holds its rows in one array, so that looking at all of them is a walk through memory and not a search.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cooldown::Readiness;
+use super::deployment::Deployment;
+use super::estimate::half_lives;
+use super::scores::{Limits, Scores, minute_of, nanos};
+use super::{Ask, PROBE_HINT, Why};
+use crate::types::{Cost, Price};
+
+/// One deployment of a router.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) scores: Arc<Scores>,
+    pub(super) limits: Limits,
+    /// Priority; the largest is last.
+    pub(super) order: u32,
+    pub(super) weight: Option<f64>,
+    pub(super) price: Option<Price>,
+}
+
+/// What a request asks, and what follows from it for every row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) ask: &'a Ask<'a>,
+    pub(super) minute: u64,
+    /// Tokens to reserve.
+    pub(super) reserve: u64,
+    nanos: i64,
+    half_lives: f64,
+}
+
+impl<'a> Question<'a> {
+    pub(super) fn of(ask: &'a Ask<'a>) -> Self {
+        let nanos = nanos(ask.now);
+        Self {
+            ask,
+            minute: minute_of(ask.unix),
+            reserve: ask.tokens.total(),
+            nanos,
+            half_lives: half_lives(nanos),
+        }
+    }
+}
+
+impl Row {
+    pub(super) fn of(deployment: &Deployment) -> Self {
+        Self {
+            scores: Arc::clone(&deployment.scores),
+            limits: Limits {
+                rpm: deployment.rpm.unwrap_or(u64::MAX),
+                tpm: deployment.tpm.unwrap_or(u64::MAX),
+                in_flight: deployment.max_parallel_requests.unwrap_or(u32::MAX),
+            },
+            order: deployment.order.unwrap_or(u32::MAX),
+            weight: deployment.weight,
+            price: deployment.price,
+        }
+    }
+
+    /// Whether it can take this request now: [`Row::ineligible`] without the reason.
+    #[inline]
+    pub(super) fn is_open(&self, question: &Question<'_>) -> bool {
+        let fits = self
+            .scores
+            .fits(&self.limits, question.minute, question.reserve);
+        match self.scores.closed() {
+            None => fits,
+            Some(until) => fits && self.is_half_open(until, question),
+        }
+    }
+
+    #[cold]
+    fn is_half_open(&self, until: i64, question: &Question<'_>) -> bool {
+        // Of one that is cooling nothing else needs to be known.
+        let readiness = || self.scores.readiness(question.ask.now);
+        until <= question.nanos && matches!(readiness(), Readiness::Ready | Readiness::Probe)
+    }
+
+    /// Why it can't take this request now, if it can't, and for how long.
+    pub(super) fn ineligible(&self, question: &Question<'_>) -> Option<(Why, Option<Duration>)> {
+        let Question { ask, .. } = question;
+        match self.scores.readiness(ask.now) {
+            Readiness::Cooling { until, cause } => {
+                return Some((Why::Cooling(cause), Some(until - ask.now)));
+            }
+            Readiness::Probing => return Some((Why::Probing, Some(PROBE_HINT))),
+            Readiness::Ready | Readiness::Probe => {}
+        }
+        let limits = &self.limits;
+        if limits.full(self.scores.in_flight()) {
+            let limit = limits.in_flight;
+            return Some((Why::Full { limit }, None));
+        }
+        let minute = self.scores.minute(question.minute);
+        let why = if limits.over_rpm(minute.requests) {
+            Why::OverRpm { limit: limits.rpm }
+        } else if limits.over_tpm(minute.tokens, question.reserve) {
+            Why::OverTpm {
+                limit: limits.tpm,
+                used: minute.tokens,
+            }
+        } else {
+            return None;
+        };
+        let next_minute = Duration::from_secs(60 - ask.unix.as_secs() % 60);
+        Some((why, Some(next_minute)))
+    }
+}
+
+/// A deployment as numbers, for strategies: those of the configuration, and those of this moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    row: &'a Row,
+    question: &'a Question<'a>,
+}
+
+impl<'a> Candidate<'a> {
+    pub(super) const fn new(row: &'a Row, question: &'a Question<'a>) -> Self {
+        Self { row, question }
+    }
+
+    /// Configured share, if any.
+    #[must_use]
+    pub fn weight(self) -> Option<f64> {
+        self.row.weight
+    }
+
+    /// Configured requests per minute, if any.
+    #[must_use]
+    pub fn rpm(self) -> Option<u64> {
+        Some(self.row.limits.rpm).filter(|n| *n < u64::MAX)
+    }
+
+    /// Configured tokens per minute, if any.
+    #[must_use]
+    pub fn tpm(self) -> Option<u64> {
+        Some(self.row.limits.tpm).filter(|n| *n < u64::MAX)
+    }
+
+    /// Requests under way.
+    #[must_use]
+    pub fn in_flight(self) -> u32 {
+        self.row.scores.in_flight()
+    }
+
+    /// Expected latency of this kind of call, as the binary logarithm of its seconds; `None`: never tried.
+    #[must_use]
+    pub fn log2_latency(self) -> Option<f64> {
+        let Question {
+            ask, half_lives, ..
+        } = self.question;
+        self.row.scores.log2_latency(ask.streaming, *half_lives)
+    }
+
+    /// Tokens used or reserved in the current minute.
+    #[must_use]
+    pub fn minute_tokens(self) -> u64 {
+        self.row.scores.minute(self.question.minute).tokens
+    }
+
+    /// Tokens since the start.
+    #[must_use]
+    pub fn total_tokens(self) -> u64 {
+        self.row.scores.total_tokens()
+    }
+
+    /// Spend since the start.
+    #[must_use]
+    pub fn spent(self) -> Cost {
+        self.row.scores.spent()
+    }
+
+    /// What this request would cost there, estimated; `None`: price unknown.
+    #[must_use]
+    pub fn cost(self) -> Option<Cost> {
+        let price = self.row.price.as_ref()?;
+        Some(price.of(&self.question.ask.tokens))
+    }
+}
