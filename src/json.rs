@@ -382,7 +382,7 @@ impl<'a> Scanner<'a> {
     /// To the next byte of a string that is not just text.
     #[inline]
     fn plain(&mut self) {
-        self.at += plain::plain(&self.text[self.at..], &mut self.high);
+        self.at += plain::plain::<4>(&self.text[self.at..], &mut self.high); // most names, ids and words
     }
 
     /// The rest of a string, from its first escape.
@@ -405,7 +405,7 @@ impl<'a> Scanner<'a> {
                 Some(_) => break Wrong::Control,
                 None => break Wrong::End,
             }
-            at += plain::plain(&text[at..], &mut self.high);
+            at += plain::plain::<2>(&text[at..], &mut self.high); // between escapes there are words or long lines
         };
         self.at = at;
         Err(wrong)
@@ -447,7 +447,10 @@ pub fn string(raw: &[u8]) -> Option<Cow<'_, str>> {
 /// The number of which `raw` is the JSON, if it is a whole one, written without a fraction or an exponent, from 0 to 2⁶⁴ - 1.
 #[must_use]
 pub fn integer(raw: &[u8]) -> Option<u64> {
-    std::str::from_utf8(raw).ok()?.parse().ok()
+    raw.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })
 }
 
 /// Which of the open values are objects: a stack of bits, which allocates for every 64 levels beyond the first.
