@@ -16,8 +16,7 @@ fn key(body: &[u8], group: &str) -> Option<CacheKey> {
         group,
         operation: Operation::Chat,
         caller: "",
-        namespace: "",
-        beta: b"",
+        namespace: "", beta: b"",
         body,
     })
 }
