@@ -5,63 +5,15 @@
 //! What `serde_json` accepts as a `RawValue` is accepted here, and nothing else is, except that text is not decoded:
 //! [`Scanner::utf8`] says afterwards whether it could be. Nothing recurses, so that depth is no danger.
 
+mod error;
+mod open;
 mod plain;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What is wrong with a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Wrong {
-    /// It ends too early.
-    #[error("it ends before it is complete")]
-    End,
-    /// No value where one has to be.
-    #[error("expected a value")]
-    Value,
-    /// No member name where one has to be.
-    #[error("expected a member name in double quotes")]
-    Name,
-    /// No colon after a member name.
-    #[error("expected `:`")]
-    Colon,
-    /// Neither a further member nor the end of the object.
-    #[error("expected `,` or `}}`")]
-    Object,
-    /// Neither a further element nor the end of the array.
-    #[error("expected `,` or `]`")]
-    Array,
-    /// A number with a leading zero, or without a digit where one has to be.
-    #[error("invalid number")]
-    Number,
-    /// An unknown escape, or one of a member name that stands for no character.
-    #[error("invalid escape")]
-    Escape,
-    /// U+0000 to U+001F in a string.
-    #[error("control character in a string")]
-    Control,
-    /// Another kind of value where an object has to be.
-    #[error("expected an object")]
-    NoObject,
-    /// Something follows the value.
-    #[error("trailing characters")]
-    Trailing,
-    /// Bytes that are no UTF-8.
-    #[error("invalid UTF-8")]
-    Utf8,
-}
-
-/// What is wrong, and where; see [`Scanner::error`]. Says nothing of the text itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{wrong} at line {line} column {column}")]
-pub struct Error {
-    /// What.
-    pub wrong: Wrong,
-    /// The line of the offending byte, from 1.
-    pub line: usize,
-    /// The byte in this line, from 1.
-    pub column: usize,
-}
+pub use error::{Error, Wrong};
+use open::Open;
 
 /// A walk over one JSON text.
 ///
@@ -382,7 +334,8 @@ impl<'a> Scanner<'a> {
     /// To the next byte of a string that is not just text.
     #[inline]
     fn plain(&mut self) {
-        self.at += plain::plain(&self.text[self.at..], &mut self.high);
+        // Four words hold most names and ids.
+        self.at += plain::plain::<4>(&self.text[self.at..], &mut self.high);
     }
 
     /// The rest of a string, from its first escape.
@@ -405,7 +358,8 @@ impl<'a> Scanner<'a> {
                 Some(_) => break Wrong::Control,
                 None => break Wrong::End,
             }
-            at += plain::plain(&text[at..], &mut self.high);
+            // Between escapes there are words, or long lines.
+            at += plain::plain::<2>(&text[at..], &mut self.high);
         };
         self.at = at;
         Err(wrong)
@@ -447,42 +401,10 @@ pub fn string(raw: &[u8]) -> Option<Cow<'_, str>> {
 /// The number of which `raw` is the JSON, if it is a whole one, written without a fraction or an exponent, from 0 to 2⁶⁴ - 1.
 #[must_use]
 pub fn integer(raw: &[u8]) -> Option<u64> {
-    std::str::from_utf8(raw).ok()?.parse().ok()
-}
-
-/// Which of the open values are objects: a stack of bits, which allocates for every 64 levels beyond the first.
-#[derive(Default)]
-struct Open {
-    bits: u64,
-    depth: usize,
-    outer: Vec<u64>,
-}
-
-impl Open {
-    #[inline]
-    fn push(&mut self, object: bool) {
-        if self.depth > 0 && self.depth.is_multiple_of(64) {
-            self.outer.push(self.bits);
-        }
-        self.bits = self.bits << 1 | u64::from(object);
-        self.depth += 1;
-    }
-
-    /// Closes the innermost; returns how many are left.
-    #[inline]
-    fn pop(&mut self) -> usize {
-        self.bits >>= 1;
-        self.depth -= 1;
-        if self.depth > 0 && self.depth.is_multiple_of(64) {
-            self.bits = self.outer.pop().unwrap_or_default();
-        }
-        self.depth
-    }
-
-    #[inline]
-    const fn is_object(&self) -> bool {
-        self.bits & 1 == 1
-    }
+    raw.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })
 }
 
 #[cfg(test)]

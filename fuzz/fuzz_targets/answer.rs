@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
+use waypost::json::Scanner;
 use waypost::provider::{embeddings, error_facts};
 use waypost::request::EncodingFormat;
 use waypost::usage::meter;
@@ -34,9 +35,7 @@ fuzz_target!(|input: &[u8]| {
             "{facts:?} of no JSON"
         );
     }
-    if let Ok(text) = std::str::from_utf8(input)
-        && let Some(usage) = meter::reported(text)
-    {
+    if let Ok(Some(usage)) = meter::reported(&mut Scanner::new(input)) {
         assert!(
             usage.reported && usage.cached_input <= usage.input && usage.reasoning <= usage.output
         );

@@ -1,6 +1,6 @@
 //! The inside of strings, many bytes at a time.
 //!
-//! Most strings are over within two words. In longer ones `memchr` looks for the end with the widest registers the machine
+//! Most strings are over within a few words. In longer ones `memchr` looks for the end with the widest registers the machine
 //! has, and a fold without a branch in it, which the compiler turns into vector instructions of any target, checks what
 //! lies before it.
 
@@ -13,10 +13,11 @@ const WORD: usize = 8;
 const BLOCK: usize = 16;
 
 /// How many bytes `text` begins with that have no special meaning in a string: no quote, no backslash, no control
-/// character. `high` collects the highest bits of what was looked at, which may be a little more.
+/// character. `high` collects the highest bits of what was looked at, which may be a little more. So many `WORDS` (two or
+/// more) are looked at before a longer text is expected.
 #[inline]
-pub(super) fn plain(text: &[u8], high: &mut u64) -> usize {
-    for at in [0, WORD] {
+pub(super) fn plain<const WORDS: usize>(text: &[u8], high: &mut u64) -> usize {
+    for at in (0..WORDS).map(|word| word * WORD) {
         let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk) else {
             return at + last(&text[at..], high);
         };
@@ -92,9 +93,10 @@ struct Lanes {
 impl Lanes {
     #[inline(always)]
     fn and(mut self, block: &[u8; BLOCK]) -> Self {
-        for at in 0..BLOCK {
-            self.least[at] = self.least[at].min(block[at]);
-            self.joined[at] |= block[at];
+        let lanes = self.least.iter_mut().zip(&mut self.joined);
+        for ((least, joined), byte) in lanes.zip(block) {
+            *least = (*least).min(*byte);
+            *joined |= byte;
         }
         self
     }

@@ -159,11 +159,10 @@ impl Adapter for OpenAi {
 
 /// The client's `stream_options`, with usage.
 fn with_usage(call: &Call) -> Bytes {
-    let own = call.head.raw(&call.body, "stream_options");
-    let mut options = own
-        .and_then(|raw| {
-            serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(raw).ok()
-        })
+    let Some(own) = call.head.raw(&call.body, "stream_options") else {
+        return Bytes::from_static(br#"{"include_usage":true}"#);
+    };
+    let mut options = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(own)
         .unwrap_or_default();
     options.insert("include_usage".to_owned(), true.into());
     Bytes::from(serde_json::Value::Object(options).to_string())

@@ -14,29 +14,6 @@ pub struct Payload {
 }
 
 impl Payload {
-    pub(super) fn from_changes(body: &Bytes, changes: &[(Range<usize>, Bytes)]) -> Self {
-        let mut parts = Vec::with_capacity(changes.len() * 2 + 1);
-        let mut cursor = 0;
-        for (range, replacement) in changes {
-            parts.push(body.slice(cursor..range.start));
-            parts.push(replacement.clone());
-            cursor = range.end;
-        }
-        parts.push(body.slice(cursor..));
-        let len = parts.iter().map(Bytes::len).sum();
-        if len <= COALESCE && !changes.is_empty() {
-            let mut whole = BytesMut::with_capacity(len);
-            for part in &parts {
-                whole.put_slice(part);
-            }
-            return Self::from(whole.freeze());
-        }
-        Self {
-            parts: parts.into_iter().filter(|p| !p.is_empty()).collect(),
-            len,
-        }
-    }
-
     /// Bytes in all.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -62,6 +39,64 @@ impl Payload {
             0 => Bytes::new(),
             1 => self.parts[0].clone(),
             _ => self.parts.iter().flat_map(|p| p.iter().copied()).collect(),
+        }
+    }
+}
+
+/// A body that is written from front to back: the client's, with pieces replaced.
+pub(super) struct Pieces<'a> {
+    body: &'a Bytes,
+    /// How far the client's is written.
+    cursor: usize,
+    /// All of it so far, if it is small enough to be one buffer.
+    copy: Option<BytesMut>,
+    parts: VecDeque<Bytes>,
+}
+
+impl<'a> Pieces<'a> {
+    /// Nothing replaced yet; `room` is for what will be.
+    pub(super) fn new(body: &'a Bytes, room: usize) -> Self {
+        let most = body.len() + room;
+        let small = most <= COALESCE;
+        Self {
+            body,
+            cursor: 0,
+            copy: small.then(|| BytesMut::with_capacity(most)),
+            parts: VecDeque::with_capacity(if small { 0 } else { 8 }),
+        }
+    }
+
+    /// Writes the body up to `range`, and `new` in its place; ranges come in order.
+    pub(super) fn replace(&mut self, range: Range<usize>, new: &Bytes) {
+        self.keep(range.start);
+        self.cursor = range.end;
+        match &mut self.copy {
+            Some(copy) => copy.put_slice(new),
+            None if new.is_empty() => {}
+            None => self.parts.push_back(new.clone()),
+        }
+    }
+
+    /// Writes the body up to `end`.
+    fn keep(&mut self, end: usize) {
+        match &mut self.copy {
+            Some(copy) => copy.put_slice(&self.body[self.cursor..end]),
+            None if self.cursor == end => {}
+            None => self.parts.push_back(self.body.slice(self.cursor..end)),
+        }
+    }
+
+    pub(super) fn into_payload(mut self) -> Payload {
+        if self.cursor == 0 {
+            return Payload::from(self.body.clone()); // nothing was replaced: what is has a place behind the brace
+        }
+        self.keep(self.body.len());
+        match self.copy {
+            Some(copy) => Payload::from(copy.freeze()),
+            None => Payload {
+                len: self.parts.iter().map(Bytes::len).sum(),
+                parts: self.parts,
+            },
         }
     }
 }

@@ -5,7 +5,8 @@ use std::ops::Range;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::RequestHead;
-use super::payload::Payload;
+use super::payload::{Payload, Pieces};
+
 /// One change of a body. Values are JSON text.
 #[derive(Debug, Clone)]
 pub enum Edit<'a> {
@@ -23,7 +24,7 @@ pub enum Edit<'a> {
 struct Now<'a> {
     name: &'a str,
     renamed: bool,
-    value: Option<Bytes>,
+    value: Option<&'a Bytes>,
     removed: bool,
 }
 
@@ -48,7 +49,7 @@ pub fn splice(body: &Bytes, head: &RequestHead, edits: &[Edit<'_>]) -> Payload {
                     if std::mem::replace(&mut found, true) {
                         member.removed = true; // a second one would be another answer to the same question
                     } else {
-                        member.value = Some(value.clone());
+                        member.value = Some(value);
                     }
                 }
                 match inserted.iter_mut().find(|(other, _)| other == name) {
@@ -82,31 +83,48 @@ pub fn splice(body: &Bytes, head: &RequestHead, edits: &[Edit<'_>]) -> Payload {
             }
         }
     }
-    let mut changes: Vec<(Range<usize>, Bytes)> = Vec::with_capacity(edits.len() + 1);
-    for (at, member) in members.iter().enumerate().filter(|(_, m)| !m.removed) {
-        if member.renamed {
-            let key = key_start(body, head, at);
-            changes.push((key..key + quoted_len(&body[key..]), quoted(member.name)));
-        }
-        if let Some(value) = &member.value {
-            changes.push((head.members[at].value.clone(), value.clone()));
-        }
-    }
-    let removed: Vec<bool> = members.iter().map(|m| m.removed).collect();
-    removals(body, head, &removed, &mut changes);
+    let room = edits.iter().map(Edit::room).sum();
+    let mut out = Pieces::new(body, room);
     if !inserted.is_empty() {
-        let open = body.iter().position(|b| *b == b'{').map_or(0, |at| at + 1);
-        let mut text = BytesMut::new();
+        let open = memchr::memchr(b'{', body).map_or(0, |at| at + 1);
+        let mut text = BytesMut::with_capacity(room);
         inserted
             .iter()
             .for_each(|(name, value)| insert(&mut text, name, value));
-        if removed.iter().all(|gone| *gone) {
+        if members.iter().all(|m| m.removed) {
             text.truncate(text.len() - 1); // the last comma: nothing follows
         }
-        changes.push((open..open, text.freeze()));
+        out.replace(open..open, &text.freeze());
     }
-    changes.sort_by_key(|(range, _)| (range.start, range.end));
-    Payload::from_changes(body, &changes)
+    let mut at = 0;
+    while let Some(member) = members.get(at) {
+        if member.removed {
+            let first = at;
+            at += members[at..].iter().take_while(|m| m.removed).count();
+            out.replace(removal(body, head, first..at), &Bytes::new());
+            continue;
+        }
+        if member.renamed {
+            let key = key_start(body, head, at);
+            out.replace(key..key + quoted_len(&body[key..]), &quoted(member.name));
+        }
+        if let Some(value) = member.value {
+            out.replace(head.members[at].value.clone(), value);
+        }
+        at += 1;
+    }
+    out.into_payload()
+}
+
+impl Edit<'_> {
+    /// No more bytes than this come into the body, unless a name needs escapes.
+    fn room(&self) -> usize {
+        match self {
+            Self::Set(name, value) | Self::Default(name, value) => name.len() + value.len() + 4,
+            Self::Remove(_) => 0,
+            Self::Rename(_, to) => to.len() + 2,
+        }
+    }
 }
 
 fn has(members: &[Now<'_>], inserted: &[(&str, &Bytes)], name: &str) -> bool {
@@ -114,31 +132,15 @@ fn has(members: &[Now<'_>], inserted: &[(&str, &Bytes)], name: &str) -> bool {
         || inserted.iter().any(|(other, _)| *other == name)
 }
 
-/// Each run of neighbouring removed members is one change, together with the one comma that goes with it.
-fn removals(
-    body: &Bytes,
-    head: &RequestHead,
-    removed: &[bool],
-    changes: &mut Vec<(Range<usize>, Bytes)>,
-) {
-    let mut at = 0;
-    while at < removed.len() {
-        if !removed[at] {
-            at += 1;
-            continue;
-        }
-        let first = at;
-        while at < removed.len() && removed[at] {
-            at += 1;
-        }
-        let range = if first > 0 {
-            head.members[first - 1].value.end..head.members[at - 1].value.end
-        } else if at < removed.len() {
-            key_start(body, head, 0)..key_start(body, head, at)
-        } else {
-            key_start(body, head, 0)..head.members[at - 1].value.end
-        };
-        changes.push((range, Bytes::new()));
+/// Where a run of neighbouring removed members lies, together with the one comma that goes with it.
+fn removal(body: &[u8], head: &RequestHead, run: Range<usize>) -> Range<usize> {
+    let end = head.members[run.end - 1].value.end;
+    if run.start > 0 {
+        head.members[run.start - 1].value.end..end
+    } else if run.end < head.members.len() {
+        key_start(body, head, 0)..key_start(body, head, run.end)
+    } else {
+        key_start(body, head, 0)..end
     }
 }
 
@@ -172,7 +174,7 @@ pub fn quoted(text: &str) -> Bytes {
 }
 
 fn insert(into: &mut BytesMut, name: &str, value: &[u8]) {
-    into.put_slice(&quoted(name));
+    serde_json::to_writer(into.writer(), name).unwrap_or_default(); // the buffer grows; it refuses nothing
     into.put_u8(b':');
     into.put_slice(value);
     into.put_u8(b',');

@@ -73,10 +73,10 @@ fn detail(scanner: &mut Scanner<'_>, wanted: &[u8], into: &mut Option<u64>) -> R
 /// # Errors
 /// If it is no JSON.
 pub fn reported(scanner: &mut Scanner<'_>) -> Result<Option<TokenUsage>, Wrong> {
-    Ok(Wire::read(scanner)?.and_then(usage))
+    Ok(Wire::read(scanner)?.as_ref().and_then(usage))
 }
 
-fn usage(wire: Wire) -> Option<TokenUsage> {
+fn usage(wire: &Wire) -> Option<TokenUsage> {
     let input = wire.prompt_tokens.unwrap_or(0);
     // xAI leaves reasoning out of the completion tokens; the total tells.
     let output = match (wire.completion_tokens, wire.total_tokens) {
