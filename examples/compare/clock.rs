@@ -16,6 +16,11 @@ pub(crate) fn now() -> Duration {
         .unwrap_or_default()
 }
 
+/// A duration in microseconds.
+pub(crate) fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
 /// The time as text that [`stamps`] finds again.
 pub(crate) fn stamp() -> String {
     format!("sent={};", now().as_nanos())

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
@@ -52,41 +52,31 @@ impl Gateway {
     }
 }
 
-/// `NAME=URL[,pid=PID][,header=NAME:VALUE]`
+/// `NAME=URL[,pid=PID][,header=NAME:VALUE]..`; a header may have commas.
 impl FromStr for Gateway {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut parts = text.split(',');
-        let (name, url) = parts
-            .next()
-            .and_then(|part| part.split_once('='))
-            .ok_or("NAME=URL comes first")?;
+        let (text, headers) = text.split_once(",header=").unwrap_or((text, ""));
+        let headers = headers
+            .split(",header=")
+            .filter(|header| !header.is_empty());
+        let headers = headers.map(|header| format!("{header}\r\n")).collect();
+        let (text, pid) = match text.split_once(",pid=") {
+            Some((text, pid)) => (
+                text,
+                Some(pid.parse().map_err(|e| format!("pid {pid}: {e}"))?),
+            ),
+            None => (text, None),
+        };
+        let (name, url) = text.split_once('=').ok_or("NAME=URL comes first")?;
         let url = url::Url::parse(url).map_err(|e| format!("{url}: {e}"))?;
-        let addr = format!(
-            "{}:{}",
-            url.host_str().unwrap_or_default(),
-            url.port_or_known_default().unwrap_or(80)
-        );
-        let addr = addr
-            .to_socket_addrs()
-            .ok()
-            .and_then(|mut all| all.find(SocketAddr::is_ipv4))
-            .ok_or(format!("{addr} is no IPv4 address"))?;
-        let (mut pid, mut headers) = (None, String::new());
-        for part in parts {
-            match part.split_once('=') {
-                Some(("pid", id)) => pid = Some(id.parse().map_err(|e| format!("pid {id}: {e}"))?),
-                Some(("header", header)) => {
-                    let _ = write!(headers, "{header}\r\n");
-                }
-                _ => return Err(format!("`{part}` is neither pid=.. nor header=..")),
-            }
-        }
+        let addresses = url.socket_addrs(|| None).unwrap_or_default();
+        let addr = addresses.into_iter().find(SocketAddr::is_ipv4);
         Ok(Self {
             name: name.into(),
             target: Target {
-                addr,
+                addr: addr.ok_or(format!("{url} has no IPv4 address"))?,
                 base: url.path().trim_end_matches('/').into(),
                 headers,
             },

@@ -37,7 +37,7 @@ fn charged(gateway: &Gateway) -> (Option<Duration>, Duration) {
 }
 
 /// Connects one after the other, so that no accept queue overflows.
-pub(crate) async fn connect(gateway: &Gateway, connections: usize) -> Result<Vec<Client>> {
+async fn connect(gateway: &Gateway, connections: usize) -> Result<Vec<Client>> {
     let mut clients = Vec::with_capacity(connections);
     for _ in 0..connections {
         clients.push(Client::connect(gateway.target.addr).await?);
@@ -103,10 +103,25 @@ pub(crate) async fn hold(
     request: &Request,
     streams: usize,
 ) -> Result<Vec<Client>> {
+    /// So many are opened at the same time: enough to keep a gateway busy, and no accept queue overflows.
+    const AT_ONCE: usize = 64;
     within(Duration::ZERO, async {
-        let mut held = connect(gateway, streams).await?;
-        for client in &mut held {
-            client.open(request).await?;
+        let (mut held, mut tasks) = (Vec::with_capacity(streams), JoinSet::new());
+        for begun in 0..streams {
+            if begun >= AT_ONCE
+                && let Some(open) = tasks.join_next().await
+            {
+                held.push(finished(open)?);
+            }
+            let (addr, request) = (gateway.target.addr, request.clone());
+            tasks.spawn(async move {
+                let mut client = Client::connect(addr).await?;
+                client.open(&request).await?;
+                Ok(client)
+            });
+        }
+        while let Some(open) = tasks.join_next().await {
+            held.push(finished(open)?);
         }
         Ok(held)
     })

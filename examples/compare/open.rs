@@ -7,23 +7,23 @@ use std::thread;
 use std::time::Duration;
 
 use crate::client::Blocking;
-use crate::clock;
+use crate::clock::{self, micros};
 use crate::request::{Request, Target};
 
 /// Connections, each with a schedule of its own; only one whose last answer is later than its next request falls behind,
 /// and what it waits counts.
 const CONNECTIONS: u32 = 16;
 
-/// Latencies at `rate` requests a second, sorted, each counted from the time at which the request was due.
+/// Latencies at `rate` requests a second, in microseconds, sorted, each counted from the time at which the request was due.
 ///
 /// # Errors
-/// If a request fails, or the gateway can't keep the rate for twice the window.
+/// If a request fails, or the gateway falls behind by a quarter of the window.
 pub(crate) fn at_rate(
     target: &Target,
     request: &Request,
     rate: u32,
     window: Duration,
-) -> Result<Vec<Duration>> {
+) -> Result<Vec<f64>> {
     let step = Duration::from_secs(1) / rate;
     let barrier = Barrier::new(CONNECTIONS as usize);
     let lane = |lane: u32| {
@@ -40,8 +40,8 @@ pub(crate) fn at_rate(
             clock::sleep_until(due);
             client.exchange(request, |_, _| ())?;
             let now = clock::now();
-            latencies.push(now.saturating_sub(due));
-            if now > start + 2 * window {
+            latencies.push(micros(now.saturating_sub(due)));
+            if now > start + window + window / 4 {
                 return Err(Error::other("does not keep up with the rate"));
             }
             due += step * CONNECTIONS;
@@ -57,17 +57,18 @@ pub(crate) fn at_rate(
         results.collect::<Result<Vec<_>>>()
     })?
     .concat();
-    all.sort_unstable();
+    all.sort_by(f64::total_cmp);
     Ok(all)
 }
 
 /// When the chunks of a stream of two came.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pair {
-    /// From the request to the first chunk.
-    pub(crate) first: Duration,
-    /// By how much the second chunk came later after the first than it was written after it.
-    pub(crate) gap: Duration,
+    /// Microseconds from the request to the first chunk.
+    pub(crate) first: f64,
+    /// Microseconds by which the second chunk came later after the first than it was written after it; less than none
+    /// if the first was held up.
+    pub(crate) gap: f64,
 }
 
 /// Streams of two chunks, one after the other for `window`.
@@ -98,13 +99,13 @@ fn pair(client: &mut Blocking, request: &Request) -> Result<Pair> {
         return Err(Error::other("a stream without its two chunks"));
     };
     Ok(Pair {
-        first: came_1.saturating_sub(start),
-        gap: (*came_2 - *came_1).saturating_sub(*sent_2 - *sent_1),
+        first: micros(*came_1 - start),
+        gap: micros(*came_2 - *came_1) - micros(*sent_2 - *sent_1),
     })
 }
 
 /// A percentile of sorted values, by nearest rank.
-pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted[rank - 1]
 }

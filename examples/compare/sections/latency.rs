@@ -1,6 +1,6 @@
 //! Latency at fixed rates, counted from the time at which each request was due.
 
-use super::{GROUP, label, micros};
+use super::{GROUP, label};
 use crate::answers::Wish;
 use crate::bench::{Bench, in_turn};
 use crate::figures::Figures;
@@ -29,9 +29,7 @@ pub(super) fn run(bench: &Bench, figures: &mut Figures) {
                 open::at_rate(&gateway.target, &request, rate, window)
             });
             for (metric, percent) in PERCENTILES {
-                let value = latencies
-                    .as_ref()
-                    .map(|all| micros(percentile(all, percent)));
+                let value = latencies.as_ref().map(|all| percentile(all, percent));
                 figures.push(metric, &case, &gateway.name, value);
             }
         });

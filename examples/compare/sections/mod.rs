@@ -7,9 +7,8 @@ pub(crate) mod plain;
 mod start;
 pub(crate) mod streams;
 
-use std::time::Duration;
-
 use crate::bench::Bench;
+use crate::clock::micros;
 use crate::figures::Figures;
 use crate::load::Window;
 use crate::options::Section;
@@ -21,17 +20,13 @@ pub(crate) const ALL: [(Section, Run); 6] = [
     (Section::Plain, plain::run),
     (Section::Streams, streams::run),
     (Section::Latency, latency::run),
-    (Section::Memory, memory::run),
     (Section::Start, start::run),
     (Section::Growth, growth::run),
+    (Section::Memory, memory::run),
 ];
 
 /// The model group that every gateway serves.
 const GROUP: &str = "bench";
-
-fn micros(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e6
-}
 
 /// CPU microseconds of the gateway for each of `count` things.
 fn cost(window: &Window, count: usize) -> Option<f64> {

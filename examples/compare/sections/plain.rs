@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{GROUP, cost, label, micros};
+use super::{GROUP, cost, label};
 use crate::answers::Wish;
 use crate::bench::{Bench, in_turn};
+use crate::clock::micros;
 use crate::figures::Figures;
 use crate::gateways::{DIRECT, FLOOR, Gateway};
 use crate::{load, process, table};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{GROUP, cost, label, micros};
+use super::{GROUP, cost, label};
 use crate::answers::Wish;
 use crate::bench::{Bench, in_turn};
 use crate::figures::Figures;
@@ -124,7 +124,7 @@ fn timing(bench: &Bench, figures: &mut Figures) {
     const AFTER: Duration = Duration::from_millis(5);
     println!(
         "## Time to the first chunk, and the second\n\nOne stream at a time; the second chunk is written {AFTER:?} after the first. Later: by how much it \
-         came later after the first than it was written after it. Microseconds.\n"
+         came later after the first than it was written after it (below zero: the first was held up). Microseconds.\n"
     );
     let all: Vec<&Gateway> = [&bench.direct].into_iter().chain(&bench.gateways).collect();
     in_turn(bench.options.rounds(), &all, |gateway| {
@@ -134,10 +134,10 @@ fn timing(bench: &Bench, figures: &mut Figures) {
         let pairs = bench.window_of(&what, || {
             open::pairs(&gateway.target, &request, bench.options.window())
         });
-        let sorted = |of: fn(&open::Pair) -> Duration| {
+        let sorted = |of: fn(&open::Pair) -> f64| {
             pairs.as_ref().map(|pairs| {
-                let mut all: Vec<Duration> = pairs.iter().map(of).collect();
-                all.sort_unstable();
+                let mut all: Vec<f64> = pairs.iter().map(of).collect();
+                all.sort_by(f64::total_cmp);
                 all
             })
         };
@@ -148,7 +148,7 @@ fn timing(bench: &Bench, figures: &mut Figures) {
             (GAP_50, &gap, 50),
             (GAP_99, &gap, 99),
         ] {
-            let value = values.as_ref().map(|all| micros(percentile(all, percent)));
+            let value = values.as_ref().map(|all| percentile(all, percent));
             figures.push(metric, "pair", &gateway.name, value);
         }
     });
