@@ -53,7 +53,7 @@ pub(crate) fn bars(title: &str, panels: &[Bars]) -> String {
             let middle = page.y + ROW / 2.0;
             page.text(LEFT - 8.0, middle, "end", "", gateway);
             let end = LEFT + value.map_or(0.0, |value| scale.at(value).max(1.0));
-            let class = color(gateway, at);
+            let class = color(gateway, panel.bars.len() - at);
             let top = page.y + 3.0;
             let _ = write!(
                 page.body,
@@ -87,13 +87,14 @@ pub(crate) fn lines(title: &str, panels: &[Lines]) -> String {
         }
         let mut labels = Vec::new();
         for (index, (gateway, values)) in panel.lines.iter().enumerate() {
+            let class = color(gateway, panel.lines.len() - index);
             let points: Vec<(f64, f64)> = (0..)
                 .zip(values)
                 .filter_map(|(at, value)| Some((x(at), page.y + scale.at((*value)?))))
                 .collect();
-            page.line(&points, color(gateway, index));
+            page.line(&points, class);
             if let Some(last) = points.last() {
-                labels.push((last.1, last.0, gateway.as_str(), color(gateway, index)));
+                labels.push((last.1, last.0, gateway.as_str(), class));
             }
         }
         page.line_labels(labels);
@@ -102,11 +103,12 @@ pub(crate) fn lines(title: &str, panels: &[Lines]) -> String {
     page.end()
 }
 
-/// Known gateways keep their color; `at` tells the others apart.
-fn color(gateway: &str, at: usize) -> &str {
+/// Known gateways keep their color; the others, which come last, are told apart by their place from the end, since
+/// `direct` is not in every plot.
+fn color(gateway: &str, from_end: usize) -> &str {
     match gateway {
         "direct" | "floor" | "nginx" | "waypost" => gateway,
-        _ => ["o0", "o1", "o2"][at % 3],
+        _ => ["o0", "o1", "o2"][from_end % 3],
     }
 }
 
