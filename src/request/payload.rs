@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// Bodies up to this size are sent as one buffer; larger ones as slices of the client's, uncopied.
-pub(super) const COALESCE: usize = 32 * 1024;
+pub(super) const COALESCE: usize = 4 * 1024;
 /// A request body: a few slices, sent with their exact length. Cloning copies nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Payload {
@@ -50,7 +50,7 @@ pub(super) struct Pieces<'a> {
     cursor: usize,
     /// All of it so far, if it is small enough to be one buffer.
     copy: Option<BytesMut>,
-    parts: VecDeque<Bytes>,
+    parts: Vec<Bytes>,
 }
 
 impl<'a> Pieces<'a> {
@@ -62,7 +62,7 @@ impl<'a> Pieces<'a> {
             body,
             cursor: 0,
             copy: small.then(|| BytesMut::with_capacity(most)),
-            parts: VecDeque::with_capacity(if small { 0 } else { 8 }),
+            parts: Vec::with_capacity(if small { 0 } else { 8 }),
         }
     }
 
@@ -73,7 +73,7 @@ impl<'a> Pieces<'a> {
         match &mut self.copy {
             Some(copy) => copy.put_slice(new),
             None if new.is_empty() => {}
-            None => self.parts.push_back(new.clone()),
+            None => self.parts.push(new.clone()),
         }
     }
 
@@ -82,7 +82,7 @@ impl<'a> Pieces<'a> {
         match &mut self.copy {
             Some(copy) => copy.put_slice(&self.body[self.cursor..end]),
             None if self.cursor == end => {}
-            None => self.parts.push_back(self.body.slice(self.cursor..end)),
+            None => self.parts.push(self.body.slice(self.cursor..end)),
         }
     }
 

@@ -73,9 +73,7 @@ impl Attempt {
             streaming,
             probe,
         } = begin;
-        if !deployment.scores.enter(limits, minute, reserved) {
-            return None;
-        }
+        let minute = deployment.scores.enter(limits, minute, reserved)?;
         if probe {
             deployment
                 .scores

@@ -10,6 +10,9 @@ pub fn minute_of(unix: Duration) -> u64 {
 }
 
 /// A count of one minute, with the minute's number above it in one word, so that both are always of each other.
+///
+/// It does not go back by a minute: a thread that looked at the clock just before it turned and comes late counts in the
+/// minute that has begun. By more than one the clock itself has been set back, and the count follows it.
 #[derive(Debug, Default)]
 pub(super) struct PerMinute(AtomicU64);
 
@@ -17,13 +20,20 @@ impl PerMinute {
     /// 40 bits, a million million: as far as is counted. The 24 bits above tell the minutes of 31 years apart.
     pub(super) const MOST: u64 = (1 << 40) - 1;
 
+    /// The number, as far as it is held.
+    const HELD: u64 = (1 << 24) - 1;
+
     const fn count(word: u64, minute: u64) -> Option<u64> {
-        let count = word.wrapping_sub(minute << 40);
-        if count <= Self::MOST {
-            Some(count)
+        if word >> 40 == minute & Self::HELD {
+            Some(word & Self::MOST)
         } else {
             None
         }
+    }
+
+    /// The minute that a request of `minute` belongs to, with what is there.
+    const fn turned(word: u64, minute: u64) -> u64 {
+        minute + (word >> 40 == (minute + 1) & Self::HELD) as u64
     }
 
     fn word(minute: u64, count: u64) -> u64 {
@@ -31,18 +41,21 @@ impl PerMinute {
     }
 
     pub(super) fn of(&self, minute: u64) -> u64 {
-        Self::count(self.0.load(Ordering::Relaxed), minute).unwrap_or(0)
+        let word = self.0.load(Ordering::Relaxed);
+        Self::count(word, Self::turned(word, minute)).unwrap_or(0)
     }
 
-    /// Adds `n` if what is there `fits`; another minute starts from zero.
-    pub(super) fn add(&self, minute: u64, n: u64, fits: impl Fn(u64) -> bool) -> bool {
+    /// Adds `n` if what is there `fits`; another minute starts from zero. Returns the minute it was counted in.
+    pub(super) fn add(&self, minute: u64, n: u64, fits: impl Fn(u64) -> bool) -> Option<u64> {
         let change = |word| {
+            let minute = Self::turned(word, minute);
             let count = Self::count(word, minute).unwrap_or(0);
             fits(count).then(|| Self::word(minute, count.saturating_add(n)))
         };
         self.0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, change)
-            .is_ok()
+            .ok()
+            .map(|before| Self::turned(before, minute))
     }
 
     /// Takes `old` out and puts `new` in, if the minute is still that one.
@@ -58,5 +71,33 @@ impl PerMinute {
         let _ = self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn late_comers_count_in_the_minute_that_has_begun() {
+        let count = PerMinute::default();
+        let add = |minute| count.add(minute, 1, |used| used < 3);
+        assert_eq!(
+            [7, 7, 6, 7, 6].map(add),
+            [Some(7), Some(7), Some(7), None, None]
+        );
+        assert_eq!([6, 7, 8].map(|minute| count.of(minute)), [3, 3, 0]);
+        assert_eq!([8, 7].map(add), [Some(8), Some(8)]);
+        // An hour back: the clock was set.
+        assert_eq!(add(900), Some(900));
+        assert_eq!(add(840), Some(840));
+        let last = PerMinute::HELD;
+        let around = PerMinute::default();
+        assert_eq!(around.add(last + 1, 1, |_| true), Some(last + 1));
+        assert_eq!(
+            around.add(last, 1, |_| true),
+            Some(last + 1),
+            "the number's end"
+        );
     }
 }

@@ -127,25 +127,25 @@ impl Scores {
     }
 
     /// Counts a request in, with `tokens` reserved in the minute of that number, if that keeps to `limits`: whoever
-    /// else counts in or out at the same time, they hold.
-    pub(super) fn enter(&self, limits: &Limits, minute: u64, tokens: u64) -> bool {
+    /// else counts in or out at the same time, they hold. Returns the minute the tokens are reserved in.
+    pub(super) fn enter(&self, limits: &Limits, minute: u64, tokens: u64) -> Option<u64> {
         let place = |n| (!limits.full(n)).then_some(n + 1);
         if self
             .in_flight
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, place)
             .is_err()
         {
-            return false;
+            return None;
         }
-        if self.requests.add(minute, 1, |used| !limits.over_rpm(used)) {
+        if let Some(counted) = self.requests.add(minute, 1, |used| !limits.over_rpm(used)) {
             let fits = |used| !limits.over_tpm(used, tokens);
-            if self.minute_tokens.add(minute, tokens, fits) {
-                return true;
+            if let Some(reserved) = self.minute_tokens.add(minute, tokens, fits) {
+                return Some(reserved);
             }
-            self.requests.replace(minute, 1, 0);
+            self.requests.replace(counted, 1, 0);
         }
         self.leave();
-        false
+        None
     }
 
     pub(super) fn leave(&self) {
@@ -275,7 +275,7 @@ mod tests {
         assert!(scores.latency(true, t).expect("known") > S + S / 2);
         let later = scores.latency(true, t + HALF_LIFE).expect("known");
         assert!(later < S, "{later:?}");
-        assert!(scores.enter(&Limits::NONE, 7, 0));
+        assert!(scores.enter(&Limits::NONE, 7, 0).is_some());
         assert!(
             scores.latency(true, t + HALF_LIFE).expect("known") > S,
             "no decay while under way"
@@ -299,7 +299,8 @@ mod tests {
     #[test]
     fn minutes_start_from_zero_and_reservations_are_corrected() {
         let scores = Scores::default();
-        let reserve = |minute, tokens| assert!(scores.enter(&Limits::NONE, minute, tokens));
+        let reserve =
+            |minute, tokens| assert!(scores.enter(&Limits::NONE, minute, tokens).is_some());
         reserve(7, 100);
         reserve(7, 50);
         scores.correct(7, 100, 30);
@@ -325,8 +326,8 @@ mod tests {
     #[test]
     fn absurd_numbers_do_not_wrap() {
         let scores = Scores::default();
-        assert!(scores.enter(&Limits::NONE, 7, u64::MAX));
-        assert!(scores.enter(&Limits::NONE, 7, u64::MAX));
+        assert!(scores.enter(&Limits::NONE, 7, u64::MAX).is_some());
+        assert!(scores.enter(&Limits::NONE, 7, u64::MAX).is_some());
         assert_eq!(scores.minute(7).tokens, PerMinute::MOST);
         scores.correct(7, 1, u64::MAX);
         assert_eq!(scores.minute(7).tokens, PerMinute::MOST);
@@ -341,21 +342,21 @@ mod tests {
             tpm: 100,
             in_flight: 3,
         };
-        assert!(scores.enter(&limits, 7, 60));
+        assert!(scores.enter(&limits, 7, 60).is_some());
         let before = scores.minute(7);
-        assert!(!scores.enter(&limits, 7, 60), "over its tokens");
+        assert!(scores.enter(&limits, 7, 60).is_none(), "over its tokens");
         assert_eq!((scores.minute(7), scores.in_flight()), (before, 1));
-        assert!(scores.enter(&limits, 7, 40));
-        assert!(!scores.enter(&limits, 7, 0), "over its requests");
-        assert!(scores.enter(&limits, 8, 100));
-        assert!(!scores.enter(&limits, 9, 1), "full");
+        assert!(scores.enter(&limits, 7, 40).is_some());
+        assert!(scores.enter(&limits, 7, 0).is_none(), "over its requests");
+        assert!(scores.enter(&limits, 8, 100).is_some());
+        assert!(scores.enter(&limits, 9, 1).is_none(), "full");
         assert_eq!(scores.minute(8).requests, 1);
     }
 
     #[test]
     fn a_correction_for_another_minute_changes_nothing() {
         let scores = Scores::default();
-        assert!(scores.enter(&Limits::NONE, 8, 5));
+        assert!(scores.enter(&Limits::NONE, 8, 5).is_some());
         scores.correct(7, 50, 500);
         assert_eq!(
             scores.minute(8),

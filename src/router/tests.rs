@@ -170,6 +170,23 @@ fn refusals_say_why_and_until_when() {
 }
 
 #[test]
+fn whoever_looked_at_the_clock_before_the_minute_turned_does_not_turn_it_back() {
+    let mut limited = deployment("limited");
+    limited.rpm = Some(3);
+    let r = router(StrategyKind::SimpleShuffle, vec![limited]);
+    let begins = |unix: Duration| {
+        let ask = Ask {
+            unix,
+            ..ask(&[], Instant::now())
+        };
+        r.begin(&ask).is_ok()
+    };
+    let late = 60 * S - Duration::from_millis(1);
+    let begun = [60 * S, 60 * S, 60 * S, 60 * S, late, 60 * S].map(begins);
+    assert_eq!(begun, [true, true, true, false, false, false]);
+}
+
+#[test]
 fn a_request_larger_than_the_limit_gets_a_minute_to_itself() {
     let mut small = deployment("small");
     small.tpm = Some(5);

@@ -163,7 +163,7 @@ pub(super) mod testing {
             let scores = Scores::default();
             for n in 0..self.in_flight.max(1) {
                 let tokens = if n == 0 { self.minute_tokens } else { 0 };
-                assert!(scores.enter(&Limits::NONE, 0, tokens));
+                assert!(scores.enter(&Limits::NONE, 0, tokens).is_some());
             }
             if self.in_flight == 0 {
                 scores.leave();
