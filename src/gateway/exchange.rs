@@ -211,7 +211,8 @@ impl Exchange<'_> {
             }
             if watch.has_content() || ended.is_some() || size > HOLD_PREAMBLE {
                 trial.note_first_content();
-                let rest = if ended.is_some() { None } else { Some(body) };
+                // Piece by piece up to here: an error behind the first content is told, and not tried again.
+                let rest = ended.is_none().then(|| body.joined());
                 return Ok(Stream {
                     held,
                     watch,

@@ -12,16 +12,23 @@ use http_body_util::BodyExt as _;
 use super::BrokenError;
 use super::connection::Connection;
 use super::pool::Pool;
-use crate::h1::{Decoder, Head, Step};
+use crate::h1::{ChunkError, Decoder, Head, Step};
 
 /// How much is set aside at once for an answer of known length.
 const SET_ASIDE: usize = 1024 * 1024;
+
+/// Pieces up to this size that come together are joined.
+const SMALL: usize = 4 * 1024;
 
 /// An answer's body. Read to its end, it gives its connection back; dropped before, it closes it, which is how a provider learns that
 /// nobody listens any more.
 pub struct Answer {
     decoder: Decoder,
     reusable: bool,
+    /// Whether small pieces that come together are handed on together.
+    joins: bool,
+    /// What is wrong with what came after the data handed on last.
+    broken: Option<ChunkError>,
     /// `None` once the body is over, or broken.
     connection: Option<Connection>,
     pool: Arc<Pool>,
@@ -32,11 +39,20 @@ impl Answer {
         let mut answer = Self {
             decoder: head.framing.into(),
             reusable: head.reusable,
+            joins: false,
+            broken: None,
             connection: Some(connection),
             pool: Arc::clone(pool),
         };
         answer.give_back_at_end();
         answer
+    }
+
+    /// From now on small pieces that come together are handed on together: fewer to look at, and fewer to write.
+    #[must_use]
+    pub fn joined(mut self) -> Self {
+        self.joins = true;
+        self
     }
 
     /// Reads a body, or its beginning: whether it was complete is told with it.
@@ -104,13 +120,45 @@ impl Answer {
         }
     }
 
+    /// `first` and the small pieces that came with it, if they are to be joined.
+    fn with_what_follows(&mut self, first: Bytes) -> Bytes {
+        let Some(connection) = &mut self.connection else {
+            return first;
+        };
+        if !self.joins || first.len() > SMALL || connection.unread.is_empty() {
+            return first;
+        }
+        let (room, mut all) = (first.len() + connection.unread.len(), BytesMut::new());
+        loop {
+            match self.decoder.decode(&mut connection.unread) {
+                Ok(Step::Data(next)) => {
+                    if all.is_empty() {
+                        all.reserve(room);
+                        all.extend_from_slice(&first);
+                    }
+                    all.extend_from_slice(&next);
+                }
+                Ok(Step::More | Step::End) => break,
+                Err(error) => {
+                    self.broken = Some(error); // told when this has been handed on
+                    break;
+                }
+            }
+        }
+        if all.is_empty() { first } else { all.freeze() }
+    }
+
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BrokenError>> {
         loop {
+            if let Some(error) = self.broken.take() {
+                return Poll::Ready(Err(error.into()));
+            }
             let Some(connection) = &mut self.connection else {
                 return Poll::Ready(Ok(None));
             };
             match self.decoder.decode(&mut connection.unread)? {
                 Step::Data(data) => {
+                    let data = self.with_what_follows(data);
                     self.give_back_at_end();
                     return Poll::Ready(Ok(Some(data)));
                 }

@@ -160,6 +160,30 @@ async fn large_ones() {
 }
 
 #[tokio::test]
+async fn small_chunks_that_come_together_are_one_and_an_error_waits_behind_them() {
+    let pair = Pair::new().await;
+    let chunks = "2\r\nhe\r\n3\r\nllo\r\nx\r\n";
+    let serve = async {
+        let mut stream = pair.accept().await;
+        request(&mut stream).await;
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        write(&mut stream, format!("{head}{chunks}").as_bytes()).await;
+        stream
+    };
+    let (answer, _stream) = tokio::join!(pair.send(), serve);
+    let mut body = answer.expect("a head").1.joined();
+    let frame = body.frame().await.expect("data").expect("before the error");
+    assert_eq!(frame.into_data().ok(), Some(Bytes::from_static(b"hello")));
+    let error = body
+        .frame()
+        .await
+        .expect("an error")
+        .expect_err("malformed");
+    assert!(matches!(error, BrokenError::Chunk(_)), "{error:?}");
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test]
 async fn no_more_is_read_than_wanted() {
     for line in ["content-length: 300000", "x: y"] {
         let pair = Pair::new().await;
