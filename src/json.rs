@@ -8,6 +8,7 @@
 mod error;
 mod open;
 mod plain;
+mod string;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -318,72 +319,6 @@ impl<'a> Scanner<'a> {
             return Err(Wrong::Number);
         }
         Ok(())
-    }
-
-    /// A string, from the byte after its first quote; ends after its last one. Returns whether it has escapes.
-    #[inline]
-    fn string(&mut self) -> Result<bool, Wrong> {
-        self.plain();
-        if self.text.get(self.at) == Some(&b'"') {
-            self.at += 1;
-            return Ok(false);
-        }
-        self.escapes().map(|()| true)
-    }
-
-    /// To the next byte of a string that is not just text.
-    #[inline]
-    fn plain(&mut self) {
-        // Four words hold most names and ids.
-        self.at += plain::plain::<4>(&self.text[self.at..], &mut self.high);
-    }
-
-    /// The rest of a string, from its first escape.
-    #[inline(never)]
-    fn escapes(&mut self) -> Result<(), Wrong> {
-        let (text, mut at) = (self.text, self.at);
-        let wrong = loop {
-            match text.get(at) {
-                Some(b'\\') => match escape(&text[at..]) {
-                    Ok(length) => at += length,
-                    Err(length) => {
-                        at += length;
-                        break Wrong::Escape;
-                    }
-                },
-                Some(b'"') => {
-                    self.at = at + 1;
-                    return Ok(());
-                }
-                Some(_) => break Wrong::Control,
-                None => break Wrong::End,
-            }
-            // Between escapes there are words, or long lines.
-            at += plain::plain::<2>(&text[at..], &mut self.high);
-        };
-        self.at = at;
-        Err(wrong)
-    }
-}
-
-/// The length of the escape that `text` begins with; if it is none, of what of it could be the beginning of one. Surrogates
-/// are not paired: who does not decode a string does not refuse it for them.
-#[inline]
-fn escape(text: &[u8]) -> Result<usize, usize> {
-    match text {
-        [
-            _,
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
-            ..,
-        ] => Ok(2),
-        [_, b'u', rest @ ..] => {
-            let digits = rest.iter().take(4).take_while(|b| b.is_ascii_hexdigit());
-            match digits.count() {
-                4 => Ok(6),
-                fewer => Err(2 + fewer),
-            }
-        }
-        _ => Err(1),
     }
 }
 

@@ -1,20 +1,21 @@
 //! The inside of strings, many bytes at a time.
 //!
-//! Most strings are over within a few words. In longer ones `memchr` looks for the end with the widest registers the machine
-//! has, and a fold without a branch in it, which the compiler turns into vector instructions of any target, checks what
-//! lies before it.
+//! Most strings are over within a few words. Longer ones are read in blocks of 64 bytes, each of which becomes a word with a
+//! bit for every byte that means something: how many escapes there are between the words of a prompt then hardly matters.
+
+use wide::u8x16;
 
 /// The highest bits of eight bytes.
 pub(super) const HIGH: u64 = 0x80 * ONES;
 const ONES: u64 = 0x0101_0101_0101_0101;
 /// Bytes in a word.
 const WORD: usize = 8;
-/// Bytes in a block of the fold; one register of every target.
-const BLOCK: usize = 16;
+/// Bytes in a block.
+pub(super) const BLOCK: usize = 64;
 
 /// How many bytes `text` begins with that have no special meaning in a string: no quote, no backslash, no control
-/// character. `high` collects the highest bits of what was looked at, which may be a little more. So many `WORDS` (two or
-/// more) are looked at before a longer text is expected.
+/// character. No more than so many `WORDS` are looked at. `high` collects the highest bits of what was looked at, which
+/// may be a little more.
 #[inline]
 pub(super) fn plain<const WORDS: usize>(text: &[u8], high: &mut u64) -> usize {
     for at in (0..WORDS).map(|word| word * WORD) {
@@ -28,7 +29,25 @@ pub(super) fn plain<const WORDS: usize>(text: &[u8], high: &mut u64) -> usize {
             return at + marks.trailing_zeros() as usize / 8;
         }
     }
-    long(text, high)
+    WORDS * WORD
+}
+
+/// A bit for each byte of `block` that is a quote, a backslash or a control character, the first byte's lowest; and one for
+/// each that is not ASCII.
+#[inline]
+pub(super) fn marks(block: &[u8; BLOCK]) -> (u64, u64) {
+    let (registers, _) = block.as_chunks::<16>();
+    let (mut special, mut high) = (0, 0);
+    for (place, register) in registers.iter().enumerate() {
+        let bytes = u8x16::new(*register);
+        let quotes = bytes.simd_eq(u8x16::splat(b'"'));
+        let backslashes = bytes.simd_eq(u8x16::splat(b'\\'));
+        let controls = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
+        let found = (quotes | backslashes | controls).to_bitmask();
+        special |= u64::from(found) << (place * 16);
+        high |= u64::from(bytes.to_bitmask()) << (place * 16);
+    }
+    (special, high)
 }
 
 /// The highest bit of the first special byte, and maybe of some after it. A byte is less than `n` if taking `n` from it
@@ -49,55 +68,4 @@ fn last(text: &[u8], high: &mut u64) -> usize {
     let end = text.iter().position(special).unwrap_or(text.len());
     *high |= u64::from(text[..end].iter().fold(0, |bits, byte| bits | byte));
     end
-}
-
-/// As [`plain`], of a text whose first block is known to be plain.
-#[inline(never)]
-fn long(text: &[u8], high: &mut u64) -> usize {
-    let found = memchr::memchr2(b'"', b'\\', &text[BLOCK..]);
-    let end = found.map_or(text.len(), |found| BLOCK + found);
-    let mut lanes = Lanes {
-        least: [0xff; BLOCK],
-        joined: [0; BLOCK],
-    };
-    let (blocks, _) = text[..end].as_chunks();
-    let (fours, blocks) = blocks.as_chunks::<4>();
-    for [a, b, c, d] in fours {
-        lanes = lanes.and(a).and(b).and(c).and(d);
-    }
-    for block in blocks {
-        lanes = lanes.and(block);
-    }
-    // What the last block has in common with the one before it is looked at twice, which changes nothing.
-    if let Some(block) = text[..end].last_chunk() {
-        lanes = lanes.and(block);
-    }
-    let Lanes { least, joined } = lanes;
-    if joined.iter().fold(false, |any, bits| any | (*bits >= 0x80)) {
-        *high |= HIGH;
-    }
-    if least.iter().fold(false, |any, byte| any | (*byte < 0x20)) {
-        let control = text[..end].iter().position(|byte| *byte < 0x20);
-        return control.unwrap_or(end);
-    }
-    end
-}
-
-/// What is known of the bytes at each place of the blocks so far.
-#[derive(Clone, Copy)]
-struct Lanes {
-    least: [u8; BLOCK],
-    joined: [u8; BLOCK],
-}
-
-impl Lanes {
-    #[inline(always)]
-    fn and(mut self, block: &[u8; BLOCK]) -> Self {
-        let lanes = self.least.iter_mut().zip(&mut self.joined);
-        for ((least, joined), byte) in lanes.zip(block) {
-            *least = (*least).min(*byte);
-            *joined |= byte;
-        }
-        self
-    }
 }
