@@ -35,6 +35,25 @@ impl fmt::Debug for AccessLog {
     }
 }
 
+/// A field's name as lines of text have it, ` name=`; made by [`key!`].
+#[derive(Debug, Clone, Copy)]
+pub struct Key(#[doc(hidden)] pub &'static str);
+
+impl Key {
+    /// The name alone.
+    fn name(self) -> &'static str {
+        self.0.trim_start().trim_end_matches('=')
+    }
+}
+
+/// A field's [`Key`]. Names are plain words.
+macro_rules! key {
+    ($name:literal) => {
+        $crate::access_log::Key(concat!(" ", $name, "="))
+    };
+}
+pub(crate) use key;
+
 /// A value of a line.
 #[derive(Debug, Clone, Copy)]
 pub enum Field<'a> {
@@ -65,7 +84,7 @@ impl AccessLog {
     }
 
     /// Adds a line of the moment `unix` (since the epoch).
-    pub fn line(&self, unix: Duration, fields: &[(&'static str, Field<'_>)]) {
+    pub fn line(&self, unix: Duration, fields: &[(Key, Field<'_>)]) {
         let mut sink = self.lock();
         if sink.second.0 != unix.as_secs() || sink.second.1.is_empty() {
             let whole = humantime::format_rfc3339_seconds(UNIX_EPOCH + unix).to_string();
@@ -123,15 +142,15 @@ impl Drop for AccessLog {
 fn text(
     out: &mut Vec<u8>,
     time: (&str, [u8; 5]),
-    fields: &[(&str, Field<'_>)],
+    fields: &[(Key, Field<'_>)],
 ) -> std::io::Result<()> {
     moment(out, time);
     out.extend_from_slice(b"  INFO access");
-    for (name, field) in fields {
+    for (key, field) in fields {
         match field {
             Field::Text("") | Field::Number(None) => {}
             Field::Word(word) => {
-                name_of(out, name);
+                out.extend_from_slice(key.0.as_bytes());
                 out.extend_from_slice(word.as_bytes());
             }
             Field::Text(text)
@@ -139,20 +158,20 @@ fn text(
                     .bytes()
                     .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'=') =>
             {
-                name_of(out, name);
+                out.extend_from_slice(key.0.as_bytes());
                 out.extend_from_slice(text.as_bytes());
             }
-            Field::Text(text) => write!(out, " {name}={text:?}")?,
+            Field::Text(text) => write!(out, "{}{text:?}", key.0)?,
             Field::Count(n) => {
-                name_of(out, name);
+                out.extend_from_slice(key.0.as_bytes());
                 out.extend_from_slice(itoa::Buffer::new().format(*n).as_bytes());
             }
             Field::Number(Some(n)) => {
-                name_of(out, name);
+                out.extend_from_slice(key.0.as_bytes());
                 number(out, *n)?;
             }
             Field::Flag(b) => {
-                name_of(out, name);
+                out.extend_from_slice(key.0.as_bytes());
                 out.extend_from_slice(if *b { b"true" } else { b"false" });
             }
         }
@@ -164,24 +183,24 @@ fn text(
 fn json(
     out: &mut Vec<u8>,
     time: (&str, [u8; 5]),
-    fields: &[(&str, Field<'_>)],
+    fields: &[(Key, Field<'_>)],
 ) -> std::io::Result<()> {
     out.extend_from_slice(b"{\"timestamp\":\"");
     moment(out, time);
     out.extend_from_slice(b"\",\"level\":\"INFO\",\"target\":\"access\"");
-    for (name, field) in fields {
+    for (key, field) in fields {
         match field {
             Field::Text("") | Field::Number(None) => {}
             Field::Text(text) | Field::Word(text) => {
-                write!(out, ",\"{name}\":")?;
+                write!(out, ",\"{}\":", key.name())?;
                 serde_json::to_writer(&mut *out, text)?;
             }
-            Field::Count(n) => write!(out, ",\"{name}\":{n}")?,
+            Field::Count(n) => write!(out, ",\"{}\":{n}", key.name())?,
             Field::Number(Some(n)) => {
-                write!(out, ",\"{name}\":")?;
+                write!(out, ",\"{}\":", key.name())?;
                 number(out, *n)?;
             }
-            Field::Flag(b) => write!(out, ",\"{name}\":{b}")?,
+            Field::Flag(b) => write!(out, ",\"{}\":{b}", key.name())?,
         }
     }
     out.extend_from_slice(b"}\n");
@@ -192,12 +211,6 @@ fn json(
 fn moment(out: &mut Vec<u8>, (second, ms): (&str, [u8; 5])) {
     out.extend_from_slice(second.as_bytes());
     out.extend_from_slice(&ms);
-}
-
-fn name_of(out: &mut Vec<u8>, name: &str) {
-    out.push(b' ');
-    out.extend_from_slice(name.as_bytes());
-    out.push(b'=');
 }
 
 /// A measure in as many digits as matter: three decimals, or what a small amount of money needs.
@@ -253,18 +266,18 @@ mod tests {
         let out = Shared::default();
         let log = AccessLog::new(format, Box::new(out.clone()));
         let fields = [
-            ("group", Field::Text("a \"b\"\n")),
-            ("none", Field::Text("")),
-            ("deployment", Field::Text("g/m")),
-            ("n", Field::Count(3)),
-            ("ms", Field::Number(Some(1.23456))),
-            ("cost", Field::Number(Some(0.000_001_5))),
-            ("absent", Field::Number(None)),
-            ("much", Field::Number(Some(123.0))),
-            ("little", Field::Number(Some(0.01))),
-            ("nothing", Field::Number(Some(0.0))),
-            ("word", Field::Word("ok")),
-            ("stream", Field::Flag(true)),
+            (key!("group"), Field::Text("a \"b\"\n")),
+            (key!("none"), Field::Text("")),
+            (key!("deployment"), Field::Text("g/m")),
+            (key!("n"), Field::Count(3)),
+            (key!("ms"), Field::Number(Some(1.23456))),
+            (key!("cost"), Field::Number(Some(0.000_001_5))),
+            (key!("absent"), Field::Number(None)),
+            (key!("much"), Field::Number(Some(123.0))),
+            (key!("little"), Field::Number(Some(0.01))),
+            (key!("nothing"), Field::Number(Some(0.0))),
+            (key!("word"), Field::Word("ok")),
+            (key!("stream"), Field::Flag(true)),
         ];
         log.line(Duration::from_millis(784_111_777_001), &fields);
         assert!(

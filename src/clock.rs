@@ -19,6 +19,22 @@ pub trait Clock: Debug + Send + Sync {
     fn now(&self) -> Instant;
     /// Wall time since the Unix epoch; windows of a minute are cut by it, so that replicas agree.
     fn unix(&self) -> Duration;
+    /// Both.
+    fn moment(&self) -> Moment {
+        Moment {
+            now: self.now(),
+            unix: self.unix(),
+        }
+    }
+}
+
+/// Both times of one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Monotonic.
+    pub now: Instant,
+    /// Since the Unix epoch.
+    pub unix: Duration,
 }
 
 /// The machine's clocks.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
-use waypost::access_log::{AccessLog, Field};
+use waypost::access_log::{AccessLog, Field, Key};
 use waypost::gateway::parts;
 use waypost::metrics::Metrics;
 use waypost::request::{Edit, RequestHead, splice};
@@ -271,22 +271,25 @@ fn access_line() -> Step {
     Box::new(move || {
         unix += MS;
         let fields = [
-            ("request", Field::Text("req_0123456789abcdef")),
-            ("caller", Field::Text("team-a")),
-            ("operation", Field::Text("chat")),
-            ("group", Field::Text("gpt-4o")),
-            ("deployment", Field::Text("gpt-4o/azure/gpt-4o-france")),
-            ("status", Field::Count(200)),
-            ("outcome", Field::Text("ok")),
-            ("attempts", Field::Count(1)),
-            ("stream", Field::Flag(true)),
-            ("cache", Field::Text("miss")),
-            ("first_content_ms", Field::Number(Some(220.123))),
-            ("total_ms", Field::Number(Some(912.75))),
-            ("input_tokens", Field::Count(250)),
-            ("output_tokens", Field::Count(80)),
-            ("cost_dollars", Field::Number(Some(0.001_425))),
-            ("failures", Field::Text("")),
+            (Key(" request="), Field::Text("req_0123456789abcdef")),
+            (Key(" caller="), Field::Text("team-a")),
+            (Key(" operation="), Field::Text("chat")),
+            (Key(" group="), Field::Text("gpt-4o")),
+            (
+                Key(" deployment="),
+                Field::Text("gpt-4o/azure/gpt-4o-france"),
+            ),
+            (Key(" status="), Field::Count(200)),
+            (Key(" outcome="), Field::Text("ok")),
+            (Key(" attempts="), Field::Count(1)),
+            (Key(" stream="), Field::Flag(true)),
+            (Key(" cache="), Field::Text("miss")),
+            (Key(" first_content_ms="), Field::Number(Some(220.123))),
+            (Key(" total_ms="), Field::Number(Some(912.75))),
+            (Key(" input_tokens="), Field::Count(250)),
+            (Key(" output_tokens="), Field::Count(80)),
+            (Key(" cost_dollars="), Field::Number(Some(0.001_425))),
+            (Key(" failures="), Field::Text("")),
         ];
         log.line(unix, black_box(&fields));
     })

@@ -24,7 +24,7 @@ use super::relay::{answer, chain, facts_status, in_stream, is_event_stream, rela
 use super::snapshot::{Group, Link};
 use super::stopwatch::{RanOut, Stopwatch};
 use super::watch::{Ending, Watch};
-use crate::clock::Alarm;
+use crate::clock::{Alarm, Clock};
 use crate::h1::Fields;
 use crate::provider::{AdaptError, Call, ErrorFacts, Inbound, embeddings, error_facts};
 use crate::router::{Deployment, Outcome};
@@ -48,7 +48,7 @@ pub(super) struct Exchange<'a> {
     pub(super) deployment: &'a Arc<Deployment>,
     pub(super) call: &'a Call,
     pub(super) deadline: Instant,
-    pub(super) unix: Duration,
+    pub(super) clock: &'a dyn Clock,
     pub(super) input_estimate: u64,
 }
 
@@ -104,7 +104,7 @@ impl Exchange<'_> {
         let (bearer, masks) = clock.first_content(pin!(self.bearer())).await??;
         let request = self.link.adapter.outbound(self.call, bearer.as_ref())?;
         let connect = self.deployment.clocks.connect;
-        let send = self.link.endpoint.send(&request, connect);
+        let send = self.link.endpoint.send(&request, connect, clock.began());
         let (head, body) = clock
             .first_content(pin!(send))
             .await?
@@ -307,7 +307,7 @@ impl Exchange<'_> {
             }
             Trouble::Fault(fault, cause) => (fault, cause, None),
             Trouble::Answer(answer) => {
-                let wait = retry_after(&answer.headers, self.unix);
+                let wait = retry_after(&answer.headers, self.clock.unix());
                 let unknown = ErrorFacts::default();
                 match classify(answer.status, answer.facts.as_ref().unwrap_or(&unknown)) {
                     Verdict::Reject(rejection) => {

@@ -44,7 +44,7 @@ use record::{Record, Trial};
 use snapshot::Group;
 
 use crate::cache::Memory;
-use crate::clock::Alarm;
+use crate::clock::{Alarm, Moment};
 use crate::config::Config;
 use crate::h1::Fields;
 use crate::provider::Call;
@@ -177,7 +177,7 @@ impl Gateway {
                 .get(HeaderName::from_static("openai-beta"))
                 .cloned(),
             id: Arc::clone(&incoming.id),
-            created: self.deps.clock.unix().as_secs(),
+            created: record.began.unix.as_secs(),
         };
         let (committed, end) = self
             .try_until_answered(group, &call, incoming, record, alarm)
@@ -217,7 +217,13 @@ impl Gateway {
         record: &mut Record,
         alarm: &mut Alarm,
     ) -> Result<(Committed, End), Error> {
+        // The clocks are read once for what happens at once.
         let began = Instant::now();
+        let mut now = began;
+        let mut moment = match group.cache() {
+            None => record.began,
+            Some(_) => self.deps.clock.moment(), // it may have waited for another one's answer
+        };
         let by_sdk = retries_by_sdk(incoming);
         let mut plan = Plan::new(limits(group, by_sdk, began));
         let mut tried: Vec<usize> = Vec::new();
@@ -231,7 +237,7 @@ impl Gateway {
                 Step::Try { even_cooling } => {
                     match group
                         .router
-                        .begin(&self.ask(call, &tried, tokens, even_cooling))
+                        .begin(&ask(call, &tried, tokens, even_cooling, moment))
                     {
                         Err(_) => Event::NoneEligible,
                         Ok(attempt) => {
@@ -241,8 +247,9 @@ impl Gateway {
                             if let Some(retries) = attempt.deployment().num_retries {
                                 plan.allow_retries(retries.saturating_sub(by_sdk));
                             }
+                            let times = (now, plan.deadline());
                             match self
-                                .attempt(group, call, attempt, plan.deadline(), record, alarm)
+                                .attempt(group, call, attempt, times, record, alarm)
                                 .await
                             {
                                 Ok(done) => return Ok(done),
@@ -263,28 +270,11 @@ impl Gateway {
                 }
                 Step::Stop(stop) => return Err(stopped(stop, failures, group, began, &plan)),
             };
+            (now, moment) = (Instant::now(), self.deps.clock.moment());
             let offer = group
                 .router
-                .availability(&self.ask(call, &tried, tokens, false));
-            step = plan.next(event, &offer, Instant::now(), &mut *self.deps.rng());
-        }
-    }
-
-    fn ask<'a>(
-        &self,
-        call: &Call,
-        tried: &'a [usize],
-        tokens: TokenUsage,
-        even_cooling: bool,
-    ) -> Ask<'a> {
-        let (now, unix) = (self.deps.clock.now(), self.deps.clock.unix());
-        Ask {
-            tried,
-            now,
-            unix,
-            tokens,
-            streaming: call.head.stream,
-            even_cooling,
+                .availability(&ask(call, &tried, tokens, false, moment));
+            step = plan.next(event, &offer, now, &mut *self.deps.rng());
         }
     }
 
@@ -293,27 +283,25 @@ impl Gateway {
         group: &Arc<Group>,
         call: &Call,
         attempt: Attempt,
-        deadline: Instant,
+        (began, deadline): (Instant, Instant),
         record: &mut Record,
         alarm: &mut Alarm,
     ) -> Result<(Committed, End), Uncommitted> {
         let deployment = Arc::clone(attempt.deployment());
         let link = &group.links[attempt.index()];
         record.deployment = Some((Arc::clone(&deployment.target.id), link.header.clone()));
-        let began = Instant::now();
         let trial = Trial::new(
             attempt,
             Arc::clone(&link.meters),
             Arc::clone(&self.deps.clock),
         );
-        let unix = self.deps.clock.unix();
         let exchange = Exchange {
             group,
             link,
             deployment: &deployment,
             call,
             deadline,
-            unix,
+            clock: &*self.deps.clock,
             input_estimate: estimate(call).input,
         };
         let committed = exchange.run(trial, began, alarm).await?;
@@ -365,7 +353,7 @@ impl Gateway {
                     CommittedBody::Whole(body, usage) => {
                         trial.note_usage(usage);
                         record.note(&trial, usage);
-                        trial.settle(Outcome::Success);
+                        record.ended = trial.settle_as_noted(Outcome::Success);
                         record.outcome = "ok";
                         if let Some(recorder) = recorder {
                             recorder.finish(std::iter::once(&body));
@@ -398,6 +386,23 @@ impl Gateway {
 enum Answered {
     Stored(crate::cache::CachedResponse),
     Upstream(Box<(Committed, Option<Recorder>, End)>),
+}
+
+fn ask<'a>(
+    call: &Call,
+    tried: &'a [usize],
+    tokens: TokenUsage,
+    even_cooling: bool,
+    moment: Moment,
+) -> Ask<'a> {
+    Ask {
+        tried,
+        now: moment.now,
+        unix: moment.unix,
+        tokens,
+        streaming: call.head.stream,
+        even_cooling,
+    }
 }
 
 fn facts(record: &Record) -> ReplyFacts {

@@ -10,8 +10,8 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::snapshot::Group;
-use crate::access_log::{AccessLog, Field};
-use crate::clock::Clock;
+use crate::access_log::{AccessLog, Field, key};
+use crate::clock::{Clock, Moment};
 use crate::metrics::DeploymentMeters;
 use crate::router::{Attempt, Outcome};
 use crate::types::{Cost, Fault, Operation, TokenUsage};
@@ -22,6 +22,8 @@ pub struct Trial {
     attempt: Option<Attempt>,
     meters: Arc<DeploymentMeters>,
     clock: Arc<dyn Clock>,
+    /// When the first content was noted.
+    noted: Option<Instant>,
 }
 
 impl Trial {
@@ -32,12 +34,14 @@ impl Trial {
             attempt: Some(attempt),
             meters,
             clock,
+            noted: None,
         }
     }
 
     /// The deployment has begun to answer.
     pub fn note_first_content(&mut self) {
         let now = self.clock.now();
+        self.noted = Some(now);
         if let Some(attempt) = &mut self.attempt {
             attempt.note_first_content(now);
         }
@@ -64,10 +68,17 @@ impl Trial {
 
     /// It is over.
     pub fn settle(mut self, outcome: Outcome) {
-        self.end(Some(outcome));
+        self.end(Some((outcome, self.clock.now())));
     }
 
-    fn end(&mut self, outcome: Option<Outcome>) {
+    /// It was over with its first content, since that was all of it. Returns when.
+    pub fn settle_as_noted(mut self, outcome: Outcome) -> Option<Instant> {
+        let noted = self.noted;
+        self.end(Some((outcome, noted.unwrap_or_else(|| self.clock.now()))));
+        noted
+    }
+
+    fn end(&mut self, outcome: Option<(Outcome, Instant)>) {
         let Some(attempt) = self.attempt.take() else {
             return;
         };
@@ -81,19 +92,17 @@ impl Trial {
         }
         match outcome {
             None => self.meters.ended("cancelled"), // and `attempt` is dropped unsettled
-            Some(outcome) => {
+            Some((outcome, now)) => {
                 match outcome {
                     Outcome::Success => self.meters.success(),
                     Outcome::Refused => self.meters.ended("refused"),
                     Outcome::Failed { fault, .. } => self.meters.ended(fault.name()),
                 }
-                let (id, now) = (
-                    Arc::clone(&attempt.deployment().target.id),
-                    self.clock.now(),
-                );
+                let deployment = Arc::clone(attempt.deployment());
                 if let (Some(until), Outcome::Failed { fault, .. }) =
                     (attempt.settle(outcome, now), outcome)
                 {
+                    let id = &deployment.target.id;
                     self.meters.cooled(fault.name());
                     let seconds = (until - now).as_secs_f64();
                     tracing::warn!(deployment = %id, cause = fault.name(), seconds, "deployment {id} is cooling down for {seconds:.1} s after a {} failure", fault.name());
@@ -140,7 +149,10 @@ pub struct Record {
     pub cost: Option<Cost>,
     /// The failed attempts, in words.
     pub failures: String,
-    began: Instant,
+    /// When it came.
+    pub began: Moment,
+    /// When it was over, if that is known before it is dropped.
+    pub ended: Option<Instant>,
     clock: Arc<dyn Clock>,
     log: Option<Arc<AccessLog>>,
 }
@@ -170,7 +182,8 @@ impl Record {
             usage: TokenUsage::default(),
             cost: None,
             failures: String::new(),
-            began: clock.now(),
+            began: clock.moment(),
+            ended: None,
             clock,
             log,
         }
@@ -192,7 +205,8 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let total = self.clock.now().duration_since(self.began);
+        let ended = self.ended.unwrap_or_else(|| self.clock.now());
+        let total = ended.duration_since(self.began.now);
         let name = self
             .group
             .as_ref()
@@ -207,15 +221,15 @@ impl Drop for Record {
         let Some(log) = &self.log else { return };
         let ms = |d: Duration| d.as_secs_f64() * 1000.0;
         let fields = [
-            ("request", Field::Word(&self.id)),
+            (key!("request"), Field::Word(&self.id)),
             (
-                "caller",
+                key!("caller"),
                 Field::Text(self.caller.as_deref().unwrap_or_default()),
             ),
-            ("operation", Field::Word(self.operation.name())),
-            ("group", Field::Text(name)),
+            (key!("operation"), Field::Word(self.operation.name())),
+            (key!("group"), Field::Text(name)),
             (
-                "deployment",
+                key!("deployment"),
                 Field::Text(
                     self.deployment
                         .as_ref()
@@ -223,24 +237,24 @@ impl Drop for Record {
                         .unwrap_or_default(),
                 ),
             ),
-            ("status", Field::Count(self.status.into())),
-            ("outcome", Field::Word(self.outcome)),
-            ("attempts", Field::Count(self.attempts.into())),
-            ("stream", Field::Flag(self.stream)),
-            ("cache", Field::Word(self.cache)),
+            (key!("status"), Field::Count(self.status.into())),
+            (key!("outcome"), Field::Word(self.outcome)),
+            (key!("attempts"), Field::Count(self.attempts.into())),
+            (key!("stream"), Field::Flag(self.stream)),
+            (key!("cache"), Field::Word(self.cache)),
             (
-                "first_content_ms",
+                key!("first_content_ms"),
                 Field::Number(self.first_content.map(ms)),
             ),
-            ("total_ms", Field::Number(Some(ms(total)))),
-            ("input_tokens", Field::Count(self.usage.input)),
-            ("output_tokens", Field::Count(self.usage.output)),
+            (key!("total_ms"), Field::Number(Some(ms(total)))),
+            (key!("input_tokens"), Field::Count(self.usage.input)),
+            (key!("output_tokens"), Field::Count(self.usage.output)),
             (
-                "cost_dollars",
+                key!("cost_dollars"),
                 Field::Number(self.cost.map(Cost::as_dollars)),
             ),
-            ("failures", Field::Text(&self.failures)),
+            (key!("failures"), Field::Text(&self.failures)),
         ];
-        log.line(self.clock.unix(), &fields);
+        log.line(self.began.unix + total, &fields);
     }
 }

@@ -52,6 +52,11 @@ impl<'a> Stopwatch<'a> {
         }
     }
 
+    /// When the attempt began.
+    pub(super) const fn began(&self) -> Instant {
+        self.began
+    }
+
     /// `work` that leads to the first content.
     pub(super) async fn first_content<T>(
         &mut self,

@@ -64,7 +64,7 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// Sends `request`, whose URL must be at this host, and waits for the answer's head; the body comes as it is read.
+    /// Sends `request`, whose URL must be at this host, at about `now`, and waits for the answer's head; the body comes as it is read.
     ///
     /// # Errors
     /// If no connection stands within `connect`, or it breaks before the head has come.
@@ -72,15 +72,15 @@ impl Endpoint {
         &self,
         request: &Outbound,
         connect: Duration,
+        now: Instant,
     ) -> Result<(Head, Answer), SendError> {
         let proxied = self.0.target.is_plain_proxy();
         let proxied = proxied.then(|| self.0.through_proxy(request));
         let request = proxied.as_ref().unwrap_or(request);
-        let began = Instant::now();
-        if let Some(mut connection) = self.0.reuse(began) {
+        if let Some(mut connection) = self.0.reuse(now) {
             match connection.ask(request).await {
                 Ok(head) => return Ok(self.0.answer(head, connection)),
-                Err(error) if died_idle(&error) && began.elapsed() < STILLBORN => {}
+                Err(error) if died_idle(&error) && now.elapsed() < STILLBORN => {}
                 Err(error) => return Err(SendError::Broken(error)),
             }
         }

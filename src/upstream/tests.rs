@@ -65,7 +65,13 @@ fn outbound(body: impl Into<Bytes>) -> Outbound {
 }
 
 async fn send(endpoint: &Endpoint, request: Outbound) -> Result<(Head, Answer), SendError> {
-    endpoint.send(&request, Duration::from_secs(5)).await
+    endpoint
+        .send(
+            &request,
+            Duration::from_secs(5),
+            tokio::time::Instant::now(),
+        )
+        .await
 }
 
 /// Status and body, or the error's own words and those of its causes.
