@@ -1,6 +1,8 @@
 //! The only outbound HTTP.
 //!
-//! An [`Endpoint`] belongs to one deployment and owns its connections, so one that hangs takes nothing from the others.
+//! An [`Endpoint`] is one host as seen with certain TLS settings, and owns the connections to it. Deployments there share it:
+//! a request has a connection to itself as long as it lasts, and there is no bound on them, so one that hangs takes nothing
+//! from the others.
 //! A request's own task writes it and reads its answer: no task drives a connection, and none hands anything over to another.
 //! Connections are HTTP/1.1, reused last-in first-out, and dropped after half a minute without use, before common peers
 //! close them. A request that meets a connection which died while idle is sent once more on a fresh one: nothing of the answer
@@ -104,13 +106,19 @@ impl Upstream {
                 scheme: scheme.to_owned(),
             });
         }
+        let site = pool::Site {
+            // What goes on the line is the same, however the URL spells it.
+            host: host.to_ascii_lowercase(),
+            port,
+            tls: tls.is_some().then(|| options.clone()),
+        };
         let target = connect::Target {
             host,
             port,
             tls,
             proxy,
         };
-        Ok(pool::Pool::endpoint(&self.0, target, shown))
+        Ok(pool::Pool::endpoint(&self.0, site, target, shown))
     }
 
     /// Open connections, idle ones included. Those that are of no use any more are closed before they are counted.

@@ -1,8 +1,9 @@
-//! One deployment's connections: reused last-in first-out, given back when an answer is read to its end.
+//! The connections to one host: reused last-in first-out, given back when an answer is read to its end.
 //!
 //! Each runtime reuses its own connections only. Nothing watches one that nobody uses: whether it still lives is seen
 //! when it is wanted, and those that are not wanted are swept out as others are given back.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,6 +18,7 @@ use super::connection::Connection;
 use super::{BrokenError, ConnectError, SendError, Shared, connect};
 use crate::h1::Head;
 use crate::request::Outbound;
+use crate::types::TlsOptions;
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
@@ -26,7 +28,7 @@ const STILLBORN: Duration = Duration::from_secs(1);
 /// How often unused connections are looked through, at most.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// One deployment's host and its connections.
+/// One host and the connections to it.
 #[derive(Clone)]
 pub struct Endpoint(Arc<Pool>);
 
@@ -112,17 +114,19 @@ fn died_idle(error: &BrokenError) -> bool {
 impl Pool {
     pub(super) fn endpoint(
         shared: &Arc<Shared>,
+        site: Site,
         target: connect::Target,
         host: String,
     ) -> Endpoint {
-        let pool = Arc::new(Self {
-            shared: Arc::clone(shared),
-            target,
-            host,
-            lanes: Mutex::default(),
-        });
-        shared.pools.add(&pool);
-        Endpoint(pool)
+        let new = || {
+            Arc::new(Self {
+                shared: Arc::clone(shared),
+                target,
+                host,
+                lanes: Mutex::default(),
+            })
+        };
+        Endpoint(shared.pools.get_or(site, new))
     }
 
     /// A request as a proxy wants it: with the whole URL and the proxy's credentials.
@@ -217,9 +221,18 @@ impl Pool {
     }
 }
 
-/// All pools there are, to be swept together: a deployment that gets no more requests would never do it itself.
+/// What a connection is to and how it is secured: whoever wants the same may use the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Site {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// `None`: in the clear.
+    pub(super) tls: Option<TlsOptions>,
+}
+
+/// All pools there are. They are swept together: one that gets no more requests would never do it itself.
 pub(super) struct Pools {
-    all: Mutex<Vec<Weak<Pool>>>,
+    all: Mutex<HashMap<Site, Weak<Pool>>>,
     epoch: Instant,
     /// When to sweep next, in milliseconds since the epoch.
     due: AtomicU64,
@@ -236,8 +249,14 @@ impl Default for Pools {
 }
 
 impl Pools {
-    fn add(&self, pool: &Arc<Pool>) {
-        self.lock().push(Arc::downgrade(pool));
+    fn get_or(&self, site: Site, new: impl FnOnce() -> Arc<Pool>) -> Arc<Pool> {
+        let mut all = self.lock();
+        let known = all.get(&site).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let pool = new();
+            all.insert(site, Arc::downgrade(&pool));
+            pool
+        })
     }
 
     pub(super) fn sweep(&self, now: Instant) {
@@ -249,14 +268,14 @@ impl Pools {
             self.due.compare_exchange(due, next, order, other).is_ok()
         };
         if since >= due && mine() {
-            self.lock().retain(|pool| {
+            self.lock().retain(|_, pool| {
                 let pool = pool.upgrade();
                 pool.inspect(|pool| pool.sweep(now)).is_some()
             });
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Pool>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Site, Weak<Pool>>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

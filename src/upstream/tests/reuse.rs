@@ -43,6 +43,28 @@ async fn connections_below_the_one_in_use_do_not_stay_for_ever() {
 }
 
 #[tokio::test]
+async fn whoever_wants_the_same_connection_may_use_it() {
+    let (pair, accepted) = (Pair::new().await, AtomicU32::new(0));
+    let port = pair.listener.local_addr().expect("an address").port();
+    let endpoint = |host: &str| {
+        let url = Uri::try_from(format!("http://{host}:{port}/other/path")).expect("a URL");
+        pair.upstream.endpoint(&url, &TlsOptions::default())
+    };
+    let work = async {
+        pair.ask().await.expect("an answer");
+        let same = endpoint("127.0.0.1").expect("an endpoint");
+        read(send(&same, outbound("{}")).await).await.expect("all");
+        assert_eq!(pair.upstream.connections(), 1);
+        // The same machine, but who knows that?
+        let other = endpoint("localhost").expect("an endpoint");
+        read(send(&other, outbound("{}")).await).await.expect("all");
+        assert_eq!(pair.upstream.connections(), 2);
+    };
+    Pair::serving(serve(&pair, &accepted), work).await;
+    assert_eq!(accepted.into_inner(), 2);
+}
+
+#[tokio::test]
 async fn only_what_failed_at_once_is_sent_again() {
     for (wait, expected) in [(0, 3), (2, 2)] {
         let (pair, served) = (Pair::new().await, AtomicU32::new(0));
