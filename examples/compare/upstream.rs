@@ -31,7 +31,11 @@ pub(crate) async fn run(port: u16) -> Result<()> {
     let tasks = TaskTracker::new();
     let accepting = async {
         loop {
-            let (stream, _) = listener.accept().await?;
+            let Ok((stream, _)) = listener.accept().await else {
+                // Out of files, until a gateway that was measured before has let go of its connections.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            };
             let upstream = Rc::clone(&upstream);
             tasks.spawn_local(async move {
                 // A connection ends with its client; whatever it was in the middle of is the client's to notice.

@@ -15,7 +15,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use http_body::Body;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -88,7 +88,7 @@ pub(super) async fn drive(
         let Some((app, caller)) = admitted(app, &head) else {
             return Ok(Left::Handed(lane.stream, lane.buf));
         };
-        drop(lane.buf.split_to(head.bytes));
+        lane.buf.advance(head.bytes);
         let stays = !head.close;
         let id = inference::request_id(&head.headers);
         if !lane.body(head.body).await? {
