@@ -25,6 +25,11 @@ impl Scanner<'_> {
             high |= not_ascii;
             while marks != 0 {
                 let place = marks.trailing_zeros() as usize;
+                // What nearly all are: an escape of two bytes that does not reach over the block's end.
+                if block[place] == b'\\' && block.get(place + 1).is_some_and(is_short) {
+                    marks &= !(0b11 << place);
+                    continue;
+                }
                 let next = place + self.special(self.at + place)?;
                 if next == place {
                     self.at += place + 1;
@@ -74,16 +79,18 @@ impl Scanner<'_> {
     }
 }
 
+/// Whether an escape ends with this byte after its backslash.
+#[inline]
+const fn is_short(byte: &u8) -> bool {
+    matches!(byte, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')
+}
+
 /// The length of the escape that `text` begins with; if it is none, of what of it could be the beginning of one. Surrogates
 /// are not paired: who does not decode a string does not refuse it for them.
 #[inline]
 fn escape(text: &[u8]) -> Result<usize, usize> {
     match text {
-        [
-            _,
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
-            ..,
-        ] => Ok(2),
+        [_, second, ..] if is_short(second) => Ok(2),
         [_, b'u', rest @ ..] => {
             let digits = rest.iter().take(4).take_while(|b| b.is_ascii_hexdigit());
             match digits.count() {
