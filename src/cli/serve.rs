@@ -205,7 +205,7 @@ async fn serve(
     let limit = args.drain_timeout.unwrap_or(config.settings.drain_timeout);
     let signal = tokio::select! {
         signal = signals.next() => signal,
-        () = flush_often(log.as_deref()) => return Ok(ExitCode::FAILURE), // it never ends
+        () = tidy_often(&app) => return Ok(ExitCode::FAILURE), // it never ends
     };
     tracing::info!(
         "{signal}: not ready from now on; accepting {delay:?} more, then finishing within {limit:?}"
@@ -213,7 +213,7 @@ async fn serve(
     app.drain();
     let all_done = tokio::select! {
         done = drain(server, admin, delay, limit) => done,
-        () = flush_often(log.as_deref()) => false,
+        () = tidy_often(&app) => false,
         signal = signals.next() => {
             tracing::warn!("{signal} again: stopping at once");
             return Ok(ExitCode::FAILURE);
@@ -230,12 +230,14 @@ async fn serve(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the access lines that wait, a few times a second.
-async fn flush_often(log: Option<&AccessLog>) {
+/// Writes the access lines that wait, and closes upstream connections that nobody uses, a few times a second.
+async fn tidy_often(app: &App) {
+    let deps = app.gateway().deps();
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     loop {
         tick.tick().await;
-        if let Some(log) = log {
+        deps.upstream.sweep();
+        if let Some(log) = &deps.access_log {
             log.flush();
         }
     }

@@ -121,10 +121,16 @@ impl Upstream {
         Ok(pool::Pool::endpoint(&self.0, site, target, shown))
     }
 
+    /// Closes connections that were not used for a while, or that the other side has closed; at most once a second,
+    /// however often it is called. Requests do so as well, but who knows when the next one comes.
+    pub fn sweep(&self) {
+        self.0.pools.sweep(tokio::time::Instant::now());
+    }
+
     /// Open connections, idle ones included. Those that are of no use any more are closed before they are counted.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.0.pools.sweep(tokio::time::Instant::now());
+        self.sweep();
         self.0.connections.get()
     }
 }

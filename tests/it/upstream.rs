@@ -5,6 +5,8 @@ mod proxy;
 use std::path::Path;
 use std::sync::Arc;
 
+use http::Method;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -13,8 +15,10 @@ use waypost::api::App;
 use waypost::gateway::Deps;
 use waypost::router::cooldown::Readiness;
 
+use crate::support::process::Process;
 use crate::support::{
-    Authority, Gateway, Logs, Model, Reply, Scripted, Yaml, chat_body, load, s, server_head,
+    Authority, Gateway, Logs, Model, Reply, Request, Scripted, Yaml, chat_body, load, s,
+    server_head,
 };
 
 /// A self-hosted deployment at this URL.
@@ -337,4 +341,43 @@ async fn a_file_without_a_certificate_is_told_at_the_start() {
             "{told}"
         );
     }
+}
+
+/// Without another request: who knows when the next one comes.
+#[tokio::test]
+async fn a_connection_that_the_provider_has_closed_is_let_go() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("endpoints.yml");
+    let text = format!(
+        "model_groups:\n  - id: g\n    models:\n      - {{provider: self-hosted, model: m, api_base: 'http://{addr}/v1'}}\n"
+    );
+    std::fs::write(&file, text).expect("written");
+    let file = file.display().to_string();
+    let mut process = Process::start(&["serve", "--config", &file, "--port", "0"], &[]);
+    let gateway = process.address().await;
+    let provider = async {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            stream.read_buf(&mut request).await.expect("a request");
+        }
+        let body = r#"{"object":"chat.completion","choices":[]}"#;
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream
+            .write_all((head + body).as_bytes())
+            .await
+            .expect("an answer");
+        stream.shutdown().await.expect("closed on this side");
+        stream
+            .read_to_end(&mut request)
+            .await
+            .expect("closed on the other")
+    };
+    let client = Request::new(gateway, Method::POST, "/v1/chat/completions");
+    let (answer, more) = tokio::join!(client.json(&chat_body("g")).send(), provider);
+    assert_eq!((answer.status, more), (200, 0), "{}", answer.text());
+    process.signal("TERM");
+    process.exit().await;
 }
