@@ -35,7 +35,7 @@ impl fmt::Debug for AccessLog {
     }
 }
 
-/// A field's name as lines of text have it, ` name=`; made by [`key!`].
+/// A field's name as lines of text have it, ` name=`; made by the macro `key!`.
 #[derive(Debug, Clone, Copy)]
 pub struct Key(#[doc(hidden)] pub &'static str);
 

@@ -116,9 +116,10 @@ impl Waypost {
             ..
         } = self;
         drop(asking);
-        let kill = ["-TERM", &child.0.id().to_string()];
+        // The shell's own: there may be no such program.
+        let kill = format!("kill -TERM {}", child.0.id());
         ensure!(
-            Command::new("kill").args(kill).status()?.success(),
+            Command::new("sh").args(["-c", &kill]).status()?.success(),
             "no signal"
         );
         let status = loop {

@@ -1,6 +1,6 @@
 //! Accepting connections, and letting go of them.
 //!
-//! Each connection is a task of a tracker that [`Server::stop`] awaits. It begins in the [`lane`] and is hyper's from its
+//! Each connection is a task of a tracker that [`Server::stop`] awaits. It begins in the lane (`lane.rs`) and is hyper's from its
 //! first request on that is not plain. A request that declares its length twice, by `Content-Length` and
 //! `Transfer-Encoding`, is refused: hyper follows the latter and drops the former, so what came over the wire is looked
 //! at here.
