@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -288,13 +289,74 @@ pub enum Auth {
     None,
     /// `Authorization: Bearer …`
     Bearer(Secret),
-    /// `api-key: …` (Azure)
-    ApiKey(Secret),
-    /// A bearer token from Microsoft Entra ID.
-    Entra(Arc<EntraCredential>),
+    /// The key as the value of this header (`api-key` at Azure, `x-api-key` at Anthropic).
+    Header(&'static str, Secret),
+    /// Something that is exchanged for tokens or keys which expire.
+    Token(Arc<TokenCredential>),
 }
 
-/// A credential that is exchanged for tokens which expire.
+/// A credential that is exchanged for a [`Token`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenCredential {
+    /// Microsoft Entra ID.
+    Entra(EntraCredential),
+    /// The keys of AWS.
+    Aws(AwsCredential),
+}
+
+/// What authenticates a request right now. Cloning shares it.
+#[derive(Clone, Debug)]
+pub enum Token {
+    /// The value of `Authorization`, marked as sensitive.
+    Bearer(HeaderValue),
+    /// Keys to sign the request with (AWS Signature Version 4).
+    Aws(Arc<AwsKeys>),
+}
+
+impl Token {
+    /// What must not be shown of it.
+    pub fn secrets(&self) -> impl Iterator<Item = &[u8]> {
+        let (bearer, keys) = match self {
+            Self::Bearer(value) => (Some(value.as_bytes()), None),
+            Self::Aws(keys) => (None, Some(keys)),
+        };
+        let bearer = bearer.map(|value| value.strip_prefix(b"Bearer ").unwrap_or(value));
+        let keys = keys.into_iter().flat_map(|keys| {
+            [Some(&keys.secret_access_key), keys.session_token.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(|secret| secret.expose().as_bytes())
+        });
+        bearer.into_iter().chain(keys)
+    }
+}
+
+/// Keys of AWS, temporary ones if there is a session token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsKeys {
+    /// No secret, but nothing to show around either.
+    pub access_key_id: Secret,
+    /// What requests are signed with.
+    pub secret_access_key: Secret,
+    /// `x-amz-security-token`
+    pub session_token: Option<Secret>,
+}
+
+/// Where keys of AWS come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsCredential {
+    /// The first source.
+    pub source: AwsSource,
+}
+
+/// The sources of AWS keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AwsSource {
+    /// In the file.
+    Static(AwsKeys),
+}
+
+/// A credential of Microsoft Entra ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntraCredential {
     /// Where the token comes from.
@@ -330,6 +392,17 @@ pub struct TlsOptions {
     pub client_cert: Option<PathBuf>,
 }
 
+/// What happens to parameters of a request that a deployment's dialect has no counterpart for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dropping {
+    /// `drop_params`: they are left out, and a header of the answer names them. Otherwise the request is refused.
+    pub all: bool,
+    /// `additional_drop_params`: these are left out in any case.
+    pub also: Vec<String>,
+    /// `allowed_openai_params`: these are sent as they are.
+    pub allowed: Vec<String>,
+}
+
 /// Everything fixed about a deployment that an adapter and the upstream client need.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -359,6 +432,8 @@ pub struct Target {
     pub stream_options: bool,
     /// Whether `encoding_format` may be sent on embeddings.
     pub encoding_format: bool,
+    /// What happens to parameters that the dialect has no counterpart for.
+    pub dropping: Dropping,
     /// TLS beyond the default.
     pub tls: TlsOptions,
     /// `openai-organization` and the like that the file sets per deployment.

@@ -9,7 +9,8 @@ use anstyle::Style;
 
 use crate::config::{Config, Deployment, Group};
 use crate::types::{
-    AllCooling, Auth, Cost, CostReading, Dialect, Operation, Price, StrategyKind, UsageReading,
+    AllCooling, Auth, Cost, CostReading, Dialect, Operation, Price, StrategyKind, TokenCredential,
+    UsageReading,
 };
 
 const BOLD: Style = Style::new().bold();
@@ -209,8 +210,11 @@ fn deployment(out: &mut impl Write, deployment: &Deployment) -> io::Result<()> {
         match &target.auth {
             Auth::None => "none",
             Auth::Bearer(_) => "bearer key",
-            Auth::ApiKey(_) => "api-key",
-            Auth::Entra(_) => "Entra ID token",
+            Auth::Header(name, _) => name,
+            Auth::Token(credential) => match &**credential {
+                TokenCredential::Entra(_) => "Entra ID token",
+                TokenCredential::Aws(_) => "signed with AWS keys",
+            },
         },
     )?;
     item(

@@ -11,7 +11,7 @@ use super::nearest::hint;
 use super::tree::Node;
 use super::{endpoint, value};
 use crate::catalog;
-use crate::types::{Auth, Dialect, EntraCredential, EntraSource, Secret};
+use crate::types::{Auth, Dialect, EntraCredential, EntraSource, Secret, TokenCredential};
 
 /// The first version that knows `stream_options` and `max_completion_tokens`.
 const STREAM_OPTIONS: &str = "2024-09-01";
@@ -216,11 +216,12 @@ pub(super) fn oauth(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<Au
         return None;
     }
     let authority_host = authority_host.trim_end_matches('/').to_owned();
-    Some(Auth::Entra(Arc::new(EntraCredential {
+    let credential = EntraCredential {
         source,
         scopes,
         authority_host,
-    })))
+    };
+    Some(Auth::Token(Arc::new(TokenCredential::Entra(credential))))
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ pub(super) fn auth(
                 .error(node.place("api_key"), &format!("{path}.api_key"), message);
             None
         }
-        Some(key) if azure => Some(Auth::ApiKey(Secret::new(key))),
+        Some(key) if azure => Some(Auth::Header("api-key", Secret::new(key))),
         Some(key) => Some(Auth::Bearer(Secret::new(key))),
         None if provider.key_required && node.get("api_key").is_some() => {
             // Said as a warning where the variable is empty; the literal empty text is said here.

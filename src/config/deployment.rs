@@ -12,7 +12,7 @@ use super::settings::Own;
 use super::tree::{Node, Value};
 use super::{Deployment, azure, credentials, endpoint, ollama, value};
 use crate::catalog::{self, Family, PROVIDERS, Provider};
-use crate::types::{Clocks, Cost, Price, Target};
+use crate::types::{Clocks, Cost, Dropping, Price, Target};
 
 /// What a group passes on to its deployments.
 pub(super) struct Inherited<'a> {
@@ -95,6 +95,7 @@ pub(super) fn deployment(
         renames,
         stream_options,
         encoding_format,
+        dropping: dropping(node, inherited),
         tls,
         organization,
     };
@@ -313,6 +314,27 @@ fn extra_body(
         }
     }
     fields
+}
+
+/// What the model says about dropping parameters, else the group, else `default_litellm_params`.
+fn dropping(node: &Node, inherited: &Inherited<'_>) -> Dropping {
+    let sources = [Some(node), Some(inherited.group), inherited.params];
+    let texts = |key: &str| {
+        let mut found = sources.iter().flatten().filter_map(|node| node.get(key));
+        found
+            .next()
+            .and_then(|node| super::check::texts(node).ok())
+            .unwrap_or_default()
+    };
+    Dropping {
+        all: sources
+            .iter()
+            .flatten()
+            .find_map(|node| node.flag("drop_params"))
+            .unwrap_or_default(),
+        also: texts("additional_drop_params"),
+        allowed: texts("allowed_openai_params"),
+    }
 }
 
 fn text_here_or_in_info(node: &Node, key: &str) -> Option<String> {

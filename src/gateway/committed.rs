@@ -65,7 +65,7 @@ pub(super) enum Uncommitted {
     },
     /// The adapter can't express the call.
     Unsupported {
-        param: &'static str,
+        param: std::borrow::Cow<'static, str>,
         message: String,
     },
     /// Another attempt may help.

@@ -1,5 +1,6 @@
 //! Why a request got no answer. Knows no status of ours; `api/error.rs` alone turns it into HTTP.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ pub enum Error {
     #[error("{message}")]
     Unsupported {
         /// The request's member.
-        param: &'static str,
+        param: Cow<'static, str>,
         /// What would work.
         message: String,
     },

@@ -4,13 +4,14 @@
 //! error under a 200, is an ordinary failed attempt. A stream is held back until its first content. After that it is
 //! committed: [`Committed`] goes to the client, and nothing is tried again.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
@@ -25,10 +26,10 @@ use super::snapshot::{Group, Link};
 use super::stopwatch::{RanOut, Stopwatch};
 use super::watch::{Ending, Watch};
 use crate::clock::{Alarm, Clock};
-use crate::h1::Fields;
-use crate::provider::{AdaptError, Call, ErrorFacts, Inbound, embeddings, error_facts};
+use crate::h1::{Fields, Head};
+use crate::provider::{AdaptError, Authority, Call, ErrorFacts, Inbound, embeddings, error_facts};
 use crate::router::{Deployment, Outcome};
-use crate::types::{Fault, Operation, TokenUsage};
+use crate::types::{Fault, Operation, Token, TokenUsage};
 use crate::upstream::{Answer, SendError};
 use crate::usage::meter;
 
@@ -40,6 +41,18 @@ const HOLD_PREAMBLE: usize = 256 * 1024;
 const HOLD_ERROR: usize = 1024 * 1024;
 /// And no longer than this.
 const ERROR_TIME: Duration = Duration::from_secs(5);
+
+/// Names the parameters that were left out.
+const DROPPED: &str = "x-waypost-dropped-params";
+
+/// A call under way.
+struct Sent {
+    head: Head,
+    body: Answer,
+    masks: Masks,
+    /// Parameters that were left out.
+    dropped: Vec<Cow<'static, str>>,
+}
 
 /// What an attempt needs to know.
 pub(super) struct Exchange<'a> {
@@ -101,20 +114,16 @@ impl Exchange<'_> {
         trial: &mut Trial,
         clock: &mut Stopwatch<'_>,
     ) -> Result<(StatusCode, Fields, CommittedBody), Trouble> {
-        let (bearer, masks) = clock.first_content(pin!(self.bearer())).await??;
-        let request = self.link.adapter.outbound(self.call, bearer.as_ref())?;
-        let connect = self.deployment.clocks.connect;
-        let send = self.link.endpoint.send(&request, connect, clock.began());
-        let (head, body) = clock
-            .first_content(pin!(send))
-            .await?
-            .map_err(|error| match error {
-                SendError::Connect(error) => {
-                    Trouble::Fault(Fault::Connect, Cause::Transport(error.to_string()))
-                }
-                SendError::Broken(_) => broken(chain(&error)),
-            })?;
-        let fields = relayed(head.fields, &masks);
+        let Sent {
+            head,
+            body,
+            masks,
+            dropped,
+        } = self.send(self.call, clock).await?;
+        let mut fields = relayed(head.fields, &masks);
+        if !dropped.is_empty() {
+            fields.add(DROPPED, &dropped.join(","));
+        }
         if !head.status.is_success() {
             // The status says enough; a body that does not come is not waited for long.
             let read = tokio::time::timeout(ERROR_TIME, body.collect_up_to(HOLD_ERROR)).await;
@@ -124,11 +133,11 @@ impl Exchange<'_> {
                 .map(|(body, _)| body)
                 .unwrap_or_default();
             let body = masks.apply(body);
-            return Err(Trouble::Answer(answer(head.status, &fields, body)));
+            let refusal = self.link.adapter.refusal(head.status, &fields, &body);
+            return Err(Trouble::Answer(answer(refusal, &fields, body)));
         }
-        let mut fields = fields;
         let streams = self.call.head.stream && is_event_stream(&fields);
-        let inbound = self.link.adapter.inbound(self.call);
+        let inbound = self.link.adapter.inbound(self.call, &fields);
         if matches!(inbound, Inbound::Translate(_)) {
             // What the client gets is ours to describe.
             let kind = if streams {
@@ -149,19 +158,53 @@ impl Exchange<'_> {
         Ok((head.status, fields, body))
     }
 
+    /// Sends the call, once more with a fresh token if the one that was held is refused.
+    async fn send(&self, call: &Call, clock: &mut Stopwatch<'_>) -> Result<Sent, Trouble> {
+        let mut renewed = false;
+        loop {
+            let (token, masks) = clock.first_content(pin!(self.token())).await??;
+            let authority = Authority {
+                token: token.as_ref(),
+                unix: self.clock.unix(),
+            };
+            let request = self.link.adapter.outbound(call, authority)?;
+            let connect = self.deployment.clocks.connect;
+            let send = self.link.endpoint.send(&request, connect, clock.began());
+            let (head, body) =
+                clock
+                    .first_content(pin!(send))
+                    .await?
+                    .map_err(|error| match error {
+                        SendError::Connect(error) => {
+                            Trouble::Fault(Fault::Connect, Cause::Transport(error.to_string()))
+                        }
+                        SendError::Broken(_) => broken(chain(&error)),
+                    })?;
+            if let (401 | 403, Some(source), Some(token), false) =
+                (head.status.as_u16(), &self.link.token, &token, renewed)
+                && source.refused(token).await
+            {
+                renewed = true;
+                continue;
+            }
+            return Ok(Sent {
+                head,
+                body,
+                masks,
+                dropped: request.dropped,
+            });
+        }
+    }
+
     /// The token to send, and the masks with it.
-    async fn bearer(&self) -> Result<(Option<HeaderValue>, Masks), Trouble> {
+    async fn token(&self) -> Result<(Option<Token>, Masks), Trouble> {
         let Some(source) = &self.link.token else {
             return Ok((None, self.link.masks.clone()));
         };
-        match Box::pin(source.bearer()).await {
-            Ok(bearer) => {
-                let token = bearer
-                    .as_bytes()
-                    .strip_prefix(b"Bearer ")
-                    .unwrap_or(bearer.as_bytes());
-                let masks = self.link.masks.and(token);
-                Ok((Some(bearer), masks))
+        match Box::pin(source.token()).await {
+            Ok(token) => {
+                let masks = self.link.masks.with(token.secrets());
+                Ok((Some(token), masks))
             }
             Err(error) => Err(Trouble::Fault(
                 Fault::Credential,

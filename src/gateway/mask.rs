@@ -31,10 +31,11 @@ impl Masks {
         )
     }
 
-    /// These and one more.
+    /// These and more.
     #[must_use]
-    pub fn and(&self, secret: &[u8]) -> Self {
-        let new = (secret.len() >= SHORTEST).then(|| Finder::new(secret).into_owned());
+    pub fn with<'a>(&self, secrets: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let long = secrets.into_iter().filter(|s| s.len() >= SHORTEST);
+        let new = long.map(|secret| Finder::new(secret).into_owned());
         Self(self.0.iter().cloned().chain(new).collect())
     }
 
@@ -80,7 +81,7 @@ mod tests {
 
     #[test]
     fn all_of_them_everywhere_and_nothing_else() {
-        let masks = Masks::new(["sk-12345678", "short"]).and(b"Bearer xyz");
+        let masks = Masks::new(["sk-12345678", "short"]).with([&b"Bearer xyz"[..]]);
         let text = Bytes::from_static(b"key sk-12345678sk-12345678 short Bearer xyz.");
         assert_eq!(masks.apply(text), "key ****** short ***.");
         let clean = Bytes::from_static(b"sk-1234567");

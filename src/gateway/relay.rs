@@ -1,19 +1,30 @@
 //! What of an upstream's answer goes on to the client, and what an error without a status stands for.
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::error::UpstreamAnswer;
 use super::mask::Masks;
 use crate::h1::Fields;
-use crate::provider::{ErrorFacts, error_facts};
+use crate::provider::{ErrorFacts, Refusal};
 
-pub(super) fn answer(status: StatusCode, fields: &Fields, body: Bytes) -> UpstreamAnswer {
+/// An answer that is no success, as its dialect reads it.
+pub(super) fn answer(refusal: Refusal, fields: &Fields, body: Bytes) -> UpstreamAnswer {
+    let mut headers = fields.to_map();
+    if let Some(wait) = refusal.retry_after
+        && !headers.contains_key(RETRY_AFTER)
+    {
+        headers.insert(
+            RETRY_AFTER,
+            HeaderValue::from(wait.as_secs_f64().ceil() as u64),
+        );
+    }
     UpstreamAnswer {
-        status,
-        facts: error_facts(&body),
-        headers: fields.to_map(),
-        body,
+        status: refusal.status,
+        facts: refusal.facts,
+        headers,
+        body: refusal.body.unwrap_or(body),
     }
 }
 

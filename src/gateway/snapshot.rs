@@ -217,8 +217,8 @@ fn link(deployment: &Deployment, group: &Arc<str>, deps: &Deps) -> Result<Link, 
             })?;
     let (key, token) = match &target.auth {
         Auth::None => (None, None),
-        Auth::Bearer(key) | Auth::ApiKey(key) => (Some(key.expose()), None),
-        Auth::Entra(credential) => (None, Some(deps.credentials.source(credential))),
+        Auth::Bearer(key) | Auth::Header(_, key) => (Some(key.expose()), None),
+        Auth::Token(credential) => (None, Some(deps.credentials.source(credential))),
     };
     let masks = Masks::new(
         key.into_iter()

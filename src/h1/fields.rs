@@ -116,6 +116,22 @@ impl Fields {
         });
     }
 
+    /// Adds a line.
+    pub fn add(&mut self, name: &'static str, value: &str) {
+        let from = self.bytes.len();
+        let (Ok(from), Ok(to)) = (
+            u16::try_from(from),
+            u16::try_from(from.saturating_add(value.len())),
+        ) else {
+            return; // heads are far shorter
+        };
+        self.bytes = [&*self.bytes, value.as_bytes()].concat().into();
+        self.lines.push(Line {
+            name: Text::Own(name),
+            value: Text::At(from, to),
+        });
+    }
+
     /// As a map; what can't stand in one is left out.
     #[must_use]
     pub fn to_map(&self) -> HeaderMap {

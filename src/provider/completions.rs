@@ -102,8 +102,11 @@ fn text_of(part: Part) -> Result<String, AdaptError> {
     })
 }
 
-const fn unsupported(param: &'static str, message: String) -> AdaptError {
-    AdaptError::Unsupported { param, message }
+fn unsupported(param: &'static str, message: String) -> AdaptError {
+    AdaptError::Unsupported {
+        param: param.into(),
+        message,
+    }
 }
 
 /// The way back.

@@ -10,16 +10,19 @@ pub mod embeddings;
 mod ollama;
 mod openai;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::h1::Fields;
 use crate::request::{Outbound, RequestHead};
-use crate::types::{Dialect, Operation, Target};
+use crate::types::{AwsKeys, Dialect, Operation, Target, Token};
 
 /// One client request as adapters see it.
 #[derive(Debug, Clone)]
@@ -68,7 +71,7 @@ pub enum AdaptError {
     #[error("{message}")]
     Unsupported {
         /// The request's member.
-        param: &'static str,
+        param: Cow<'static, str>,
         /// What about it, and what would work.
         message: String,
     },
@@ -90,15 +93,70 @@ pub struct ErrorFacts {
     pub param: Option<String>,
 }
 
+/// What a request is authenticated with beyond the target's fixed headers, and when.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Authority<'a> {
+    /// For credentials that expire.
+    pub token: Option<&'a Token>,
+    /// Now, since the Unix epoch: what is signed says when.
+    pub unix: Duration,
+}
+
+impl<'a> Authority<'a> {
+    /// The value of `Authorization`, if that is how it goes.
+    #[must_use]
+    pub const fn bearer(&self) -> Option<&'a HeaderValue> {
+        match self.token {
+            Some(Token::Bearer(value)) => Some(value),
+            Some(Token::Aws(_)) | None => None,
+        }
+    }
+
+    /// The keys to sign with, if that is how it goes.
+    #[must_use]
+    pub fn keys(&self) -> Option<&'a AwsKeys> {
+        match self.token {
+            Some(Token::Aws(keys)) => Some(keys),
+            Some(Token::Bearer(_)) | None => None,
+        }
+    }
+}
+
+/// An answer that is an error, as OpenAI would have put it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its status, or the one that says what was meant.
+    pub status: StatusCode,
+    /// What the body says.
+    pub facts: Option<ErrorFacts>,
+    /// How long to leave the deployment alone, if the body says so; headers are read anyway.
+    pub retry_after: Option<Duration>,
+    /// The body in OpenAI's shape; `None`: as it was sent.
+    pub body: Option<Bytes>,
+}
+
 /// One deployment's dialect.
 pub trait Adapter: fmt::Debug + Send + Sync {
-    /// The request to send. `bearer` is a fetched token, for credentials that expire.
+    /// The request to send.
     ///
     /// # Errors
     /// If the call can't be expressed.
-    fn outbound(&self, call: &Call, bearer: Option<&HeaderValue>) -> Result<Outbound, AdaptError>;
-    /// How the answer to `call` gets back.
-    fn inbound(&self, call: &Call) -> Inbound;
+    fn outbound(&self, call: &Call, authority: Authority<'_>) -> Result<Outbound, AdaptError>;
+    /// How the answer to `call` gets back. `fields` are the answer's header lines.
+    fn inbound(&self, call: &Call, fields: &Fields) -> Inbound;
+    /// Reads an answer whose status is no success.
+    fn refusal(&self, status: StatusCode, _fields: &Fields, body: &[u8]) -> Refusal {
+        Refusal {
+            status,
+            facts: error_facts(body),
+            retry_after: None,
+            body: None,
+        }
+    }
+    /// How many texts one call for embeddings may have; a larger one is made in several calls, whose answers are joined.
+    fn most_inputs(&self) -> Option<usize> {
+        None
+    }
     /// Whether Waypost asks for a usage event that the client did not ask for.
     fn adds_usage(&self, call: &Call) -> bool;
 }

@@ -36,7 +36,8 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::openai::{OpenAi, headers};
-use super::{AdaptError, Adapter, Call, Inbound};
+use super::{AdaptError, Adapter, Authority, Call, Inbound};
+use crate::h1::Fields;
 use crate::request::{Outbound, Payload, RequestHead, Template};
 use crate::types::{Dialect, Operation, Target};
 use settings::Settings;
@@ -140,19 +141,22 @@ impl Ollama {
 }
 
 impl Adapter for Ollama {
-    fn outbound(&self, call: &Call, bearer: Option<&HeaderValue>) -> Result<Outbound, AdaptError> {
+    fn outbound(&self, call: &Call, authority: Authority<'_>) -> Result<Outbound, AdaptError> {
         let (head, body) = match call.operation {
-            Operation::Completions => return self.openai.outbound(call, bearer),
+            Operation::Completions => return self.openai.outbound(call, authority),
             Operation::Chat if call.head.stream => (&self.stream, self.chat(call)?),
             Operation::Chat => (&self.chat, self.chat(call)?),
             Operation::Embeddings => (&self.embed, self.embed(call)?),
         };
-        Ok(head.request(&[("authorization", bearer)], Payload::from(body)))
+        Ok(head.request(
+            &[("authorization", authority.bearer())],
+            Payload::from(body),
+        ))
     }
 
-    fn inbound(&self, call: &Call) -> Inbound {
+    fn inbound(&self, call: &Call, fields: &Fields) -> Inbound {
         match call.operation {
-            Operation::Completions => self.openai.inbound(call),
+            Operation::Completions => self.openai.inbound(call, fields),
             Operation::Embeddings => {
                 Inbound::Translate(Box::new(answer::Embeddings::new(&self.target.model)))
             }
@@ -194,7 +198,7 @@ fn json<T: Serialize + ?Sized>(value: &T) -> Result<Box<RawValue>, AdaptError> {
 
 fn unsupported(param: &'static str, message: &str) -> AdaptError {
     AdaptError::Unsupported {
-        param,
+        param: param.into(),
         message: message.to_owned(),
     }
 }

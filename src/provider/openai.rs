@@ -9,7 +9,8 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use super::{AdaptError, Adapter, Call, Inbound, completions};
+use super::{AdaptError, Adapter, Authority, Call, Inbound, completions};
+use crate::h1::Fields;
 use crate::request::{Edit, Outbound, Template, quoted, splice};
 use crate::types::{Auth, Dialect, Operation, Target};
 
@@ -125,7 +126,7 @@ impl OpenAi {
 }
 
 impl Adapter for OpenAi {
-    fn outbound(&self, call: &Call, bearer: Option<&HeaderValue>) -> Result<Outbound, AdaptError> {
+    fn outbound(&self, call: &Call, authority: Authority<'_>) -> Result<Outbound, AdaptError> {
         let mut edits = self.edits(call);
         let mut operation = call.operation;
         if self.as_completion(call) {
@@ -140,10 +141,13 @@ impl Adapter for OpenAi {
             &heads.plain
         };
         let beta = call.beta.as_ref().or(self.beta.as_ref());
-        Ok(head.request(&[("authorization", bearer), (BETA, beta)], payload))
+        Ok(head.request(
+            &[("authorization", authority.bearer()), (BETA, beta)],
+            payload,
+        ))
     }
 
-    fn inbound(&self, call: &Call) -> Inbound {
+    fn inbound(&self, call: &Call, _fields: &Fields) -> Inbound {
         if self.as_completion(call) {
             Inbound::Translate(completions::translator(call.head.stream))
         } else {
@@ -215,9 +219,9 @@ pub(super) fn headers(target: &Target) -> Result<HeaderMap, http::Error> {
         headers.insert(HeaderName::try_from(name)?, value);
     }
     let (name, text) = match &target.auth {
-        Auth::None | Auth::Entra(_) => return Ok(headers),
+        Auth::None | Auth::Token(_) => return Ok(headers),
         Auth::Bearer(key) => (AUTHORIZATION, format!("Bearer {}", key.expose())),
-        Auth::ApiKey(key) => (HeaderName::from_static("api-key"), key.expose().to_owned()),
+        Auth::Header(name, key) => (HeaderName::from_static(name), key.expose().to_owned()),
     };
     let mut value = HeaderValue::try_from(text)?;
     value.set_sensitive(true);

@@ -1,5 +1,6 @@
 //! A request to a deployment as it is written to a connection: the head's bytes, and the body's slices.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -18,6 +19,8 @@ pub struct Outbound {
     pub head: Bytes,
     /// The body.
     pub payload: Payload,
+    /// Parameters of the client's that are not in it, because the deployment has no counterpart.
+    pub dropped: Vec<Cow<'static, str>>,
 }
 
 /// What the heads of all requests to one URL have in common, written once. What comes from outside comes as a
@@ -69,6 +72,7 @@ impl Template {
         Outbound {
             head: head.freeze(),
             payload,
+            dropped: Vec::new(),
         }
     }
 }

@@ -5,7 +5,9 @@ use super::strategy::{Args, build};
 use super::*;
 use crate::router::cooldown::Rule;
 use crate::router::scores::{Scores, minute_of};
-use crate::types::{Auth, Clocks, Cost, Dialect, Price, StrategyKind, Target, TlsOptions};
+use crate::types::{
+    Auth, Clocks, Cost, Dialect, Dropping, Price, StrategyKind, Target, TlsOptions,
+};
 
 mod threads;
 
@@ -28,6 +30,7 @@ fn deployment(id: &str) -> Deployment {
         renames: &[],
         stream_options: true,
         encoding_format: true,
+        dropping: Dropping::default(),
         tls: TlsOptions::default(),
         organization: None,
     };

@@ -13,7 +13,9 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::types::{EntraCredential, EntraSource, Secret};
+use crate::types::{
+    AwsCredential, AwsSource, EntraCredential, EntraSource, Secret, Token, TokenCredential,
+};
 
 /// How long a token endpoint may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -37,23 +39,17 @@ pub struct Credentials {
 
 impl Credentials {
     /// The source for `credential`; deployments with equal credentials share one.
-    pub fn source(&self, credential: &Arc<EntraCredential>) -> Arc<TokenSource> {
+    pub fn source(&self, credential: &Arc<TokenCredential>) -> Arc<TokenSource> {
         // The key holds secrets and stays in here.
-        let key = match &credential.source {
-            EntraSource::ClientSecret {
-                tenant_id,
-                client_id,
-                client_secret,
-            } => format!(
-                "{}\n{tenant_id}\n{}\n{}\n{:?}",
-                credential.authority_host,
-                client_id.expose(),
-                client_secret.expose(),
-                credential.scopes
+        let key = match &**credential {
+            TokenCredential::Entra(entra) => entra_key(entra),
+            TokenCredential::Aws(AwsCredential {
+                source: AwsSource::Static(keys),
+            }) => format!(
+                "aws\n{}\n{}",
+                keys.access_key_id.expose(),
+                keys.secret_access_key.expose()
             ),
-            EntraSource::Default => {
-                format!("{}\n{:?}", credential.authority_host, credential.scopes)
-            }
         };
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
@@ -69,9 +65,28 @@ impl Credentials {
     }
 }
 
+fn entra_key(credential: &EntraCredential) -> String {
+    match &credential.source {
+        EntraSource::ClientSecret {
+            tenant_id,
+            client_id,
+            client_secret,
+        } => format!(
+            "{}\n{tenant_id}\n{}\n{}\n{:?}",
+            credential.authority_host,
+            client_id.expose(),
+            client_secret.expose(),
+            credential.scopes
+        ),
+        EntraSource::Default => {
+            format!("{}\n{:?}", credential.authority_host, credential.scopes)
+        }
+    }
+}
+
 /// One credential and the token it yields.
 pub struct TokenSource {
-    credential: Arc<EntraCredential>,
+    credential: Arc<TokenCredential>,
     client: reqwest::Client,
     /// For this machine's own identity service, which no proxy has to know of.
     direct: reqwest::Client,
@@ -80,7 +95,7 @@ pub struct TokenSource {
 
 #[derive(Default)]
 struct Held {
-    token: Option<Token>,
+    token: Option<Fetched>,
     /// The last failed fetch, for those who waited while it was made.
     failed: Option<(Instant, TokenError)>,
 }
@@ -93,7 +108,7 @@ impl fmt::Debug for TokenSource {
     }
 }
 
-struct Token {
+struct Fetched {
     header: HeaderValue,
     renew: Instant,
     expires: Instant,
@@ -111,11 +126,37 @@ fn client(proxied: bool) -> reqwest::Client {
 }
 
 impl TokenSource {
-    /// The `Authorization` value to send now.
+    /// What to authenticate with now.
     ///
     /// # Errors
     /// If there is no valid token and none can be fetched.
-    pub async fn bearer(&self) -> Result<HeaderValue, TokenError> {
+    pub async fn token(&self) -> Result<Token, TokenError> {
+        match &*self.credential {
+            TokenCredential::Entra(entra) => self.bearer(entra).await.map(Token::Bearer),
+            TokenCredential::Aws(AwsCredential {
+                source: AwsSource::Static(keys),
+            }) => Ok(Token::Aws(Arc::new(keys.clone()))),
+        }
+    }
+
+    /// The provider refused this token: it is not used again. Whether there is a point in fetching another.
+    pub async fn refused(&self, token: &Token) -> bool {
+        let mut held = self.held.lock().await;
+        let Token::Bearer(header) = token else {
+            return false;
+        };
+        // A newer one may be there already, fetched by another request.
+        if held
+            .token
+            .as_ref()
+            .is_some_and(|held| held.header == header)
+        {
+            held.token = None;
+        }
+        true
+    }
+
+    async fn bearer(&self, entra: &EntraCredential) -> Result<HeaderValue, TokenError> {
         let asked = Instant::now();
         // Whoever comes while a fetch is under way waits here for its result, be it a token or a failure.
         let mut held = self.held.lock().await;
@@ -126,7 +167,7 @@ impl TokenSource {
         if let Some((_, error)) = held.failed.as_ref().filter(|(at, _)| *at > asked) {
             return Err(error.clone());
         }
-        match self.fetch().await {
+        match self.fetch(entra).await {
             Ok(answer) => {
                 let life = answer.life();
                 let mut header =
@@ -137,7 +178,7 @@ impl TokenSource {
                             )
                         })?;
                 header.set_sensitive(true);
-                held.token = Some(Token {
+                held.token = Some(Fetched {
                     header: header.clone(),
                     renew: now + life.mul_f64(0.8),
                     expires: now + life,
@@ -158,9 +199,9 @@ impl TokenSource {
         }
     }
 
-    async fn fetch(&self) -> Result<Answer, TokenError> {
-        let scope = self.credential.scopes.join(" ");
-        match &self.credential.source {
+    async fn fetch(&self, entra: &EntraCredential) -> Result<Answer, TokenError> {
+        let scope = entra.scopes.join(" ");
+        match &entra.source {
             EntraSource::ClientSecret {
                 tenant_id,
                 client_id,
@@ -172,14 +213,18 @@ impl TokenSource {
                     ("client_secret", client_secret.expose()),
                     ("scope", &scope),
                 ];
-                self.ask_authority(tenant_id, &form).await
+                self.ask_authority(entra, tenant_id, &form).await
             }
-            EntraSource::Default => self.fetch_default(&scope).await,
+            EntraSource::Default => self.fetch_default(entra, &scope).await,
         }
     }
 
     /// Environment, workload identity, managed identity, in that order.
-    async fn fetch_default(&self, scope: &str) -> Result<Answer, TokenError> {
+    async fn fetch_default(
+        &self,
+        entra: &EntraCredential,
+        scope: &str,
+    ) -> Result<Answer, TokenError> {
         let env = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         let (tenant, client_id) = (env("AZURE_TENANT_ID"), env("AZURE_CLIENT_ID"));
         if let (Some(tenant), Some(id), Some(secret)) =
@@ -191,7 +236,7 @@ impl TokenSource {
                 ("client_secret", secret.as_str()),
                 ("scope", scope),
             ];
-            return self.ask_authority(tenant, &form).await;
+            return self.ask_authority(entra, tenant, &form).await;
         }
         if let (Some(tenant), Some(id), Some(file)) =
             (&tenant, &client_id, env("AZURE_FEDERATED_TOKEN_FILE"))
@@ -209,7 +254,7 @@ impl TokenSource {
                 ("client_assertion", assertion.trim()),
                 ("scope", scope),
             ];
-            return self.ask_authority(tenant, &form).await;
+            return self.ask_authority(entra, tenant, &form).await;
         }
         let resource = scope.trim_end_matches(".default").to_owned();
         let id = client_id.unwrap_or_default();
@@ -236,12 +281,13 @@ impl TokenSource {
 
     async fn ask_authority(
         &self,
+        entra: &EntraCredential,
         tenant: &str,
         form: &[(&str, &str)],
     ) -> Result<Answer, TokenError> {
         let url = format!(
             "{}/{tenant}/oauth2/v2.0/token",
-            self.credential.authority_host.trim_end_matches('/')
+            entra.authority_host.trim_end_matches('/')
         );
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
@@ -338,7 +384,7 @@ mod tests {
             scopes: vec![],
             authority_host: format!("http://{}", listener.local_addr().expect("an address")),
         };
-        let source = Credentials::default().source(&Arc::new(credential));
+        let source = Credentials::default().source(&Arc::new(TokenCredential::Entra(credential)));
         let serve = async {
             for asked in 1.. {
                 let (mut stream, _) = listener.accept().await.expect("a connection");
@@ -352,9 +398,9 @@ mod tests {
             }
         };
         let five = async {
-            let all = futures_util::future::join_all((0..5).map(|_| source.bearer())).await;
+            let all = futures_util::future::join_all((0..5).map(|_| source.token())).await;
             assert!(all.iter().all(Result::is_err));
-            source.bearer().await.expect_err("a later one asks anew")
+            source.token().await.expect_err("a later one asks anew")
         };
         tokio::select! {
             () = serve => unreachable!("serves for ever"),

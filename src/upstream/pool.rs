@@ -152,6 +152,7 @@ impl Pool {
         Outbound {
             head: whole.freeze(),
             payload: request.payload.clone(),
+            dropped: Vec::new(),
         }
     }
 

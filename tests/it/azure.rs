@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use waypost::clock::ManualClock;
 use waypost::lab::{Fault, Lab};
-use waypost::types::{Auth, EntraCredential, EntraSource, Secret};
+use waypost::types::{Auth, EntraCredential, EntraSource, Secret, TokenCredential};
 
 use crate::support::{Gateway, Model, Yaml, chat_body, lab, load, received, together};
 
@@ -207,7 +207,7 @@ impl Authority {
                 .to_string(),
         );
         // A file may name https only.
-        let credential = Arc::new(EntraCredential {
+        let credential = Arc::new(TokenCredential::Entra(EntraCredential {
             source: EntraSource::ClientSecret {
                 tenant_id: "tenant".into(),
                 client_id: Secret::new("id"),
@@ -215,9 +215,9 @@ impl Authority {
             },
             scopes: vec!["scope/.default".into()],
             authority_host: format!("http://{}", self.addr),
-        });
+        }));
         for deployment in &mut config.groups[0].deployments {
-            Arc::make_mut(&mut deployment.target).auth = Auth::Entra(Arc::clone(&credential));
+            Arc::make_mut(&mut deployment.target).auth = Auth::Token(Arc::clone(&credential));
         }
         Gateway::of(&config, Arc::new(ManualClock::new())).await
     }

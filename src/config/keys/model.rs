@@ -67,9 +67,15 @@ const KEYS: &[Key] = &[
     later("tag_regex", Kind::Texts, TAGS, "Patterns for the user agent."),
     later("region_name", Kind::Text, "requests cannot ask for a region yet", "Region of the deployment."),
     later("mock_response", Kind::Any, "the deployment is called; `waypost lab` simulates deployments", "A canned answer."),
-    none("drop_params", Kind::Flag, "parameters are never dropped, but passed on", "Drop unsupported parameters."),
-    none("additional_drop_params", Kind::Texts, "parameters are never dropped", "Parameters to drop."),
-    none("allowed_openai_params", Kind::Texts, "every parameter is passed on", "Parameters not to drop."),
+    on(
+        "drop_params",
+        Kind::Flag,
+        "Parameters of a request that the provider has no counterpart for are left out, and `x-waypost-dropped-params` \
+         names them. Otherwise the request is refused.",
+    )
+    .or("false"),
+    on("additional_drop_params", Kind::Texts, "Parameters of a request that are left out in any case."),
+    on("allowed_openai_params", Kind::Texts, "Parameters that are sent as they are, whatever the provider knows."),
     none("configurable_clientside_auth_params", Kind::Any, "clients cannot replace credentials", "Client-side credentials."),
     later("itpm", ANY_COUNT, LIMITS, "Input tokens per minute."),
     later("otpm", ANY_COUNT, LIMITS, "Output tokens per minute."),

@@ -127,7 +127,7 @@ impl Settings {
                     format!("`{name}` is not available: Ollama has no counterpart")
                 };
                 return Err(AdaptError::Unsupported {
-                    param: name,
+                    param: (*name).into(),
                     message,
                 });
             }

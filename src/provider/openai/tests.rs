@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::request::RequestHead;
-use crate::types::{Secret, TlsOptions};
+use crate::types::{Dropping, Secret, TlsOptions, Token};
 
 fn target() -> Target {
     Target {
@@ -21,6 +21,7 @@ fn target() -> Target {
         renames: &[],
         stream_options: true,
         encoding_format: true,
+        dropping: Dropping::default(),
         tls: TlsOptions::default(),
         organization: None,
     }
@@ -42,7 +43,7 @@ fn call(operation: Operation, body: &str) -> Call {
 fn sent(target: Target, operation: Operation, body: &str) -> (String, String) {
     let adapter = OpenAi::new(Arc::new(target)).expect("a target");
     let request = adapter
-        .outbound(&call(operation, body), None)
+        .outbound(&call(operation, body), Authority::default())
         .expect("a request");
     let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).expect("text");
     (text(&request.head), text(&request.payload.to_bytes()))
@@ -65,7 +66,7 @@ fn addresses_and_keys() {
             api_version: "2024-10-21".to_owned(),
         },
         base_url: "https://host".to_owned(),
-        auth: Auth::ApiKey(Secret::new("k")),
+        auth: Auth::Header("api-key", Secret::new("k")),
         ..target()
     };
     let (head, _) = sent(azure, Operation::Embeddings, r#"{"model":"g","input":"x"}"#);
@@ -114,7 +115,15 @@ fn what_varies_stands_above_what_is_configured() {
             ..call(Operation::Chat, &body)
         };
         let bearer = HeaderValue::from_static("Bearer t");
-        let request = adapter.outbound(&call, Some(&bearer)).expect("a request");
+        let request = adapter
+            .outbound(
+                &call,
+                Authority {
+                    token: Some(&Token::Bearer(bearer)),
+                    ..Authority::default()
+                },
+            )
+            .expect("a request");
         let head = String::from_utf8(request.head.to_vec()).expect("text");
         for line in expected.split('|').chain(["authorization: Bearer t\r\n"]) {
             assert!(head.contains(line), "{head}");

@@ -42,7 +42,6 @@ const LOADS: &[(&str, &[&str])] = &[
         "all-keys.yml",
         &[
             "context windows are not checked yet",
-            "parameters are never dropped",
             "tag filtering is not built yet",
             "each process counts alone",
             "usage is counted in whole minutes",

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use waypost::types::{
-    AllCooling, Auth, CostReading, Dialect, EntraSource, StrategyKind, UsageReading,
+    AllCooling, Auth, CostReading, Dialect, EntraSource, StrategyKind, TokenCredential,
+    UsageReading,
 };
 
 use super::loaded;
@@ -159,8 +160,8 @@ fn credentials_come_from_file_or_variable_and_only_where_needed() {
         .map(|d| match &d.target.auth {
             Auth::None => "none",
             Auth::Bearer(_) => "bearer",
-            Auth::ApiKey(_) => "api-key",
-            Auth::Entra(_) => "entra",
+            Auth::Header(name, _) => name,
+            Auth::Token(_) => "token",
         })
         .collect();
     assert_eq!(
@@ -172,14 +173,19 @@ fn credentials_come_from_file_or_variable_and_only_where_needed() {
         "llama-3.3-70b"
     );
     let config = loaded("minimal.yml");
-    let Auth::ApiKey(key) = &config.groups[0].deployments[0].target.auth else {
+    let Auth::Header("api-key", key) = &config.groups[0].deployments[0].target.auth else {
         panic!("not a key")
     };
     assert_eq!(key.expose(), "hidden-north");
     let config = loaded("entra.yml");
-    let Auth::Entra(credential) = &config.groups[0].deployments[0].target.auth else {
-        panic!("not Entra")
+    let entra = |group: usize| match &config.groups[group].deployments[0].target.auth {
+        Auth::Token(credential) => match &**credential {
+            TokenCredential::Entra(credential) => credential,
+            other @ TokenCredential::Aws(_) => panic!("not Entra: {other:?}"),
+        },
+        other => panic!("no token: {other:?}"),
     };
+    let credential = entra(0);
     let EntraSource::ClientSecret { client_secret, .. } = &credential.source else {
         panic!("no secret")
     };
@@ -188,9 +194,7 @@ fn credentials_come_from_file_or_variable_and_only_where_needed() {
         credential.authority_host,
         "https://login.microsoftonline.com"
     );
-    let Auth::Entra(credential) = &config.groups[1].deployments[0].target.auth else {
-        panic!("not Entra")
-    };
+    let credential = entra(1);
     assert_eq!(
         (&credential.source, credential.scopes.len()),
         (&EntraSource::Default, 2)

@@ -9,7 +9,7 @@ use super::*;
 
 /// The answer to a call, fed in two pieces.
 fn back(adapter: &Ollama, call: &Call, answer: &[u8], cut: usize) -> Result<String, AdaptError> {
-    let Inbound::Translate(mut translator) = adapter.inbound(call) else {
+    let Inbound::Translate(mut translator) = adapter.inbound(call, &Fields::default()) else {
         panic!("it translates")
     };
     let mut out = BytesMut::new();
@@ -116,7 +116,7 @@ fn vectors() {
         };
         let call = call(operation, &request);
         let sent = adapter
-            .outbound(&call, None)
+            .outbound(&call, Authority::default())
             .expect("it can be said")
             .payload
             .to_bytes();
