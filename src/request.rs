@@ -175,6 +175,13 @@ impl RequestHead {
         body.get(member.value.clone())
     }
 
+    /// All top-level members as they stand in `body`, which must be the body this head was read from.
+    pub fn members<'a>(&'a self, body: &'a [u8]) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        self.members
+            .iter()
+            .filter_map(|m| Some((&*m.name, body.get(m.value.clone())?)))
+    }
+
     /// Whether the request has this top-level member.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
@@ -42,6 +43,8 @@ const HOLD_ERROR: usize = 1024 * 1024;
 /// And no longer than this.
 const ERROR_TIME: Duration = Duration::from_secs(5);
 
+/// Calls that a call for many embeddings has under way at a time.
+const PIECES_AT_ONCE: usize = 8;
 /// Names the parameters that were left out.
 const DROPPED: &str = "x-waypost-dropped-params";
 
@@ -84,6 +87,19 @@ impl From<AdaptError> for Trouble {
     }
 }
 
+/// A plain answer in OpenAI's form.
+fn translated(inbound: Inbound, body: Bytes) -> Result<Bytes, AdaptError> {
+    match inbound {
+        Inbound::Translate(mut translator) if error_facts(&body).is_none() => {
+            let mut out = BytesMut::new();
+            translator.push(&body, &mut out)?;
+            translator.finish(&mut out)?;
+            Ok(out.freeze())
+        }
+        Inbound::Translate(_) | Inbound::Passthrough => Ok(body),
+    }
+}
+
 fn broken(text: impl Into<String>) -> Trouble {
     Trouble::Fault(Fault::Broken, Cause::Transport(text.into()))
 }
@@ -114,27 +130,24 @@ impl Exchange<'_> {
         trial: &mut Trial,
         clock: &mut Stopwatch<'_>,
     ) -> Result<(StatusCode, Fields, CommittedBody), Trouble> {
+        if let Some(calls) = self.pieces() {
+            return self.in_pieces(&calls, trial, clock).await;
+        }
+        let began = clock.began();
         let Sent {
             head,
             body,
             masks,
             dropped,
-        } = self.send(self.call, clock).await?;
+        } = clock
+            .first_content(pin!(self.send(self.call, began)))
+            .await??;
         let mut fields = relayed(head.fields, &masks);
         if !dropped.is_empty() {
             fields.add(DROPPED, &dropped.join(","));
         }
         if !head.status.is_success() {
-            // The status says enough; a body that does not come is not waited for long.
-            let read = tokio::time::timeout(ERROR_TIME, body.collect_up_to(HOLD_ERROR)).await;
-            let body = read
-                .ok()
-                .and_then(Result::ok)
-                .map(|(body, _)| body)
-                .unwrap_or_default();
-            let body = masks.apply(body);
-            let refusal = self.link.adapter.refusal(head.status, &fields, &body);
-            return Err(Trouble::Answer(answer(refusal, &fields, body)));
+            return Err(self.refused(head.status, &fields, body, &masks).await);
         }
         let streams = self.call.head.stream && is_event_stream(&fields);
         let inbound = self.link.adapter.inbound(self.call, &fields);
@@ -159,27 +172,23 @@ impl Exchange<'_> {
     }
 
     /// Sends the call, once more with a fresh token if the one that was held is refused.
-    async fn send(&self, call: &Call, clock: &mut Stopwatch<'_>) -> Result<Sent, Trouble> {
+    async fn send(&self, call: &Call, began: Instant) -> Result<Sent, Trouble> {
         let mut renewed = false;
         loop {
-            let (token, masks) = clock.first_content(pin!(self.token())).await??;
+            let (token, masks) = self.token().await?;
             let authority = Authority {
                 token: token.as_ref(),
                 unix: self.clock.unix(),
             };
             let request = self.link.adapter.outbound(call, authority)?;
             let connect = self.deployment.clocks.connect;
-            let send = self.link.endpoint.send(&request, connect, clock.began());
-            let (head, body) =
-                clock
-                    .first_content(pin!(send))
-                    .await?
-                    .map_err(|error| match error {
-                        SendError::Connect(error) => {
-                            Trouble::Fault(Fault::Connect, Cause::Transport(error.to_string()))
-                        }
-                        SendError::Broken(_) => broken(chain(&error)),
-                    })?;
+            let sent = self.link.endpoint.send(&request, connect, began).await;
+            let (head, body) = sent.map_err(|error| match error {
+                SendError::Connect(error) => {
+                    Trouble::Fault(Fault::Connect, Cause::Transport(error.to_string()))
+                }
+                SendError::Broken(_) => broken(chain(&error)),
+            })?;
             if let (401 | 403, Some(source), Some(token), false) =
                 (head.status.as_u16(), &self.link.token, &token, renewed)
                 && source.refused(token).await
@@ -211,6 +220,26 @@ impl Exchange<'_> {
                 Cause::Transport(error.to_string()),
             )),
         }
+    }
+
+    /// What an answer that is no success means.
+    async fn refused(
+        &self,
+        status: StatusCode,
+        fields: &Fields,
+        body: Answer,
+        masks: &Masks,
+    ) -> Trouble {
+        // The status says enough; a body that does not come is not waited for long.
+        let read = tokio::time::timeout(ERROR_TIME, body.collect_up_to(HOLD_ERROR)).await;
+        let body = read
+            .ok()
+            .and_then(Result::ok)
+            .map(|(body, _)| body)
+            .unwrap_or_default();
+        let body = masks.apply(body);
+        let refusal = self.link.adapter.refusal(status, fields, &body);
+        Trouble::Answer(answer(refusal, fields, body))
     }
 
     /// Reads a stream up to its first content.
@@ -284,15 +313,17 @@ impl Exchange<'_> {
                 "the answer is larger than {HOLD_BODY} bytes"
             )));
         }
-        let mut body = masks.apply(body);
-        if let Inbound::Translate(mut translator) = inbound
-            && error_facts(&body).is_none()
-        {
-            let mut out = BytesMut::new();
-            translator.push(&body, &mut out)?;
-            translator.finish(&mut out)?;
-            body = out.freeze();
-        }
+        let body = translated(inbound, masks.apply(body))?;
+        self.answered(trial, body, fields)
+    }
+
+    /// Makes sure that a plain answer is one.
+    fn answered(
+        &self,
+        trial: &mut Trial,
+        mut body: Bytes,
+        fields: &Fields,
+    ) -> Result<CommittedBody, Trouble> {
         let parsed = Plain::read(&body).map_err(|error| {
             broken(format!(
                 "the answer is not the JSON object it should be: {error}"
@@ -322,6 +353,60 @@ impl Exchange<'_> {
             body = embeddings::encode(&body, self.call.head.encoding_format)?;
         }
         Ok(CommittedBody::Whole(body, usage))
+    }
+
+    /// The calls that one for more embeddings than the provider makes at once is made of.
+    fn pieces(&self) -> Option<Vec<Call>> {
+        if self.call.operation != Operation::Embeddings {
+            return None;
+        }
+        embeddings::split(self.call, self.link.adapter.most_inputs()?)
+    }
+
+    /// Makes several calls, a few at a time, and joins what they answer. The first one that fails fails them all.
+    async fn in_pieces(
+        &self,
+        calls: &[Call],
+        trial: &mut Trial,
+        clock: &mut Stopwatch<'_>,
+    ) -> Result<(StatusCode, Fields, CommittedBody), Trouble> {
+        let began = clock.began();
+        let pieces: Vec<_> = calls
+            .iter()
+            .map(|call| self.piece(call, began).boxed())
+            .collect();
+        let answers = stream::iter(pieces)
+            .buffered(PIECES_AT_ONCE)
+            .try_collect::<Vec<_>>();
+        let answers = clock.total(pin!(answers)).await??;
+        let (fields, bodies): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
+        let mut fields = fields.into_iter().next().unwrap_or_default();
+        fields.set("content-type", "application/json");
+        let body = self.answered(trial, embeddings::join(&bodies)?, &fields)?;
+        Ok((StatusCode::OK, fields, body))
+    }
+
+    async fn piece(&self, call: &Call, began: Instant) -> Result<(Fields, Bytes), Trouble> {
+        let Sent {
+            head,
+            body,
+            masks,
+            dropped,
+        } = self.send(call, began).await?;
+        let mut fields = relayed(head.fields, &masks);
+        if !dropped.is_empty() {
+            fields.add(DROPPED, &dropped.join(","));
+        }
+        if !head.status.is_success() {
+            return Err(self.refused(head.status, &fields, body, &masks).await);
+        }
+        let inbound = self.link.adapter.inbound(call, &fields);
+        let collected = body.collect_up_to(HOLD_BODY).await;
+        let (body, complete) = collected.map_err(|error| broken(chain(&error)))?;
+        if !complete {
+            return Err(broken("the answer is too large"));
+        }
+        Ok((fields, translated(inbound, masks.apply(body))?))
     }
 
     fn estimated(&self, body: &Bytes) -> TokenUsage {

@@ -3,14 +3,17 @@
 //! The SDKs ask for base64 when their caller says nothing, and decode whatever comes; an upstream that ignores the wish
 //! and sends numbers would silently yield vectors of the wrong length. Only the embeddings themselves are rewritten.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::AdaptError;
-use crate::request::EncodingFormat;
+use super::{AdaptError, Call};
+use crate::request::{Edit, EncodingFormat, RequestHead, splice};
 
 #[derive(Deserialize)]
 struct Answer<'a> {
@@ -79,6 +82,103 @@ pub fn encode(body: &Bytes, wanted: EncodingFormat) -> Result<Bytes, AdaptError>
     }
     out.put_slice(&body[cursor..]);
     Ok(out.freeze())
+}
+
+/// The texts of a call for embeddings.
+///
+/// # Errors
+/// If there are none, or tokens in their place, which mean nothing to another tokenizer.
+pub(super) fn texts(call: &Call) -> Result<Vec<String>, AdaptError> {
+    let raw = call.head.raw(&call.body, "input").unwrap_or(b"null");
+    let texts = if raw.first() == Some(&b'"') {
+        serde_json::from_slice(raw).map(|text| vec![text])
+    } else {
+        serde_json::from_slice(raw)
+    };
+    texts.map_err(|_| AdaptError::Unsupported {
+        param: "input".into(),
+        message:
+            "`input` must be a text or a list of texts: this deployment's provider takes no tokens"
+                .to_owned(),
+    })
+}
+
+/// `call` as several with at most that many inputs each; `None` if it has no more.
+#[must_use]
+pub fn split(call: &Call, most: usize) -> Option<Vec<Call>> {
+    let raw = call.head.raw(&call.body, "input")?;
+    // Numbers are one input, in tokens.
+    let inputs: Vec<&RawValue> = serde_json::from_slice(raw).ok()?;
+    let is_number = |input: &&RawValue| input.get().starts_with(|c: char| c.is_ascii_digit());
+    if inputs.len() <= most || inputs.first().is_some_and(is_number) {
+        return None;
+    }
+    let with = |inputs: &[&RawValue]| {
+        let list = serde_json::to_vec(inputs).ok()?;
+        let edits = [Edit::Set("input", list.into())];
+        let body = splice(&call.body, &call.head, &edits).to_bytes();
+        let head = RequestHead::read(&body, Some(&call.head.model)).ok()?;
+        Some(Call {
+            head: Arc::new(head),
+            body,
+            ..call.clone()
+        })
+    };
+    inputs.chunks(most.max(1)).map(with).collect()
+}
+
+/// Answers to the parts of a call as the answer to all of it.
+///
+/// # Errors
+/// If one is no list of embeddings.
+pub fn join(bodies: &[Bytes]) -> Result<Bytes, AdaptError> {
+    #[derive(Deserialize)]
+    struct Part<'a> {
+        model: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        data: Vec<Item<'a>>,
+        usage: Option<Used>,
+    }
+    #[derive(Deserialize)]
+    struct Used {
+        prompt_tokens: Option<u64>,
+    }
+    let mut vectors = Vec::new();
+    let mut tokens = None;
+    let mut model = Cow::Borrowed("");
+    for body in bodies {
+        let part: Part<'_> = serde_json::from_slice(body)
+            .map_err(|e| AdaptError::Malformed(format!("embeddings: {e}")))?;
+        vectors.extend(part.data.into_iter().filter_map(|item| item.embedding));
+        if let Some(more) = part.usage.and_then(|usage| usage.prompt_tokens) {
+            tokens = Some(tokens.unwrap_or(0) + more);
+        }
+        model = part.model.unwrap_or(model);
+    }
+    let mut out = BytesMut::new();
+    write(&model, &vectors, tokens, &mut out);
+    Ok(out.freeze())
+}
+
+/// An answer with these vectors, whose numbers are neither read nor written again.
+pub(super) fn write(model: &str, vectors: &[&RawValue], tokens: Option<u64>, out: &mut BytesMut) {
+    out.put_slice(b"{\"object\":\"list\",\"data\":[");
+    for (index, numbers) in vectors.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        out.put_slice(
+            format!("{comma}{{\"object\":\"embedding\",\"index\":{index},\"embedding\":")
+                .as_bytes(),
+        );
+        out.put_slice(numbers.get().as_bytes());
+        out.put_slice(b"}");
+    }
+    let model = serde_json::Value::from(model);
+    out.put_slice(format!("],\"model\":{model}").as_bytes());
+    if let Some(tokens) = tokens {
+        let usage = format!(",\"usage\":{{\"prompt_tokens\":{tokens},\"total_tokens\":{tokens}}}");
+        out.put_slice(usage.as_bytes());
+    }
+    out.put_slice(b"}");
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::provider::{AdaptError, Call, Translator};
+use crate::provider::{AdaptError, Call, Translator, embeddings};
 
 /// An answer, or a line of one.
 #[derive(Debug, Deserialize)]
@@ -261,26 +261,8 @@ impl Translator for Embeddings {
         }
         let wire: Wire<'_> =
             serde_json::from_slice(&self.body).map_err(|e| AdaptError::Malformed(e.to_string()))?;
-        // The numbers are neither read nor written again.
-        out.extend_from_slice(b"{\"object\":\"list\",\"data\":[");
-        for (index, numbers) in wire.embeddings.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            out.extend_from_slice(
-                format!("{comma}{{\"object\":\"embedding\",\"index\":{index},\"embedding\":")
-                    .as_bytes(),
-            );
-            out.extend_from_slice(numbers.get().as_bytes());
-            out.extend_from_slice(b"}");
-        }
-        let model = Value::from(wire.model.as_deref().unwrap_or(&self.model));
-        out.extend_from_slice(format!("],\"model\":{model}").as_bytes());
-        if let Some(tokens) = wire.prompt_eval_count {
-            out.extend_from_slice(
-                format!(",\"usage\":{{\"prompt_tokens\":{tokens},\"total_tokens\":{tokens}}}")
-                    .as_bytes(),
-            );
-        }
-        out.extend_from_slice(b"}");
+        let model = wire.model.as_deref().unwrap_or(&self.model);
+        embeddings::write(model, &wire.embeddings, wire.prompt_eval_count, out);
         Ok(())
     }
 }

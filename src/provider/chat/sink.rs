@@ -1,0 +1,521 @@
+//! OpenAI's answer, as a dialect says piece by piece what is in it.
+//!
+//! The same calls make a whole answer or a stream of chunks: role, what is said, the finish reason, the usage, `[DONE]`.
+//! Chunks are written at once, into bytes that are half finished beforehand; nothing is built to be serialised.
+
+use bytes::{BufMut, BytesMut};
+use serde_json::{Value, json};
+
+use super::refusal::body;
+use super::thinking::Thinking;
+use crate::provider::{Call, ErrorFacts};
+
+/// Why a choice ended, in OpenAI's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::provider) enum Finish {
+    /// By itself, or at a stop sequence. With calls of tools it counts as [`Finish::ToolCalls`].
+    Stop,
+    Length,
+    ToolCalls,
+    ContentFilter,
+}
+
+impl Finish {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::ContentFilter => "content_filter",
+        }
+    }
+}
+
+/// Tokens, as OpenAI counts them. What a provider does not tell is left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::provider) struct Usage {
+    /// All of the prompt, cached parts included.
+    pub(in crate::provider) prompt: u64,
+    /// All of the answer, reasoning included.
+    pub(in crate::provider) completion: u64,
+    /// Read from the provider's cache.
+    pub(in crate::provider) cached: Option<u64>,
+    /// Written to the provider's cache.
+    pub(in crate::provider) cache_write: Option<u64>,
+    pub(in crate::provider) reasoning: Option<u64>,
+}
+
+/// One of the answers.
+#[derive(Debug, Default)]
+struct Choice {
+    /// Its role has been said (streams).
+    begun: bool,
+    text: String,
+    reasoning: String,
+    thinking: Vec<Thinking>,
+    calls: Vec<Called>,
+    /// Members of the message that OpenAI has and few providers do, such as `annotations`.
+    more: Vec<(&'static str, Value)>,
+    logprobs: Option<Value>,
+    finish: Option<Finish>,
+}
+
+#[derive(Debug)]
+struct Called {
+    id: String,
+    name: String,
+    arguments: String,
+    /// `extra_content`
+    extra: Option<Value>,
+}
+
+/// Writes one answer.
+#[derive(Debug)]
+pub(in crate::provider) struct Sink {
+    stream: bool,
+    call: Call,
+    account: String,
+    model: String,
+    /// A chunk up to its choice's index.
+    opening: Vec<u8>,
+    choices: Vec<Choice>,
+    usage: Option<Usage>,
+    /// Nothing follows.
+    over: bool,
+}
+
+impl Sink {
+    /// For the answer to `call`; `model` stands in it until the provider says another, `account` in what was thought.
+    pub(in crate::provider) fn new(call: &Call, model: &str, account: &str) -> Self {
+        let mut sink = Self {
+            stream: call.head.stream,
+            call: call.clone(),
+            account: account.to_owned(),
+            model: model.to_owned(),
+            opening: Vec::new(),
+            choices: Vec::new(),
+            usage: None,
+            over: false,
+        };
+        sink.open();
+        sink
+    }
+
+    fn open(&mut self) {
+        let mut opening = format!("data: {{\"id\":\"chatcmpl-{}\"", self.call.id).into_bytes();
+        opening.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
+        opening.extend_from_slice(itoa::Buffer::new().format(self.call.created).as_bytes());
+        opening.extend_from_slice(b",\"model\":");
+        quote(&self.model, &mut opening);
+        opening.extend_from_slice(b",\"choices\":[");
+        self.opening = opening;
+    }
+
+    /// Whether the stream has ended, well or not.
+    pub(in crate::provider) const fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Whether anything was said of a choice, or why it ended.
+    pub(in crate::provider) fn has_finished(&self) -> bool {
+        !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finish.is_some())
+    }
+
+    /// How many tools a choice has called so far.
+    pub(in crate::provider) fn calls(&self, choice: usize) -> usize {
+        self.choices
+            .get(choice)
+            .map_or(0, |choice| choice.calls.len())
+    }
+
+    /// The model that answers.
+    pub(in crate::provider) fn model(&mut self, name: &str) {
+        if !name.is_empty() && name != self.model {
+            name.clone_into(&mut self.model);
+            self.open();
+        }
+    }
+
+    /// The choice is about to be given. Where it is not said, the first piece says it.
+    pub(in crate::provider) fn begin(&mut self, choice: usize, out: &mut BytesMut) {
+        if self.choices.len() <= choice {
+            self.choices.resize_with(choice + 1, Choice::default);
+        }
+        if self.stream && !self.choices[choice].begun {
+            self.choices[choice].begun = true;
+            self.delta(choice, out, |out| {
+                out.put_slice(b"\"role\":\"assistant\",\"content\":\"\"");
+            });
+        }
+    }
+
+    /// A piece of the text.
+    pub(in crate::provider) fn text(&mut self, choice: usize, text: &str, out: &mut BytesMut) {
+        if text.is_empty() {
+            return;
+        }
+        self.begin(choice, out);
+        if self.stream {
+            self.delta(choice, out, |out| {
+                out.put_slice(b"\"content\":");
+                quote(text, out);
+            });
+        } else {
+            self.choices[choice].text.push_str(text);
+        }
+    }
+
+    /// A piece of what is thought.
+    pub(in crate::provider) fn reasoning(&mut self, choice: usize, text: &str, out: &mut BytesMut) {
+        if text.is_empty() {
+            return;
+        }
+        self.begin(choice, out);
+        if self.stream {
+            self.delta(choice, out, |out| {
+                out.put_slice(b"\"reasoning_content\":");
+                quote(text, out);
+            });
+        } else {
+            self.choices[choice].reasoning.push_str(text);
+        }
+    }
+
+    /// A whole block of thinking, to be given back in the next turn. Its words are said by [`Sink::reasoning`].
+    pub(in crate::provider) fn thought(
+        &mut self,
+        choice: usize,
+        mut block: Thinking,
+        out: &mut BytesMut,
+    ) {
+        self.begin(choice, out);
+        let (Thinking::Thinking { from, .. } | Thinking::RedactedThinking { from, .. }) =
+            &mut block;
+        *from = Some(self.account.clone());
+        if self.stream {
+            self.delta(choice, out, |out| {
+                let _ = write!(Text(out), "\"thinking_blocks\":{}", json!([block]));
+            });
+        } else {
+            self.choices[choice].thinking.push(block);
+        }
+    }
+
+    /// The model calls a tool; its arguments follow. An id is made where the provider has none. `thought` is Google's
+    /// proof, which the client gives back in `extra_content` or in the id.
+    pub(in crate::provider) fn call(
+        &mut self,
+        choice: usize,
+        id: Option<&str>,
+        name: &str,
+        thought: Option<&str>,
+        out: &mut BytesMut,
+    ) {
+        self.begin(choice, out);
+        let index = self.choices[choice].calls.len();
+        let mut id = match id.filter(|id| !id.is_empty()) {
+            Some(id) => id.to_owned(),
+            None => self.call_id(choice, index),
+        };
+        let extra = thought.map(|signature| {
+            use base64::Engine;
+            id.push_str(super::messages::THOUGHT);
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode_string(signature, &mut id);
+            json!({"google": {"thought_signature": signature}})
+        });
+        if self.stream {
+            self.delta(choice, out, |out| {
+                let _ = write!(Text(out), "\"tool_calls\":[{{\"index\":{index},\"id\":");
+                quote(&id, out);
+                out.put_slice(b",\"type\":\"function\",\"function\":{\"name\":");
+                quote(name, out);
+                out.put_slice(b",\"arguments\":\"\"}");
+                if let Some(extra) = &extra {
+                    let _ = write!(Text(out), ",\"extra_content\":{extra}");
+                }
+                out.put_slice(b"}]");
+            });
+        }
+        let name = name.to_owned();
+        let arguments = String::new();
+        self.choices[choice].calls.push(Called {
+            id,
+            name,
+            arguments,
+            extra,
+        });
+    }
+
+    /// A piece of the arguments of the last tool that was called.
+    pub(in crate::provider) fn arguments(
+        &mut self,
+        choice: usize,
+        piece: &str,
+        out: &mut BytesMut,
+    ) {
+        let Some(index) = self.calls(choice).checked_sub(1) else {
+            return;
+        };
+        self.arguments_of(choice, index, piece, out);
+    }
+
+    /// A piece of the arguments of the tool that was called as number `index`.
+    pub(in crate::provider) fn arguments_of(
+        &mut self,
+        choice: usize,
+        index: usize,
+        piece: &str,
+        out: &mut BytesMut,
+    ) {
+        if piece.is_empty() || index >= self.calls(choice) {
+            return;
+        }
+        if self.stream {
+            self.delta(choice, out, |out| {
+                let _ = write!(
+                    Text(out),
+                    "\"tool_calls\":[{{\"index\":{index},\"function\":{{\"arguments\":"
+                );
+                quote(piece, out);
+                out.put_slice(b"}}]");
+            });
+        }
+        // Of a stream only whether there are any is asked.
+        let called = &mut self.choices[choice].calls[index].arguments;
+        if !self.stream || called.is_empty() {
+            called.push_str(piece);
+        }
+    }
+
+    /// The arguments of a call are over: a call that had none gets an object without members.
+    pub(in crate::provider) fn end_arguments(
+        &mut self,
+        choice: usize,
+        index: usize,
+        out: &mut BytesMut,
+    ) {
+        let called = self
+            .choices
+            .get(choice)
+            .and_then(|choice| choice.calls.get(index));
+        if called.is_some_and(|call| call.arguments.is_empty()) {
+            self.arguments_of(choice, index, "{}", out);
+        }
+    }
+
+    /// A member of the message that few providers have, such as `annotations`.
+    pub(in crate::provider) fn more(
+        &mut self,
+        choice: usize,
+        name: &'static str,
+        value: Value,
+        out: &mut BytesMut,
+    ) {
+        self.begin(choice, out);
+        if self.stream {
+            self.delta(choice, out, |out| {
+                let _ = write!(Text(out), "\"{name}\":{value}");
+            });
+        } else {
+            self.choices[choice].more.push((name, value));
+        }
+    }
+
+    /// `logprobs` of the choice: whole, or of the text that came last.
+    pub(in crate::provider) fn logprobs(
+        &mut self,
+        choice: usize,
+        value: Value,
+        out: &mut BytesMut,
+    ) {
+        self.begin(choice, out);
+        if self.stream {
+            out.put_slice(&self.opening);
+            let _ = write!(
+                Text(out),
+                "{{\"index\":{choice},\"delta\":{{}},\"logprobs\":{value},\"finish_reason\":null}}]}}\n\n"
+            );
+        } else {
+            self.choices[choice].logprobs = Some(value);
+        }
+    }
+
+    /// The choice is over. Only the first reason counts.
+    pub(in crate::provider) fn finish(
+        &mut self,
+        choice: usize,
+        reason: Finish,
+        out: &mut BytesMut,
+    ) {
+        self.begin(choice, out);
+        if self.choices[choice].finish.is_some() {
+            return;
+        }
+        let reason = match reason {
+            Finish::Stop if self.calls(choice) > 0 => Finish::ToolCalls,
+            reason => reason,
+        };
+        self.choices[choice].finish = Some(reason);
+        if self.stream {
+            out.put_slice(&self.opening);
+            let _ = write!(
+                Text(out),
+                "{{\"index\":{choice},\"delta\":{{}},\"logprobs\":null,\"finish_reason\":\"{}\"}}]}}\n\n",
+                reason.name()
+            );
+        }
+    }
+
+    /// What was used, all in all; the last one counts.
+    pub(in crate::provider) const fn usage(&mut self, usage: Usage) {
+        self.usage = Some(usage);
+    }
+
+    /// The usage so far.
+    pub(in crate::provider) fn used(&self) -> Usage {
+        self.usage.unwrap_or_default()
+    }
+
+    /// The stream is over, as it should be.
+    pub(in crate::provider) fn end(&mut self, out: &mut BytesMut) {
+        if self.over || !self.stream {
+            return;
+        }
+        self.over = true;
+        if let Some(usage) = self.usage {
+            out.put_slice(&self.opening);
+            let _ = write!(Text(out), "],\"usage\":{}}}\n\n", usage.json());
+        }
+        out.put_slice(b"data: [DONE]\n\n");
+    }
+
+    /// The stream ends in an error.
+    pub(in crate::provider) fn fail(&mut self, facts: &ErrorFacts, out: &mut BytesMut) {
+        self.over = true;
+        let _ = write!(Text(out), "data: {}\n\n", body(facts));
+    }
+
+    fn delta(&self, choice: usize, out: &mut BytesMut, write_delta: impl FnOnce(&mut BytesMut)) {
+        out.put_slice(&self.opening);
+        out.put_slice(b"{\"index\":");
+        out.put_slice(itoa::Buffer::new().format(choice).as_bytes());
+        out.put_slice(b",\"delta\":{");
+        write_delta(out);
+        out.put_slice(b"},\"logprobs\":null,\"finish_reason\":null}]}\n\n");
+    }
+
+    /// An id that another turn of the same conversation does not have, even under the same request id.
+    fn call_id(&self, choice: usize, index: usize) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let number = |n: usize| (n as u64).to_le_bytes();
+        for part in [
+            self.call.id.as_bytes(),
+            &self.call.created.to_le_bytes(),
+            &number(choice),
+            &number(index),
+            &self.call.body,
+        ] {
+            hasher.update(&number(part.len()));
+            hasher.update(part);
+        }
+        format!("call_{}", &hasher.finalize().to_hex()[..24])
+    }
+
+    /// A whole answer.
+    pub(in crate::provider) fn write_whole(&mut self, out: &mut BytesMut) {
+        let choices: Vec<Value> = std::mem::take(&mut self.choices)
+            .into_iter()
+            .enumerate()
+            .map(|(index, choice)| choice.json(index))
+            .collect();
+        let mut answer = json!({
+            "id": format!("chatcmpl-{}", self.call.id),
+            "object": "chat.completion",
+            "created": self.call.created,
+            "model": self.model,
+            "choices": choices,
+        });
+        if let Some(usage) = self.usage {
+            answer["usage"] = usage.json();
+        }
+        out.put_slice(answer.to_string().as_bytes());
+    }
+}
+
+impl Choice {
+    fn json(self, index: usize) -> Value {
+        let nothing = if self.calls.is_empty() {
+            "".into()
+        } else {
+            Value::Null
+        };
+        let content = if self.text.is_empty() {
+            nothing
+        } else {
+            self.text.into()
+        };
+        let mut message = json!({"role": "assistant", "content": content});
+        if !self.reasoning.is_empty() {
+            message["reasoning_content"] = self.reasoning.into();
+        }
+        if !self.thinking.is_empty() {
+            message["thinking_blocks"] = json!(self.thinking);
+        }
+        if !self.calls.is_empty() {
+            message["tool_calls"] = self.calls.into_iter().map(Called::json).collect();
+        }
+        for (name, value) in self.more {
+            message[name] = value;
+        }
+        let finish = self.finish.unwrap_or(Finish::Stop).name();
+        json!({"index": index, "message": message, "logprobs": self.logprobs, "finish_reason": finish})
+    }
+}
+
+impl Called {
+    fn json(self) -> Value {
+        let arguments = if self.arguments.is_empty() {
+            "{}".to_owned()
+        } else {
+            self.arguments
+        };
+        let mut call = json!({"id": self.id, "type": "function", "function": {"name": self.name, "arguments": arguments}});
+        if let Some(extra) = self.extra {
+            call["extra_content"] = extra;
+        }
+        call
+    }
+}
+
+impl Usage {
+    fn json(self) -> Value {
+        let total = self.prompt.saturating_add(self.completion);
+        let mut usage = json!({"prompt_tokens": self.prompt, "completion_tokens": self.completion, "total_tokens": total});
+        if self.cached.is_some() || self.cache_write.is_some() {
+            let mut details = json!({"cached_tokens": self.cached.unwrap_or(0)});
+            if let Some(written) = self.cache_write {
+                details["cache_write_tokens"] = written.into();
+            }
+            usage["prompt_tokens_details"] = details;
+        }
+        if let Some(reasoning) = self.reasoning {
+            usage["completion_tokens_details"] = json!({"reasoning_tokens": reasoning});
+        }
+        usage
+    }
+}
+
+/// Formatting into bytes.
+struct Text<'a>(&'a mut BytesMut);
+
+impl Text<'_> {
+    fn write_fmt(&mut self, arguments: std::fmt::Arguments<'_>) -> std::fmt::Result {
+        std::fmt::Write::write_fmt(self.0, arguments)
+    }
+}
+
+/// `text` in JSON's quotes.
+fn quote(text: &str, out: &mut impl BufMut) {
+    // Writing into memory does not fail.
+    let _ = serde_json::to_writer(out.writer(), text);
+}
