@@ -14,6 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The model .* is deprecated", "ig
 
 OLD, ADAPTIVE, ALWAYS, ALWAYS_ACCOUNT = "claude-sonnet-4-5", "claude-opus-4-6", "claude-opus-5-5", "claude-haiku-5-5"
 ANTHROPIC_TOOLS = [{"name": name, "description": about, "input_schema": schema} for name, about, schema in TOOLS]
+OF_2023 = {"anthropic-version": "2023-06-01"}
 BUDGET = {"type": "enabled", "budget_tokens": 1024}
 SHOWN = {"type": "adaptive", "display": "summarized"}
 
@@ -30,7 +31,7 @@ def client(provider):
 
 
 def ask(client, content, streamed=False, **more):
-    about = {"model": OLD, "max_tokens": 4096} | more
+    about = {"model": OLD, "max_tokens": 4096, "extra_headers": OF_2023} | more
     about.setdefault("messages", [{"role": "user", "content": content}])
     if not streamed:
         return client.messages.create(**about)
@@ -177,10 +178,10 @@ def test_older_models_take_sampling(client, provider):
 
 @pytest.mark.parametrize("message, more", REFUSED, ids=[message for message, _ in REFUSED])
 def test_refuses(client, message, more):
-    body = {"model": OLD, "max_tokens": 4096, "messages": [{"role": "user", "content": "hi"}]} | more
+    body = {"model": OLD, "max_tokens": 4096, "messages": [{"role": "user", "content": "hi"}], "extra_headers": OF_2023} | more
     if body["max_tokens"] is anthropic.omit:
         with pytest.raises(anthropic.BadRequestError, match=message):
-            client.post("/v1/messages", body={name: value for name, value in body.items() if name != "max_tokens"}, cast_to=object)
+            client.post("/v1/messages", body={name: body[name] for name in ("model", "messages")}, cast_to=object)
         return
     with pytest.raises(anthropic.BadRequestError, match=message):
         client.messages.create(**body)
