@@ -235,9 +235,9 @@ FAILURES = {
     "500": ("server", "something broke"),
     "503": ("unavailable", "the service is not available"),
     "529": ("overloaded", "the model is overloaded"),
-    "context": ("context", "prompt is too long: 250000 tokens > 200000 maximum"),
+    "context": ("context", "the prompt is longer than the model takes"),
 }
-"""What `fail X` says -> kind and message."""
+"""What `fail X` says -> kind and message (for `context` stand-ins have their provider's own words)."""
 
 
 # ---- the model

@@ -36,6 +36,7 @@ VERTEX_VERSION = "vertex-2023-10-16"
 
 class Anthropic(StandIn):
     name = "anthropic"
+    too_long = "prompt is too long: 250000 tokens > 200000 maximum"
 
     def __init__(self, keys: dict[str, str] | None = None):
         super().__init__()
@@ -44,7 +45,7 @@ class Anthropic(StandIn):
     def routes(self):
         return [("POST", "/v1/messages", self.create), ("POST", "/v1/messages/count_tokens", self.count_tokens)]
 
-    def refused(self, refusal: Refused) -> Reply:
+    def refused(self, refusal: Refused, _request: Request) -> Reply:
         return Reply(refusal.status, error_body(refusal.kind, refusal.message), {"request-id": "req_standin"})
 
     def account(self, request: Request) -> str:

@@ -7,7 +7,7 @@ A dialect subclasses `StandIn`:
         def routes(self):
             return [("POST", r"/v2/chat", self.chat)]
         def chat(self, request): ...          # -> Reply or Stream; raises Refused or brain.Failure
-        def refused(self, refusal): ...       # -> Reply in the provider's own error shape
+        def refused(self, refusal, request): ...   # -> Reply in the provider's own error shape
 
     with Cohere() as provider:
         provider.url                          # http://127.0.0.1:PORT
@@ -174,6 +174,8 @@ class StandIn:
     name = "?"
     statuses: dict[str, int] = {}
     """Kinds of failure whose status differs from FAILURE_STATUS."""
+    too_long = "This model's maximum context length is 200000 tokens. However, your messages resulted in 250000 tokens."
+    """The provider's own words for a prompt that is too long: gateways go by them."""
 
     def __init__(self):
         self.seen: list[dict] = []
@@ -186,7 +188,7 @@ class StandIn:
         """Method, pattern of the whole path (percent-encoded, without query), handler."""
         raise NotImplementedError
 
-    def refused(self, refusal: Refused) -> Reply:
+    def refused(self, refusal: Refused, request: Request) -> Reply:
         """The provider's own error body."""
         return Reply(refusal.status, {"error": {"message": refusal.message}})
 
@@ -231,13 +233,14 @@ class StandIn:
         except brain.Failure as failure:
             status = self.statuses.get(failure.kind, FAILURE_STATUS[failure.kind])
             headers = {"retry-after": str(failure.retry_after)} if failure.retry_after is not None else {}
-            refusal = Refused(status, failure.message, failure.kind, headers)
+            message = self.too_long if failure.kind == "context" else failure.message
+            refusal = Refused(status, message, failure.kind, headers)
         except Exception as error:  # a mistake of the stand-in must not look like the provider's answer
             refusal = Refused(500, f"the stand-in {self.name} broke: {type(error).__name__}: {error}", "server")
         if len(self.seen) == noted:
             self.note(request)
         self.seen[-1]["refused"] = [refusal.status, refusal.message]
-        reply = self.refused(refusal)
+        reply = self.refused(refusal, request)
         reply.headers = refusal.headers | reply.headers
         return reply
 

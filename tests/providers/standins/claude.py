@@ -54,12 +54,16 @@ MODELS = {
 """By the beginning of the name, without vendor, region and version."""
 
 
-def rules(model: str) -> Rules | None:
-    """For `claude-sonnet-4-5-20250929`, `us.anthropic.claude-sonnet-4-5-20250929-v1:0`, ARNs of profiles with such ids."""
+def family(model: str) -> str | None:
+    """The key of MODELS for `claude-sonnet-4-5-20250929`, `us.anthropic.claude-sonnet-4-5-20250929-v1:0`, ARNs of profiles with such ids."""
     at = model.find("claude-")
     name = model[at:] if at >= 0 else ""
     fitting = [key for key in MODELS if name == key or name.startswith((key + "-", key + "@", key + ":"))]
-    return MODELS[max(fitting, key=len)] if fitting else None
+    return max(fitting, key=len, default=None)
+
+
+def rules(model: str) -> Rules | None:
+    return MODELS.get(family(model))
 
 
 @dataclass
@@ -139,10 +143,8 @@ def closed(schema, path: str = "schema"):
 
 
 def secret(model: str, account: str) -> str:
-    """What signatures of thinking are made with."""
-    at = model.find("claude-")
-    about = rules(model)
-    return f"{model[at:]} {account if about.per_account else ''}"
+    """What signatures of thinking are made with: the same at Anthropic, Bedrock and Vertex, unless bound to an account."""
+    return f"{family(model)} {account if rules(model).per_account else ''}"
 
 
 def verify(conversation: brain.Conversation, secret: str, place: str):
