@@ -115,6 +115,9 @@ class Reply:
     cut: bool = False
     """The connection closes before the last bytes that content-length promised."""
 
+    def raw(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else brain.compact(self.body).encode()
+
 
 @dataclass
 class Stream:
@@ -214,6 +217,12 @@ class StandIn:
             raise brain.Failure("server", "the model broke off")
         return Reply(200, raw, headers or {}, cut=answer.trouble == "cut")
 
+    def refusal(self, failure: brain.Failure) -> Refused:
+        status = self.statuses.get(failure.kind, FAILURE_STATUS[failure.kind])
+        headers = {"retry-after": str(failure.retry_after)} if failure.retry_after is not None else {}
+        message = self.too_long if failure.kind == "context" else failure.message
+        return Refused(status, message, failure.kind, headers)
+
     # ---- the server
 
     def handle(self, request: Request) -> Reply | Stream:
@@ -231,10 +240,7 @@ class StandIn:
         except Refused as error:
             refusal = error
         except brain.Failure as failure:
-            status = self.statuses.get(failure.kind, FAILURE_STATUS[failure.kind])
-            headers = {"retry-after": str(failure.retry_after)} if failure.retry_after is not None else {}
-            message = self.too_long if failure.kind == "context" else failure.message
-            refusal = Refused(status, message, failure.kind, headers)
+            refusal = self.refusal(failure)
         except Exception as error:  # a mistake of the stand-in must not look like the provider's answer
             refusal = Refused(500, f"the stand-in {self.name} broke: {type(error).__name__}: {error}", "server")
         if len(self.seen) == noted:
@@ -295,7 +301,7 @@ def read_body(handler: BaseHTTPRequestHandler) -> bytes:
 def send(handler: BaseHTTPRequestHandler, reply: Reply | Stream):
     if isinstance(reply, Stream):
         return send_stream(handler, reply)
-    body = reply.body if isinstance(reply.body, bytes) else brain.compact(reply.body).encode()
+    body = reply.raw()
     handler.send_response(reply.status)
     for name, value in ({"content-type": "application/json"} | reply.headers).items():
         handler.send_header(name, value)
