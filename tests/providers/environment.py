@@ -33,7 +33,12 @@ def waypost(groups: list[dict], folder: pathlib.Path, **settings):
     config.write_text(json.dumps({"model_groups": groups, "waypost": settings}, indent=1))
     command = [BIN, "serve", "--config", str(config), "--host", "127.0.0.1", "--port", "0", "--drain-delay", "0s"]
     os.environ.update(ENVIRONMENT)
-    with sdk_run().started(command, r"listening on (http://[0-9.:]+)", folder / "waypost.log") as match:
+    log = folder / "waypost.log"
+    with contextlib.ExitStack() as stack:
+        try:
+            match = stack.enter_context(sdk_run().started(command, r"listening on (http://[0-9.:]+)", log))
+        except SystemExit:  # pytest takes it for the user's wish
+            raise RuntimeError(f"{' '.join(command)} did not start:\n{log.read_text()}") from None
         yield f"{match[1]}/v1"
 
 

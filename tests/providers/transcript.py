@@ -39,42 +39,58 @@ class Program:
 
     # ---- asking
 
-    def plain(self, messages, **more):
-        """The answer's message and its normal form."""
-        messages = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
-        answer = self.client.chat.completions.create(model=self.model, messages=messages, **more)
+    def asked(self, messages, **more) -> tuple[dict, dict]:
+        """The answer's message, to be given back as it is, and its normal form."""
+        answer = self.client.chat.completions.create(model=self.model, messages=talk(messages), **more)
         assert answer.object == "chat.completion" and answer.id and answer.created, answer
         assert len(answer.choices) == 1 and answer.choices[0].index == 0, answer
         message = answer.choices[0].message
         calls = [(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or []]
-        return message, normal(
+        return message.model_dump(exclude_none=True), normal(
             message.role, message.content, getattr(message, "reasoning_content", None), calls,
             answer.choices[0].finish_reason, answer.usage,
         )
 
-    def stream(self, messages, **more):
-        """The normal form of the pieces, put together; it must be what `plain` gives."""
-        messages = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+    def streamed(self, messages, **more) -> tuple[dict, dict]:
+        """The same from the pieces of a stream, put together as a careful program does it."""
         more.setdefault("stream_options", {"include_usage": True})
-        role, text, reasoning, calls, reasons, usage, ids = None, "", "", {}, [], None, set()
-        for chunk in self.client.chat.completions.create(model=self.model, messages=messages, stream=True, **more):
+        message, calls, reasons, usage, ids = {"content": "", "reasoning_content": ""}, {}, [], None, set()
+        for chunk in self.client.chat.completions.create(model=self.model, messages=talk(messages), stream=True, **more):
             assert chunk.object == "chat.completion.chunk" and usage is None, f"a chunk after the usage: {chunk}"
             ids.add(chunk.id)
             usage = chunk.usage
             for choice in chunk.choices:
                 assert not reasons, f"a choice after the finish reason: {chunk}"
                 delta = choice.delta
-                role = role or delta.role
-                assert role, f"the first chunk names no role: {chunk}"
-                text += delta.content or ""
-                reasoning += getattr(delta, "reasoning_content", None) or ""
+                if "role" not in message:
+                    assert delta.role, f"the first chunk names no role: {chunk}"
+                    message["role"] = delta.role
+                message["content"] += delta.content or ""
+                message["reasoning_content"] += getattr(delta, "reasoning_content", None) or ""
+                if blocks := getattr(delta, "thinking_blocks", None):
+                    message.setdefault("thinking_blocks", []).extend(blocks)
                 for call in delta.tool_calls or []:
                     merge_call(calls, call)
                 if choice.finish_reason:
                     reasons.append(choice.finish_reason)
         assert len(ids) == 1 and "" not in ids, f"chunks with ids {ids}"
         assert list(calls) == list(range(len(calls))), f"indexes of calls: {list(calls)}"
-        return normal(role, text, reasoning, [tuple(call) for call in calls.values()], reasons and reasons[0], usage)
+        pieces = list(calls.values())
+        if calls:
+            message["tool_calls"] = [
+                call["extra"] | {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}
+                for call in pieces
+            ]
+        return {name: value for name, value in message.items() if value}, normal(
+            message.get("role"), message["content"], message["reasoning_content"],
+            [(call["id"], call["name"], call["arguments"]) for call in pieces], reasons[0] if reasons else None, usage,
+        )
+
+    def plain(self, messages, **more) -> dict:
+        return self.asked(messages, **more)[1]
+
+    def stream(self, messages, **more) -> dict:
+        return self.streamed(messages, **more)[1]
 
     def error(self, ask, *arguments, **more) -> dict:
         try:
@@ -91,24 +107,24 @@ class Program:
     # ---- the cases of chat
 
     def case_plain(self):
-        return self.plain("Hi 漢 🙂")[1]
+        return self.plain("Hi 漢 🙂")
 
     def case_turns(self):
-        return self.plain(HISTORY)[1]
+        return self.plain(HISTORY)
 
     def case_two_systems(self):
-        return self.plain([{"role": "system", "content": "One."}, {"role": "developer", "content": "Two."}, HISTORY[1]])[1]
+        return self.plain([{"role": "system", "content": "One."}, {"role": "developer", "content": "Two."}, HISTORY[1]])
 
     def case_text_parts(self):
         parts = [{"type": "text", "text": "first"}, {"type": "text", "text": "second 漢"}]
-        return self.plain([{"role": "user", "content": parts}])[1]
+        return self.plain([{"role": "user", "content": parts}])
 
     def case_two_users(self):
         """Neighbours of one role."""
-        return self.plain([{"role": "user", "content": "first"}, {"role": "user", "content": "second"}])[1]
+        return self.plain([{"role": "user", "content": "first"}, {"role": "user", "content": "second"}])
 
     def case_cached(self):
-        return self.plain([{"role": "system", "content": "This text is cached. " * 9}, HISTORY[1]])[1]
+        return self.plain([{"role": "system", "content": "This text is cached. " * 9}, HISTORY[1]])
 
     def case_stream(self):
         return self.stream(HISTORY)
@@ -120,76 +136,79 @@ class Program:
         return self.stream(HISTORY, stream_options={"include_usage": False})
 
     def case_tools(self):
-        """Two calls at once, results in a second request, in the other order; each request plain."""
-        return self.tools(lambda messages, **more: self.plain(messages, **more), "What is the weather?")
+        """Two calls at once, results in a second request in the other order, and a third."""
+        return self.tools(self.asked, "What is the weather?")
 
     def case_tools_explained(self):
         """Text before the calls."""
-        return self.tools(lambda messages, **more: self.plain(messages, **more), "explain the weather")
+        return self.tools(self.asked, "explain the weather")
 
     def case_tools_stream(self):
         return self.stream("explain the weather", tools=TOOL_PARAMS)
 
     def case_tools_results_stream(self):
-        return self.tools(lambda messages, **more: (None, self.stream(messages, **more)), "What is the weather?")
+        return self.tools(self.streamed, "What is the weather?")
 
-    def tools(self, follow, question: str, **more):
+    def tools(self, ask, question: str, **more):
+        """A question, results of the calls, and a word more."""
         messages = [HISTORY[0], {"role": "user", "content": question}]
-        message, first = self.plain(messages, tools=TOOL_PARAMS, **more)
-        messages.append(message.model_dump(exclude_none=True))
-        for call in reversed(message.tool_calls or []):
-            messages.append({"role": "tool", "tool_call_id": call.id, "content": f"{call.function.name}: 18 °C 漢"})
-        _, second = follow(messages, tools=TOOL_PARAMS, **more)
-        messages += [{"role": "assistant", "content": second["content"]}, {"role": "user", "content": "Thanks"}]
-        return [first, second, self.plain(messages, tools=TOOL_PARAMS, **more)[1]]
+        message, first = ask(messages, tools=TOOL_PARAMS, **more)
+        messages.append(message)
+        for call in reversed(message.get("tool_calls", [])):
+            messages.append({"role": "tool", "tool_call_id": call["id"], "content": f"{call['function']['name']}: 18 °C 漢"})
+        message, second = ask(messages, tools=TOOL_PARAMS, **more)
+        messages += [message, {"role": "user", "content": "Thanks"}]
+        return [first, second, ask(messages, tools=TOOL_PARAMS, **more)[1]]
 
     def case_tools_not_parallel(self):
-        return self.plain("What is the weather?", tools=TOOL_PARAMS, parallel_tool_calls=False)[1]
+        return self.plain("What is the weather?", tools=TOOL_PARAMS, parallel_tool_calls=False)
 
     def case_choice_auto(self):
-        return self.plain("Hello", tools=TOOL_PARAMS, tool_choice="auto")[1]
+        return self.plain("Hello", tools=TOOL_PARAMS, tool_choice="auto")
 
     def case_choice_required(self):
-        return self.plain("Hello", tools=TOOL_PARAMS, tool_choice="required")[1]
+        return self.plain("Hello", tools=TOOL_PARAMS, tool_choice="required")
 
     def case_choice_named(self):
         choice = {"type": "function", "function": {"name": "get_time"}}
-        return self.plain("Hello", tools=TOOL_PARAMS, tool_choice=choice)[1]
+        return self.plain("Hello", tools=TOOL_PARAMS, tool_choice=choice)
 
     def case_choice_none(self):
-        return self.plain("What is the weather?", tools=TOOL_PARAMS, tool_choice="none")[1]
+        return self.plain("What is the weather?", tools=TOOL_PARAMS, tool_choice="none")
 
     def case_image(self):
-        return self.plain([{"role": "user", "content": [{"type": "text", "text": "What is it?"}, PICTURE]}])[1]
+        return self.plain([{"role": "user", "content": [{"type": "text", "text": "What is it?"}, PICTURE]}])
 
     def case_structured(self):
-        return reading(self.plain("An animal", response_format=FORMAT)[1])
+        return reading(self.plain("An animal", response_format=FORMAT))
 
     def case_structured_stream(self):
         return reading(self.stream("An animal", response_format=FORMAT))
 
     def case_reasoning(self):
-        return self.plain("Hi 漢", reasoning_effort="low", max_completion_tokens=3000)[1]
+        return self.plain("Hi 漢", reasoning_effort="low", max_completion_tokens=3000)
 
     def case_reasoning_stream(self):
         return self.stream("Hi 漢", reasoning_effort="high", max_completion_tokens=9000)
 
     def case_reasoning_tools(self):
         """The assistant's message goes back with all its extra fields: what is signed must still hold."""
-        ask = lambda messages, **more: self.plain(messages, **more)
-        return self.tools(ask, "explain the weather", reasoning_effort="medium", max_completion_tokens=6000)
+        return self.tools(self.asked, "explain the weather", reasoning_effort="medium", max_completion_tokens=6000)
+
+    def case_reasoning_tools_stream(self):
+        return self.tools(self.streamed, "explain the weather", reasoning_effort="medium", max_completion_tokens=6000)
 
     def case_stop(self):
-        return [self.plain("count", stop=["STOP", "never"])[1], self.plain("count", stop="three")[1]]
+        return [self.plain("count", stop=["STOP", "never"]), self.plain("count", stop="three")]
 
     def case_length(self):
-        return [self.plain("a long story", max_tokens=17)[1], self.plain("a long story", max_completion_tokens=11)[1]]
+        return [self.plain("a long story", max_tokens=17), self.plain("a long story", max_completion_tokens=11)]
 
     def case_length_stream(self):
         return self.stream("a long story", max_tokens=17)
 
     def case_filter(self):
-        return self.plain("fail filter")[1]
+        return self.plain("fail filter")
 
     def case_error_400(self):
         return self.error(self.plain, "fail 400")
@@ -226,14 +245,19 @@ class Program:
         return self.error(self.embeddings, "fail 400")
 
 
+def talk(messages) -> list:
+    return [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+
+
 def merge_call(calls: dict, delta):
-    """One piece of a call: id and name once, arguments in pieces."""
+    """One piece of a call: id and name once, arguments in pieces, anything else kept to be given back."""
     if delta.index not in calls:
         assert delta.id and delta.function.name, f"the first piece of a call has no id or name: {delta}"
-        calls[delta.index] = [delta.id, delta.function.name, ""]
+        calls[delta.index] = {"id": delta.id, "name": delta.function.name, "arguments": "", "extra": {}}
     else:
         assert not delta.id and not delta.function.name, f"a call's id or name comes twice: {delta}"
-    calls[delta.index][2] += delta.function.arguments or ""
+    calls[delta.index]["arguments"] += delta.function.arguments or ""
+    calls[delta.index]["extra"] |= delta.model_extra or {}
 
 
 def normal(role, text, reasoning, calls, reason, usage) -> dict:
