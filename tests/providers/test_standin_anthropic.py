@@ -8,7 +8,8 @@ import pytest
 
 import brain
 from material import PNG, SCHEMA, TOOLS
-from standins.anthropic import Anthropic
+from standins.anthropic import Anthropic, error_body, messages
+from standins.base import Reply, StandIn
 
 pytestmark = pytest.mark.filterwarnings("ignore:The model .* is deprecated", "ignore:Using Claude with")
 
@@ -190,3 +191,31 @@ def test_refuses(client, message, more):
 def test_refuses_a_wrong_key(provider):
     with pytest.raises(anthropic.AuthenticationError):
         ask(anthropic.Anthropic(api_key="sk-wrong", base_url=provider.url, max_retries=0), "hi")
+
+
+class OnVertex(StandIn):
+    """Just enough of Vertex to show that `messages` takes what the SDK sends there."""
+
+    name = "vertex"
+
+    def routes(self):
+        at = "/projects/p/locations/us-east5/publishers/anthropic/models/(?P<model>[^/:]+)"
+        return [("POST", f"{at}:rawPredict", self.predict), ("POST", f"{at}:streamRawPredict", self.predict)]
+
+    def predict(self, request):
+        body = request.json()
+        return messages(self, request, body, request.arg("model"), "p", body.get("stream", False), variant="vertex")
+
+    def refused(self, refusal, _request):
+        return Reply(refusal.status, error_body(refusal.kind, refusal.message))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_on_vertex(streamed):
+    with OnVertex() as provider:
+        client = anthropic.AnthropicVertex(
+            base_url=provider.url, region="us-east5", project_id="p", access_token="t", max_retries=0)
+        answer = ask(client, "hi", streamed, model="claude-sonnet-4-5@20250929", thinking=BUDGET)
+        assert [block.type for block in answer.content] == ["thinking", "text"]
+        with pytest.raises(anthropic.BadRequestError, match="anthropic_version"):
+            ask(client, "hi", streamed, model="claude-sonnet-4-5@20250929", extra_body={"anthropic_version": "2023-06-01"})

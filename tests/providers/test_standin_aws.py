@@ -116,6 +116,13 @@ def test_thinking_tools_and_results(bedrock, model, fields, streamed):
         ask(bedrock, streamed, messages=[first, message, results], **about)
 
 
+def test_thinking_is_counted_for_those_who_ask(bedrock):
+    about = {"modelId": ADAPTIVE, "messages": [user("hi")], "additionalModelRequestFields": SHOWN}
+    assert "additionalModelResponseFields" not in bedrock.converse(**about)
+    fields = bedrock.converse(additionalModelResponseFieldPaths=["/usage/output_tokens_details"], **about)["additionalModelResponseFields"]
+    assert fields["usage"]["output_tokens_details"]["thinking_tokens"] > 5
+
+
 def test_image_schema_choices_and_limits(bedrock):
     def converse(text="weather", **more):
         return bedrock.converse(modelId=CLAUDE, messages=[user(*([text] if isinstance(text, str) else text))], **more)

@@ -87,17 +87,21 @@ class Bedrock(AwsStandIn):
         secret = claude.secret(model, account) if claude.rules(model) else None
         if secret:
             claude.verify(conversation, secret, "messages")
-        answer = self.think(request, conversation, model=model, account=account)
+        counts = secret and "/usage/output_tokens_details" in body.get("additionalModelResponseFieldPaths", [])
+        answer = self.think(request, conversation, model=model, account=account, reports_reasoning=bool(counts))
         content = write_content(answer, secret, shows)
+        # Converse itself has no count of reasoning; Claude's own usage does, for those who ask for that field.
+        fields = {"usage": {"output_tokens_details": {"thinking_tokens": answer.usage.reasoning}}}
+        extra = {"additionalModelResponseFields": fields} if counts else {}
         headers = {"x-amzn-requestid": f"req-{answer.digest}"}
         if not stream:
             return self.whole(answer, {
                 "output": {"message": {"role": "assistant", "content": content}}, "stopReason": STOP[answer.finish],
                 "usage": write_usage(answer.usage), "metrics": {"latencyMs": 7},
-            }, headers)
+            } | extra, headers)
         late = exception_frame("throttlingException", {"message": "Too many requests, please wait before trying again."})
         broken = spoiled(event_frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "spoiled"}}))
-        return Stream(troubled(frames(answer, content), answer.trouble, late, broken), "application/vnd.amazon.eventstream", headers)
+        return Stream(troubled(frames(answer, content, extra), answer.trouble, late, broken), "application/vnd.amazon.eventstream", headers)
 
     def openai_chat(self, request: Request):
         self.authorize(request)
@@ -312,7 +316,7 @@ def write_usage(usage: brain.Usage) -> dict:
     return {"inputTokens": fresh, "outputTokens": usage.output, "totalTokens": usage.input + usage.output} | caches
 
 
-def frames(answer: brain.Answer, content: list[dict]):
+def frames(answer: brain.Answer, content: list[dict], extra: dict):
     """As the service does it: no start for texts, padding `p` in every payload, metadata after messageStop."""
     def event(kind: str, **data) -> bytes:
         return event_frame(kind, data | {"p": "abcdefghijklmnopqrstuvwxyz"[: len(str(data)) % 26]})
@@ -333,5 +337,5 @@ def frames(answer: brain.Answer, content: list[dict]):
         for delta in deltas:
             yield event("contentBlockDelta", delta=delta, **at)
         yield event("contentBlockStop", **at)
-    yield event("messageStop", stopReason=STOP[answer.finish])
+    yield event("messageStop", stopReason=STOP[answer.finish], **extra)
     yield event("metadata", usage=write_usage(answer.usage), metrics={"latencyMs": 7})
