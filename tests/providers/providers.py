@@ -104,9 +104,18 @@ UNKNOWN_TO_CLAUDE = ("n", "logprobs", "logit_bias", "frequency_penalty", "presen
 CLAUDE_ON_BEDROCK = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 
 PROVIDERS = [
-    Provider("openai", OpenAi, openai, lambda standin: openai(standin) | {"model": "embed-test"}, translated=False, cache_mark="prompt_cache_breakpoint"),
-    Provider("anthropic", Anthropic, anthropic("claude-sonnet-4-5"), refuses=UNKNOWN_TO_CLAUDE, signs=True, cache_mark="cache_control"),
-    Provider("anthropic-adaptive", Anthropic, anthropic("claude-opus-4-6"), refuses=UNKNOWN_TO_CLAUDE, signs=True, cache_mark="cache_control"),
+    Provider(
+        "openai", OpenAi, openai, lambda standin: openai(standin) | {"model": "embed-test"},
+        translated=False, cache_mark="prompt_cache_breakpoint",
+    ),
+    Provider(
+        "anthropic", Anthropic, anthropic("claude-sonnet-4-5"),
+        refuses=UNKNOWN_TO_CLAUDE, signs=True, cache_mark="cache_control",
+    ),
+    Provider(
+        "anthropic-adaptive", Anthropic, anthropic("claude-opus-4-6"),
+        refuses=UNKNOWN_TO_CLAUDE, signs=True, cache_mark="cache_control",
+    ),
     Provider("anthropic-always", Anthropic, anthropic("claude-opus-5-5"), cases=REASONING, signs=True),
     Provider(
         "bedrock", bedrock_standin, bedrock(CLAUDE_ON_BEDROCK), bedrock("amazon.titan-embed-text-v2:0"),
@@ -134,7 +143,8 @@ PROVIDERS = [
     ),
     Provider(
         "bedrock-openai", bedrock_standin, lambda standin: {
-            "provider": "openai", "model": "openai.gpt-oss-120b", "api_base": f"{standin.url}/openai/v1", "api_key": "${KEY_BEDROCK}",
+            "provider": "openai", "model": "openai.gpt-oss-120b", "api_key": "${KEY_BEDROCK}",
+            "api_base": f"{standin.url}/openai/v1",
         }, translated=False,
     ),
     Provider("sagemaker", lambda: SageMaker({"AKIDTEST": Credential("secret/of+test", token="to/ken==")}), sagemaker),

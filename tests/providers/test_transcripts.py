@@ -177,7 +177,8 @@ def test_what_the_provider_was_asked(program, standin, name, what):
     assert [next(iter(part)) for part in seen([{"role": "user", "content": parts}])["turns"][0][1:]] == ["text", "image", "text"]
 
 
-@pytest.mark.parametrize("name, what", rows(lambda provider: ["signature"] if provider.signs and "reasoning_tools" in provider.all_cases() else []))
+@pytest.mark.parametrize("name, what", rows(
+    lambda provider: ["signature"] if provider.signs and "reasoning_tools" in provider.all_cases() else []))
 def test_signed_thinking_comes_back(program, standin, name, what):
     program.case_reasoning_tools()
     first, second, _third = standin.seen

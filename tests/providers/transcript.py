@@ -79,8 +79,8 @@ class Program:
         pieces = list(calls.values())
         if calls:
             message["tool_calls"] = [
-                call["extra"] | {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}
-                for call in pieces
+                call["extra"] | {"id": call["id"], "type": "function",
+                                 "function": {"name": call["name"], "arguments": call["arguments"]}} for call in pieces
             ]
         return {name: value for name, value in message.items() if value}, normal(
             message.get("role"), message["content"], message["reasoning_content"],
