@@ -9,6 +9,7 @@ const LEAVES: &[&str] = &[
     "request",
     "h1",
     "sse",
+    "sigv4",
     "clock",
     "metrics",
     "telemetry",
@@ -58,6 +59,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("metrics", &["types"]),
     // The members of a request are found by the scanner that finds those of an answer.
     ("request", &["types", "json"]),
+    ("sigv4.rs", &["types"]),
     ("sse.rs", &["types"]),
     ("telemetry.rs", &["types"]),
 ];
