@@ -125,3 +125,36 @@ fn sign(
     };
     signer.sign("POST", url, &[("content-type", FORM)], body.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What botocore 1.44.5 sends for the same call at the same second.
+    #[test]
+    fn roles_are_assumed_as_aws_wants_it() {
+        let role = AwsRole {
+            arn: "arn:aws:iam::123456789012:role/gateway".to_owned(),
+            session_name: "way post@1".to_owned(),
+            external_id: Some(Secret::new("a b+c/=")),
+        };
+        let keys = AwsKeys {
+            access_key_id: Secret::new("AKIDEXAMPLE"),
+            secret_access_key: Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
+            session_token: Some(Secret::new("FwoGZXIvYXdzEXAMPLE//token==")),
+        };
+        let body = assume_form(&role);
+        assert_eq!(
+            body,
+            "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fgateway&RoleSessionName=way+post%401&ExternalId=a+b%2Bc%2F%3D"
+        );
+        let url = Uri::from_static("https://sts.eu-west-1.amazonaws.com/");
+        let unix = Duration::from_secs(1_440_938_160);
+        let signature = sign(&url, "eu-west-1", &keys, &body, unix).expect("signed");
+        let authorization = signature.iter().find(|(name, _)| *name == "authorization");
+        assert_eq!(
+            authorization.expect("signed").1,
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/eu-west-1/sts/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, Signature=81f6e37393823fb21c8179d3109fea4466e9163620747a196ac90234325cdb23"
+        );
+    }
+}
