@@ -4,6 +4,7 @@
 //! the errors at once. Nothing behind this module knows what the file looked like.
 
 mod azure;
+mod azure_ai;
 mod check;
 mod context;
 mod credentials;
@@ -25,6 +26,7 @@ pub mod schema;
 mod settings;
 mod tree;
 mod value;
+mod watsonx;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -51,7 +51,8 @@ const MAY: &[(&str, &[&str])] = &[
     ("types.rs", &[]),
     // How lines are written is one choice for all logs.
     ("access_log.rs", &["telemetry"]),
-    ("catalog", &[]),
+    ("catalog", &["types"]),
+    ("types/", &[]),
     ("clock.rs", &["types"]),
     ("h1", &[]),
     ("json", &[]),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::request::RequestHead;
-use crate::types::{Dropping, Secret, TlsOptions, Token};
+use crate::types::{Dropping, Quirks, Secret, TlsOptions, Token};
 
 fn target() -> Target {
     Target {
@@ -21,6 +21,7 @@ fn target() -> Target {
         renames: &[],
         stream_options: true,
         encoding_format: true,
+        quirks: &Quirks::OPENAI,
         dropping: Dropping::default(),
         tls: TlsOptions::default(),
         organization: None,
