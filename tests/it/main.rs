@@ -18,6 +18,7 @@ mod keys;
 mod limits;
 mod metrics;
 mod ollama;
+mod providers_like;
 mod retries;
 mod routing;
 mod scenarios;

@@ -1,6 +1,7 @@
 //! Answers that are nearly OpenAI's, whole or streamed, mended by the provider's row.
 //!
 //! Events and bodies with nothing to mend pass byte for byte; of the others only the members that change are written anew.
+//! A stream that finished without `[DONE]` gets one.
 
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
@@ -19,6 +20,12 @@ pub(super) struct Mender {
     form: Form,
     /// The choices that have called tools so far, by index.
     called: Vec<u64>,
+    /// A reason to finish was given.
+    finished: bool,
+    /// `[DONE]` was said.
+    done: bool,
+    /// An event that was replaced ended in a carriage return, whose line feed may be yet to come.
+    half_ended: bool,
 }
 
 /// A server that was asked for a stream may answer with a body all the same.
@@ -35,17 +42,27 @@ impl Mender {
             answers,
             form: Form::Unknown,
             called: Vec::new(),
+            finished: false,
+            done: false,
+            half_ended: false,
         }
     }
 
-    fn events(&mut self, whole: &[u8], out: &mut BytesMut) {
+    fn events(&mut self, mut whole: &[u8], out: &mut BytesMut) {
+        if !whole.is_empty() && std::mem::take(&mut self.half_ended) {
+            whole = whole.strip_prefix(b"\n").unwrap_or(whole);
+        }
+        let mut at = 0;
         for event in sse::events(whole) {
+            at += event.bytes.len();
+            self.done |= event.data.as_deref() == Some(b"[DONE]");
             match event.data.and_then(|data| self.mend(&data)) {
                 None => out.extend_from_slice(event.bytes),
                 Some(json) => {
                     out.extend_from_slice(b"data: ");
                     out.extend_from_slice(&json);
                     out.extend_from_slice(b"\n\n");
+                    self.half_ended = at == whole.len() && event.bytes.ends_with(b"\r");
                 }
             }
         }
@@ -117,6 +134,7 @@ impl Mender {
 
     fn choice(&mut self, choice: &mut Members<'_>) -> bool {
         let mut changed = false;
+        self.finished |= choice.text("finish_reason").is_some();
         let streams = choice.get("delta").is_some();
         if self.answers.whole_messages && streams {
             changed |= choice.remove("message");
@@ -284,6 +302,13 @@ impl Translator for Mender {
             Form::Events(splitter) => {
                 let rest = splitter.finish();
                 self.events(&rest, out);
+                // Some end without a word.
+                if self.finished && !self.done {
+                    if !rest.is_empty() {
+                        out.extend_from_slice(b"\n\n");
+                    }
+                    out.extend_from_slice(b"data: [DONE]\n\n");
+                }
             }
         }
         Ok(())

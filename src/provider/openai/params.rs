@@ -40,20 +40,21 @@ impl Params {
         } else {
             Rule::Refuse
         };
+        let listed = |list: &[String], name: &str| list.iter().any(|other| other == name);
         let own = dropping
             .also
             .iter()
             .map(|name| (Cow::Owned(name.clone()), Rule::Drop));
         let ignored = quirks.ignored.iter().map(|name| (*name, Rule::Drop));
         let refused = quirks.refused.iter().map(|name| (*name, rest));
-        let allowed = |name: &str| dropping.allowed.iter().any(|allowed| allowed == name);
         let rows = ignored
             .chain(refused)
-            .filter(|(name, _)| !allowed(name))
+            .filter(|(name, _)| !listed(&dropping.allowed, name) && !listed(&dropping.also, name))
             .map(|(name, rule)| (Cow::Borrowed(name), rule));
-        let mut rules: Vec<(Cow<'static, str>, Rule)> = own.collect();
-        rules.extend(rows);
-        rules.retain(|(name, _)| !NEVER.contains(&&**name));
+        let rules = own
+            .chain(rows)
+            .filter(|(name, _)| !NEVER.contains(&&**name))
+            .collect();
         Self { rules }
     }
 
@@ -80,7 +81,6 @@ impl Params {
                 match rule {
                     _ if is_nothing(name, value) => {}
                     Rule::Refuse => return Err(refusal(name, target)),
-                    Rule::Drop if dropped.contains(name) => {}
                     Rule::Drop => dropped.push(name.clone()),
                 }
             }
@@ -91,6 +91,9 @@ impl Params {
 
 /// Whether a parameter of this value asks for nothing that would not be without it.
 fn is_nothing(name: &str, value: &[u8]) -> bool {
+    if (name, value) == ("parallel_tool_calls", b"false") {
+        return false; // the default is true
+    }
     if matches!(
         value,
         b"null" | b"false" | b"[]" | b"{}" | b"\"\"" | b"\"none\"" | b"\"auto\""

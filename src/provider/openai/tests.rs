@@ -1,5 +1,7 @@
 //! What goes out, and how answers and errors are read.
 
+mod rows;
+
 use super::*;
 use crate::request::RequestHead;
 use crate::types::{Dropping, Quirks, Secret, TlsOptions, Token};
