@@ -63,10 +63,10 @@ pub(super) const MISTRAL: Quirks = Quirks {
     ..Quirks::STRICT
 };
 
-/// The reasoning of earlier turns must come back here.
+/// The reasoning of earlier turns must come back here. A `seed` does no harm, and no good.
 pub(super) const DEEPSEEK: Quirks = Quirks {
     ignored: &["parallel_tool_calls"],
-    refused: &["n", "logit_bias", "seed"],
+    refused: &["n", "logit_bias"],
     answers: Answers {
         failures: &[("insufficient_system_resource", "overloaded_error")],
         cached_tokens: Some("prompt_cache_hit_tokens"),

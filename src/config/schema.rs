@@ -325,9 +325,6 @@ fn differences(provider: &Provider) -> Vec<String> {
     if !provider.stream_options && !ignored.contains(&"stream_options") {
         ignored.push("stream_options");
     }
-    if !provider.encoding_format {
-        ignored.push("encoding_format");
-    }
     let values: Vec<String> = quirks
         .values
         .iter()
@@ -357,6 +354,10 @@ fn differences(provider: &Provider) -> Vec<String> {
     };
     let flags = [
         (quirks.embeddings_only, "embeddings only"),
+        (
+            !provider.encoding_format,
+            "`encoding_format` is seen to here",
+        ),
         (provider.completions_only, "chat is asked as a completion"),
         (quirks.history.strict, "without earlier reasoning"),
         (quirks.history.no_nulls, "assistant messages without nulls"),

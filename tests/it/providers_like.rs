@@ -1,7 +1,7 @@
 //! Providers that nearly speak OpenAI, behind the gateway.
 
 use serde_json::{Value, json};
-use waypost::config::Config;
+use waypost::config::{self, Config};
 use waypost::types::{Auth, Dialect, WatsonxScope};
 
 use crate::support::{Gateway, Model, Reply, Scripted, Yaml, chat_body, load};
@@ -40,7 +40,7 @@ fn events(events: &[Value]) -> Reply {
     Reply::chunks("text/event-stream", chunks)
 }
 
-fn chunk(delta: Value, finish: Value) -> Value {
+fn chunk(delta: &Value, finish: &Value) -> Value {
     json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
         "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 }
@@ -153,11 +153,11 @@ async fn histories_of_other_dialects_go_to_whoever_takes_them() {
 async fn lists_become_texts_and_streams_lose_what_they_repeat() {
     let thinking = json!([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]);
     let lists = [
-        chunk(json!({"role": "assistant", "content": ""}), json!(null)),
-        chunk(json!({"content": thinking}), json!(null)),
-        chunk(json!({"content": "hé"}), json!("model_length")),
+        chunk(&json!({"role": "assistant", "content": ""}), &json!(null)),
+        chunk(&json!({"content": thinking}), &json!(null)),
+        chunk(&json!({"content": "hé"}), &json!("model_length")),
     ];
-    let mut whole = chunk(json!({"content": "hé"}), json!("stop"));
+    let mut whole = chunk(&json!({"content": "hé"}), &json!("stop"));
     whole["choices"][0]["message"] = json!({"role": "assistant", "content": "hé"});
     for (provider, sent, reasoning, reason) in [
         ("mistral", lists.to_vec(), "hm", "length"),
@@ -198,8 +198,8 @@ async fn a_provider_that_gives_up_is_tried_elsewhere() {
     let reason = "insufficient_system_resource";
     let plain = json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": reason}]});
     let stream = [chunk(
-        json!({"role": "assistant", "content": ""}),
-        json!(reason),
+        &json!({"role": "assistant", "content": ""}),
+        &json!(reason),
     )];
     for streams in [false, true] {
         let (plain, stream) = (plain.clone(), stream.clone());
@@ -213,7 +213,7 @@ async fn a_provider_that_gives_up_is_tried_elsewhere() {
         .await;
         let sound = Scripted::start(move |_| {
             if streams {
-                events(&[chunk(json!({"content": "hi"}), json!("stop"))])
+                events(&[chunk(&json!({"content": "hi"}), &json!("stop"))])
             } else {
                 Reply::chat()
             }
@@ -242,7 +242,7 @@ async fn watsonx_behind_the_gateway() {
         if seen.uri.contains("embeddings") {
             return Reply::json(&json!({"model_id": "m", "results": [{"embedding": [1.5, -2.0]}], "input_token_count": 2}));
         }
-        let mut answer = chunk(json!({"role": "assistant", "content": "hi"}), json!("stop"));
+        let mut answer = chunk(&json!({"role": "assistant", "content": "hi"}), &json!("stop"));
         answer.as_object_mut().expect("an object").remove("object");
         if seen.uri.contains("chat_stream") {
             return events(&[answer]);
@@ -383,4 +383,39 @@ fn bases_say_which_dialect() {
     let api_version = "2024-10-08".to_owned();
     assert_eq!(target.dialect, Dialect::Watsonx { api_version, scope });
     assert_eq!(target.base_url, "https://r.ml.cloud.ibm.com");
+}
+
+#[test]
+fn what_a_base_lacks_is_said() {
+    let account = |name: &str| (name == "CLOUDFLARE_ACCOUNT_ID").then(|| "acc".to_owned());
+    let load = |lines: &[&str], env: &dyn Fn(&str) -> Option<String>| {
+        let all = ["model: m", "api_key: k"].iter().chain(lines).copied();
+        let yaml = Yaml::default().group("g", [Model::lines(all)]).to_string();
+        match config::load_str("test.yml", &yaml, env, false) {
+            Ok((config, _)) => Ok(config.groups[0].deployments[0].target.base_url.clone()),
+            Err(findings) => Err(format!("{findings:?}")),
+        }
+    };
+    assert_eq!(
+        load(&["provider: cloudflare"], &account).expect("a base"),
+        "https://api.cloudflare.com/client/v4/accounts/acc/ai/v1"
+    );
+    let watsonx = ["provider: watsonx", "api_base: https://w.example"];
+    let both = [watsonx[0], watsonx[1], "project_id: p", "space_id: s"];
+    let claude = [
+        "provider: azure_ai",
+        "api_base: https://r.services.ai.azure.com/anthropic",
+    ];
+    for (lines, said) in [
+        (
+            &["provider: cloudflare"][..],
+            "CLOUDFLARE_API_BASE or CLOUDFLARE_ACCOUNT_ID",
+        ),
+        (&watsonx[..], "project_id or space_id is required"),
+        (&both[..], "together with space_id"),
+        (&claude[..], "Anthropic's dialect"),
+    ] {
+        let error = load(lines, &|_| None).expect_err("it lacks something");
+        assert!(error.contains(said), "{lines:?}: {error}");
+    }
 }

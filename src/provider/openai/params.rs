@@ -101,7 +101,6 @@ fn is_nothing(name: &str, value: &[u8]) -> bool {
         return true;
     }
     let number = || serde_json::from_slice::<f64>(value).ok();
-    #[expect(clippy::float_cmp, reason = "the very number, however it is written")]
     NOTHING
         .iter()
         .any(|(other, nothing)| *other == name && number() == Some(*nothing))
