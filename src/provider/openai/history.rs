@@ -3,7 +3,7 @@
 //! The assistant's earlier messages may come from deployments with other dialects, whose answers carry more than
 //! OpenAI's: the reasoning (`reasoning_content`, `thinking_blocks`), signatures (`extra_content`, and what stands behind
 //! `__thought__` in the ids of calls). Nobody but the dialect that made a block with `from` in it, or such an id, can do
-//! anything with it; the rest goes to those that take it. Only requests in which something of this is are read.
+//! anything with it; the rest goes to those that take it. Only messages with something of this in them are read.
 
 use std::sync::LazyLock;
 
@@ -17,18 +17,15 @@ use crate::types::{CallIds, History, Names};
 /// What is put between an id and a signature.
 const THOUGHT: &str = "__thought__";
 
-/// Without a message of the assistant there is no history: nearly always the only search.
+/// Members that only Waypost and a few providers have, split at an underscore, and whether lenient ones refuse them too.
+const FOREIGN: [(&[u8], &[u8], bool); 4] = [
+    (b"", b"_thought__", true),
+    (b"\"thinking", b"blocks\"", true),
+    (b"\"reasoning", b"content\"", false),
+    (b"\"extra", b"content\"", false),
+];
+
 static ASSISTANT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("assistant"));
-static FOREIGN: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| {
-    [
-        THOUGHT,
-        "\"thinking_blocks\"",
-        "\"reasoning_content\"",
-        "\"extra_content\"",
-    ]
-    .map(Finder::new)
-});
-static CALL_ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"tool_call_id\""));
 static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"name\""));
 
 /// `messages` without what the provider does not take; `None`: as they are.
@@ -49,30 +46,31 @@ pub(super) fn messages(raw: &[u8], history: &History) -> Option<Bytes> {
     changed.then(|| Bytes::from(format!("[{}]", messages.join(","))))
 }
 
-/// Whether there may be something to change.
+/// Whether there may be something to change. All names that matter have an underscore, which text hardly has: it is
+/// searched for once, and each is looked around.
 fn concerns(raw: &[u8], history: &History) -> bool {
-    if history.no_names && NAME.find(raw).is_some() {
+    let any = history.no_nulls || history.ids == CallIds::Nine;
+    if history.no_names && NAME.find(raw).is_some() || any && ASSISTANT.find(raw).is_some() {
         return true;
     }
-    if ASSISTANT.find(raw).is_none() {
-        return false;
-    }
-    let kinds = if history.strict { 4 } else { 2 };
-    history.no_nulls
-        || matches!(history.ids, CallIds::Nine)
-        || FOREIGN[..kinds].iter().any(|mark| mark.find(raw).is_some())
-        || matches!(history.ids, CallIds::AtMost(_))
-            && call_ids(raw).any(|id| !fits(id, history.ids))
+    memchr::memchr_iter(b'_', raw).any(|at| {
+        let (before, behind) = (&raw[..at], &raw[at + 1..]);
+        let foreign = FOREIGN.iter().any(|(start, end, always)| {
+            (*always || history.strict) && behind.starts_with(end) && before.ends_with(start)
+        });
+        let is_id = || behind.starts_with(b"id\"") && before.ends_with(b"\"tool_call");
+        foreign || is_id() && !fits(id_of(&behind[3..]).unwrap_or_default(), history.ids)
+    })
 }
 
-/// The values of all members `tool_call_id`, as far as they are strings without escapes.
-fn call_ids(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
-    CALL_ID.find_iter(raw).filter_map(|at| {
-        let behind = raw.get(at + CALL_ID.needle().len()..)?.trim_ascii_start();
-        let value = behind.strip_prefix(b":")?.trim_ascii_start();
-        let text = value.strip_prefix(b"\"")?;
-        text.get(..memchr::memchr(b'"', text)?)
-    })
+/// The string, without escapes, that is the value behind a member's name.
+fn id_of(behind: &[u8]) -> Option<&[u8]> {
+    let value = behind
+        .trim_ascii_start()
+        .strip_prefix(b":")?
+        .trim_ascii_start();
+    let text = value.strip_prefix(b"\"")?;
+    text.get(..memchr::memchr(b'"', text)?)
 }
 
 fn fits(id: &[u8], ids: CallIds) -> bool {
