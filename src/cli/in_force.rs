@@ -275,6 +275,16 @@ fn url(deployment: &Deployment) -> String {
             )
         }
         Dialect::AzureV1 => format!("{base}/openai/v1/{chat}"),
+        Dialect::AzureModels { api_version } => {
+            format!("{base}/models/{chat}?api-version={api_version}")
+        }
+        Dialect::Watsonx { api_version, .. } => {
+            let model = match target.model.strip_prefix("deployment/") {
+                Some(id) => format!("deployments/{id}/"),
+                None => String::new(),
+            };
+            format!("{base}/ml/v1/{model}text/chat?version={api_version}")
+        }
         Dialect::Ollama => {
             format!("{base}/api/chat (Ollama's own API, for options only it has)")
         }

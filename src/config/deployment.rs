@@ -10,9 +10,9 @@ use super::nearest::hint;
 use super::prices::look_up;
 use super::settings::Own;
 use super::tree::{Node, Value};
-use super::{Deployment, azure, credentials, endpoint, ollama, value};
+use super::{Deployment, azure, azure_ai, credentials, endpoint, ollama, value, watsonx};
 use crate::catalog::{self, Family, PROVIDERS, Provider};
-use crate::types::{Clocks, Cost, Dropping, Price, Target};
+use crate::types::{Auth, Clocks, Cost, Dropping, Price, Target};
 
 /// What a group passes on to its deployments.
 pub(super) struct Inherited<'a> {
@@ -37,16 +37,19 @@ pub(super) fn deployment(
     let provider = provider(ctx, node, path, &provider_name)?;
     let azure = provider.family == Family::Azure;
     let model = model(ctx, node, path, provider, &provider_name);
-    let completions_only =
-        inherited.completions_only || node.flag("use_chat_completions_endpoint") == Some(false);
+    let chats = node
+        .flag("use_chat_completions_endpoint")
+        .unwrap_or(!provider.completions_only);
+    let completions_only = inherited.completions_only || !chats;
     if completions_only && azure {
         let message = "use_chat_completions_endpoint: false is for deployments with the OpenAI dialect; azure has chat completions";
         ctx.findings.error(node.at, path, message);
     }
-    let endpoint = if azure {
-        azure::endpoint(ctx, node, path)
-    } else {
-        endpoint::endpoint(ctx, node, path, provider, completions_only)
+    let endpoint = match provider.family {
+        Family::Azure => azure::endpoint(ctx, node, path, provider),
+        Family::AzureAi => azure_ai::endpoint(ctx, node, path, provider, completions_only),
+        Family::Watsonx => watsonx::endpoint(ctx, node, path, provider),
+        _ => endpoint::endpoint(ctx, node, path, provider, completions_only),
     };
     let auth = credentials::auth(ctx, node, path, provider);
     let headers = node
@@ -80,7 +83,13 @@ pub(super) fn deployment(
         renames,
         stream_options,
         encoding_format,
+        quirks,
+        key_header,
     } = endpoint;
+    let auth = match (auth?, key_header) {
+        (Auth::Bearer(key), Some(header)) => Auth::Header(header, key),
+        (auth, _) => auth,
+    };
     let target = Target {
         id: id(ctx, node, path, inherited.group_id, &model).into(),
         provider: provider_name.into(),
@@ -88,13 +97,14 @@ pub(super) fn deployment(
         base_url,
         model: model.into(),
         price_model: price_model.into(),
-        auth: auth?,
+        auth,
         defaults,
         extra_body,
         extra_headers,
         renames,
         stream_options,
         encoding_format,
+        quirks,
         dropping: dropping(node, inherited),
         tls,
         organization,

@@ -5,6 +5,7 @@
 
 mod aws;
 mod azure;
+mod azure_ai;
 mod check;
 mod context;
 mod credentials;
@@ -28,6 +29,7 @@ mod settings;
 mod tokens;
 mod tree;
 mod value;
+mod watsonx;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

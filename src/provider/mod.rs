@@ -8,8 +8,10 @@
 mod chat;
 mod completions;
 pub mod embeddings;
+mod members;
 mod ollama;
 mod openai;
+mod watsonx;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -168,9 +170,11 @@ pub trait Adapter: fmt::Debug + Send + Sync {
 /// If the target's URL is none.
 pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
     match target.dialect {
-        Dialect::OpenAi { .. } | Dialect::Azure { .. } | Dialect::AzureV1 => {
-            Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?))
-        }
+        Dialect::OpenAi { .. }
+        | Dialect::Azure { .. }
+        | Dialect::AzureV1
+        | Dialect::AzureModels { .. } => Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?)),
+        Dialect::Watsonx { .. } => Ok(Box::new(watsonx::Watsonx::new(Arc::clone(target))?)),
         Dialect::Ollama => Ok(Box::new(ollama::Ollama::new(Arc::clone(target))?)),
     }
 }

@@ -54,7 +54,8 @@ const MAY: &[(&str, &[&str])] = &[
     ("aws_profiles.rs", &[]),
     // How lines are written is one choice for all logs.
     ("access_log.rs", &["telemetry"]),
-    ("catalog", &[]),
+    ("catalog", &["types"]),
+    ("types/", &[]),
     ("clock.rs", &["types"]),
     ("h1", &[]),
     ("json", &[]),

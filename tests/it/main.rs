@@ -19,6 +19,7 @@ mod keys;
 mod limits;
 mod metrics;
 mod ollama;
+mod providers_like;
 mod retries;
 mod routing;
 mod scenarios;

@@ -5,7 +5,7 @@ mod answers;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::types::{Auth, Dropping, Secret, TlsOptions};
+use crate::types::{Auth, Dropping, Quirks, Secret, TlsOptions};
 
 fn target(defaults: Value, extra_body: Value) -> Target {
     let fields = |value: Value| match value {
@@ -26,6 +26,7 @@ fn target(defaults: Value, extra_body: Value) -> Target {
         renames: &[("max_completion_tokens", "max_tokens")],
         stream_options: true,
         encoding_format: true,
+        quirks: &Quirks::OPENAI,
         dropping: Dropping::default(),
         tls: TlsOptions::default(),
         organization: None,
