@@ -5,6 +5,7 @@
 //! bytes. A new dialect is one file or folder and one arm in [`adapter`]; a provider that speaks OpenAI's dialect is one
 //! row in the catalog.
 
+mod anthropic;
 mod chat;
 mod completions;
 pub mod embeddings;
