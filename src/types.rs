@@ -281,6 +281,11 @@ pub enum Dialect {
     },
     /// Azure's newer path `{base}/openai/v1/{operation}`, with the deployment as the body's model.
     AzureV1,
+    /// Anthropic's Messages at `{base}/v1/messages`.
+    Anthropic {
+        /// The API's version, a date.
+        version: String,
+    },
     /// Ollama's own API below `{base}/api`, for options that its OpenAI path ignores.
     Ollama,
 }

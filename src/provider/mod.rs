@@ -11,6 +11,8 @@ mod completions;
 pub mod embeddings;
 mod ollama;
 mod openai;
+#[cfg(test)]
+mod vectors;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -171,6 +173,14 @@ pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
     match target.dialect {
         Dialect::OpenAi { .. } | Dialect::Azure { .. } | Dialect::AzureV1 => {
             Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?))
+        }
+        Dialect::Anthropic { ref version } => {
+            let version = version.clone();
+            let host = anthropic::Host::Api { version };
+            Ok(Box::new(anthropic::Anthropic::new(
+                Arc::clone(target),
+                host,
+            )?))
         }
         Dialect::Ollama => Ok(Box::new(ollama::Ollama::new(Arc::clone(target))?)),
     }

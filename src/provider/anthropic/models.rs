@@ -191,8 +191,10 @@ impl Model {
             (Thinks::Budget, Effort::None) => Some(Self::off(Off::Disabled)),
             (Thinks::Adaptive(off), Effort::None) => Some(Self::off(off)),
             (Thinks::Budget, effort) => {
-                let budget = budget(effort).min(max_tokens.saturating_sub(1));
-                (budget >= LEAST_BUDGET).then(|| Thought {
+                // A quarter of the limit is for what is said, where that leaves enough.
+                let most = (max_tokens - max_tokens / 4).max(LEAST_BUDGET);
+                let budget = budget(effort).min(most);
+                (budget < max_tokens).then(|| Thought {
                     thinking: Some(json!({"type": "enabled", "budget_tokens": budget})),
                     effort: None,
                 })
@@ -315,7 +317,7 @@ mod tests {
                 "claude-sonnet-4-5",
                 Effort::Max,
                 9_000,
-                thought(&enabled(8_999), None),
+                thought(&enabled(6_750), None),
             ),
             (
                 "claude-sonnet-4-5",

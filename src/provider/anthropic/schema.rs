@@ -1,11 +1,11 @@
 //! An answer of a given form, from models that have no parameter for it: a tool that must be called.
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use std::borrow::Cow;
+
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::provider::chat::{Asked, Format, Tool};
+use crate::provider::chat::{Asked, Format, Tool, members};
 
 /// The tool whose arguments are the answer.
 pub(in crate::provider) const ANSWER: &str = "json_tool_call";
@@ -56,31 +56,27 @@ pub(in crate::provider) fn closed(schema: &RawValue) -> Box<RawValue> {
     RawValue::from_string(close(schema.get())).unwrap_or_else(|_| schema.to_owned())
 }
 
-/// An object's members in their order.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Members<'a>(#[serde(borrow, deserialize_with = "members")] Vec<(String, &'a RawValue)>);
-
-fn members<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, &'de RawValue)>, D::Error> {
-    struct Each;
-    impl<'de> Visitor<'de> for Each {
-        type Value = Vec<(String, &'de RawValue)>;
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object")
+/// A schema as a tool's `input_schema` takes it: of an object, and closed if the model is to be held to it.
+pub(in crate::provider) fn input(schema: Option<&RawValue>, strict: bool) -> Box<RawValue> {
+    let given = schema.map_or("{}", RawValue::get);
+    let given = if strict {
+        Cow::Owned(close(given))
+    } else {
+        Cow::Borrowed(given)
+    };
+    let typed = match members(&given) {
+        Ok(members) if members.is_empty() => r#"{"type":"object","properties":{}}"#.to_owned(),
+        Ok(members) if !members.iter().any(|(name, _)| name == "type") => {
+            let rest = given.trim_start().strip_prefix('{').unwrap_or_default();
+            format!(r#"{{"type":"object",{rest}"#)
         }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some(member) = map.next_entry()? {
-                members.push(member);
-            }
-            Ok(members)
-        }
-    }
-    from.deserialize_map(Each)
+        _ => given.into_owned(),
+    };
+    RawValue::from_string(typed).unwrap_or_default()
 }
 
 fn close(schema: &str) -> String {
-    let Ok(Members(members)) = serde_json::from_str(schema) else {
+    let Ok(members) = members(schema) else {
         return schema.to_owned();
     };
     let has = |name: &str| members.iter().any(|(other, _)| other == name);
@@ -107,7 +103,7 @@ fn close(schema: &str) -> String {
 }
 
 fn each(schemas: &str) -> String {
-    let Ok(Members(named)) = serde_json::from_str(schemas) else {
+    let Ok(named) = members(schemas) else {
         return schemas.to_owned();
     };
     let closed = named
