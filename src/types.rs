@@ -288,6 +288,11 @@ pub enum Dialect {
         /// The dated version.
         api_version: String,
     },
+    /// Anthropic's Messages at `{base}/v1/messages`.
+    Anthropic {
+        /// The API's version, a date.
+        version: String,
+    },
     /// Ollama's own API below `{base}/api`, for options that its OpenAI path ignores.
     Ollama,
     /// watsonx.ai's own API below `{base}/ml/v1`.

@@ -215,7 +215,12 @@ pub const PROVIDERS: &[Provider] = &[
         )
         .no_encoding_format()
         .quirks(&quirks::WATSONX),
-    Provider::named("anthropic", Family::Untranslated),
+    Provider::named("anthropic", Family::Anthropic)
+        .at("https://api.anthropic.com")
+        .env(
+            &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
+            &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"],
+        ),
     Provider::named("bedrock", Family::Untranslated),
     Provider::named("bedrock_converse", Family::Untranslated),
     Provider::named("sagemaker", Family::Untranslated),

@@ -285,6 +285,9 @@ fn url(deployment: &Deployment) -> String {
             };
             format!("{base}/ml/v1/{model}text/chat?version={api_version}")
         }
+        Dialect::Anthropic { version } => {
+            format!("{base}/v1/messages (Anthropic's Messages of {version})")
+        }
         Dialect::Ollama => {
             format!("{base}/api/chat (Ollama's own API, for options only it has)")
         }

@@ -10,7 +10,9 @@ use super::nearest::hint;
 use super::prices::look_up;
 use super::settings::Own;
 use super::tree::{Node, Value};
-use super::{Deployment, azure, azure_ai, credentials, endpoint, ollama, value, watsonx};
+use super::{
+    Deployment, anthropic, azure, azure_ai, credentials, endpoint, ollama, value, watsonx,
+};
 use crate::catalog::{self, Family, PROVIDERS, Provider};
 use crate::types::{Auth, Clocks, Cost, Dropping, Price, Target};
 
@@ -77,6 +79,11 @@ pub(super) fn deployment(
             &mut extra_body,
         );
     }
+    let mut auth = auth?;
+    if provider.family == Family::Anthropic {
+        anthropic::settle(ctx, (node, path), &mut endpoint);
+        auth = anthropic::key(auth, &endpoint.base_url);
+    }
     let Endpoint {
         base_url,
         dialect,
@@ -86,7 +93,7 @@ pub(super) fn deployment(
         quirks,
         key_header,
     } = endpoint;
-    let auth = match (auth?, key_header) {
+    let auth = match (auth, key_header) {
         (Auth::Bearer(key), Some(header)) => Auth::Header(header, key),
         (auth, _) => auth,
     };
@@ -163,7 +170,7 @@ fn provider(
     match catalog::find(name) {
         Some(provider) if provider.family == Family::Untranslated => {
             let message = format!(
-                "provider \"{name}\" speaks a dialect this version does not translate yet; put it behind a proxy with an OpenAI endpoint (provider litellm_proxy), or remove this entry"
+                "provider \"{name}\" speaks a dialect this version does not translate; put it behind a proxy with an OpenAI endpoint (provider litellm_proxy), or remove this entry"
             );
             ctx.findings.error(at, &key, message);
             None

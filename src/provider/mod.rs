@@ -5,12 +5,15 @@
 //! bytes. A new dialect is one file or folder and one arm in [`adapter`]; a provider that speaks OpenAI's dialect is one
 //! row in the catalog.
 
+mod anthropic;
 mod chat;
 mod completions;
 pub mod embeddings;
 mod members;
 mod ollama;
 mod openai;
+#[cfg(test)]
+mod vectors;
 mod watsonx;
 
 use std::borrow::Cow;
@@ -175,6 +178,14 @@ pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
         | Dialect::AzureV1
         | Dialect::AzureModels { .. } => Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?)),
         Dialect::Watsonx { .. } => Ok(Box::new(watsonx::Watsonx::new(Arc::clone(target))?)),
+        Dialect::Anthropic { ref version } => {
+            let version = version.clone();
+            let host = anthropic::Host::Api { version };
+            Ok(Box::new(anthropic::Anthropic::new(
+                Arc::clone(target),
+                host,
+            )?))
+        }
         Dialect::Ollama => Ok(Box::new(ollama::Ollama::new(Arc::clone(target))?)),
     }
 }

@@ -291,7 +291,7 @@ fn url(target: &Target, operation: Operation, streams: bool) -> String {
         Dialect::Watsonx { api_version, .. } => {
             watsonx::url(target, api_version, operation, streams)
         }
-        Dialect::Ollama => format!("{base}/v1/{path}"),
+        Dialect::Ollama | Dialect::Anthropic { .. } => format!("{base}/v1/{path}"),
     }
 }
 

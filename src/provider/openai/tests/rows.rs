@@ -5,32 +5,8 @@ mod answers;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::catalog;
 use crate::provider::adapter;
-use crate::types::WatsonxScope;
-
-/// A deployment of this provider.
-fn of(name: &str) -> Target {
-    let row = catalog::find(name).expect("a provider");
-    let dialect = match name {
-        "watsonx" => Dialect::Watsonx {
-            api_version: "2024-10-08".to_owned(),
-            scope: Some(WatsonxScope::Project("p1".to_owned())),
-        },
-        _ => Dialect::OpenAi {
-            completions_only: row.completions_only,
-        },
-    };
-    Target {
-        provider: name.into(),
-        dialect,
-        renames: row.renames,
-        stream_options: row.stream_options,
-        encoding_format: row.encoding_format,
-        quirks: row.quirks,
-        ..target()
-    }
-}
+use crate::provider::vectors::row as of;
 
 fn outbound(target: Target, operation: Operation, body: &Value) -> Result<Outbound, AdaptError> {
     let adapter = adapter(&Arc::new(target)).expect("a target");

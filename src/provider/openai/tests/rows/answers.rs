@@ -1,89 +1,14 @@
-//! What becomes of answers, and the vectors of `tests/vectors`.
-
-use std::path::Path;
+//! What becomes of answers, beside the vectors of `tests/vectors`.
 
 use bytes::BytesMut;
 use http::StatusCode;
 
 use super::*;
+use crate::provider::vectors;
 
 /// The answer to a call, fed in two pieces.
 fn back(adapter: &dyn Adapter, call: &Call, answer: &[u8], cut: usize) -> String {
-    let mut out = BytesMut::new();
-    match adapter.inbound(call, &Fields::default()) {
-        Inbound::Passthrough => out.extend_from_slice(answer),
-        Inbound::Translate(mut translator) => {
-            for part in [&answer[..cut], &answer[cut..]] {
-                translator.push(part, &mut out).expect("an answer");
-            }
-            translator.finish(&mut out).expect("the end");
-        }
-    }
-    String::from_utf8(out.to_vec()).expect("text")
-}
-
-/// Each folder: a request, what is sent for it, what comes back, and what the client gets of that, wherever it is cut.
-#[test]
-fn vectors() {
-    for name in ["databricks", "mistral", "perplexity", "watsonx"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/vectors")
-            .join(name);
-        let mut cases: Vec<_> = folder
-            .read_dir()
-            .expect("the folder")
-            .map(|entry| entry.expect("an entry").path())
-            .collect();
-        cases.sort();
-        assert!(cases.len() >= 9, "{cases:?}");
-        let adapter = adapter(&Arc::new(of(name))).expect("a target");
-        for case in cases {
-            vector(&*adapter, &case);
-        }
-    }
-}
-
-fn vector(adapter: &dyn Adapter, case: &Path) {
-    let shown = case.display();
-    let read = |name: &str| std::fs::read_to_string(case.join(name)).ok();
-    let must = |name: &str| read(name).unwrap_or_else(|| panic!("{shown}/{name}"));
-    let parse = |text: &str| serde_json::from_str::<Value>(text).expect("json");
-    let request = must("request.json");
-    let operation = if request.contains("\"input\"") {
-        Operation::Embeddings
-    } else {
-        Operation::Chat
-    };
-    let call = call(operation, &request);
-    let sent = adapter.outbound(&call, Authority::default());
-    if let Some(refused) = read("refused.json") {
-        let Err(AdaptError::Unsupported { param, .. }) = sent else {
-            panic!("{shown}: {sent:?}")
-        };
-        assert_eq!(json!({"param": param}), parse(&refused), "{shown}");
-        return;
-    }
-    let sent = sent.expect("it can be said");
-    assert_eq!(parse(&must("outbound.json")), json(&sent), "{shown}");
-    if let Some(status) = read("status") {
-        let status: StatusCode = status.trim().parse().expect("a status");
-        let body = Bytes::from(must("upstream.json"));
-        let refusal = adapter.refusal(status, &Fields::default(), &body);
-        let body = refusal.body.unwrap_or(body);
-        let got = serde_json::from_slice::<Value>(&body).expect("json");
-        let expected = parse(&must("response.json"));
-        assert_eq!((got, refusal.status), (expected, status), "{shown}");
-        return;
-    }
-    let (upstream, expected) = match read("upstream.json") {
-        Some(upstream) => (upstream, "response.json"),
-        None => (must("upstream.sse"), "response.sse"),
-    };
-    let expected = must(expected);
-    for cut in 0..=upstream.len() {
-        let got = back(adapter, &call, upstream.as_bytes(), cut);
-        assert_eq!(got.trim_end(), expected.trim_end(), "{shown} cut at {cut}");
-    }
+    vectors::back(adapter, call, [&answer[..cut], &answer[cut..]]).expect("an answer")
 }
 
 #[test]
