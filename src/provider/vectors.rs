@@ -27,8 +27,10 @@ use crate::h1::Fields;
 use crate::request::RequestHead;
 use crate::types::{Auth, Dialect, Dropping, Operation, Secret, Target, TlsOptions};
 
-/// Each folder's usual deployment.
-const FOLDERS: &[(&str, fn() -> Target)] = &[
+/// A folder, and its usual deployment.
+type Folder = (&'static str, fn() -> Target);
+
+const FOLDERS: &[Folder] = &[
     ("anthropic", || Target {
         auth: Auth::Header("x-api-key", Secret::new("k")),
         ..target(
