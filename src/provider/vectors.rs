@@ -31,8 +31,10 @@ use crate::types::{
     Auth, Dialect, Dropping, Operation, Quirks, Secret, Target, TlsOptions, WatsonxScope,
 };
 
-/// Each folder's usual deployment.
-const FOLDERS: &[(&str, fn() -> Target)] = &[
+/// A folder, and its usual deployment.
+type Folder = (&'static str, fn() -> Target);
+
+const FOLDERS: &[Folder] = &[
     ("anthropic", || Target {
         auth: Auth::Header("x-api-key", Secret::new("k")),
         ..target(
