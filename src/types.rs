@@ -283,6 +283,19 @@ pub enum Dialect {
     AzureV1,
     /// Ollama's own API below `{base}/api`, for options that its OpenAI path ignores.
     Ollama,
+    /// Google's own API: `{base}/{model}:generateContent`.
+    Gemini(GoogleHost),
+    /// A partner's model at Vertex AI that speaks OpenAI's dialect: `{base}/{model}:rawPredict`.
+    VertexRaw,
+}
+
+/// Who offers Google's models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoogleHost {
+    /// The Gemini API (AI Studio).
+    Studio,
+    /// Vertex AI.
+    Vertex,
 }
 
 /// TLS settings of a deployment beyond the system's trust store.

@@ -275,6 +275,8 @@ fn url(deployment: &Deployment) -> String {
             )
         }
         Dialect::AzureV1 => format!("{base}/openai/v1/{chat}"),
+        Dialect::Gemini(_) => format!("{base}/{}:generateContent", target.model),
+        Dialect::VertexRaw => format!("{base}/{}:rawPredict", target.model),
         Dialect::Ollama => {
             format!("{base}/api/chat (Ollama's own API, for options only it has)")
         }

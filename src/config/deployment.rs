@@ -10,7 +10,7 @@ use super::nearest::hint;
 use super::prices::look_up;
 use super::settings::Own;
 use super::tree::{Node, Value};
-use super::{Deployment, azure, credentials, endpoint, ollama, value};
+use super::{Deployment, azure, credentials, endpoint, ollama, value, vertex};
 use crate::catalog::{self, Family, PROVIDERS, Provider};
 use crate::types::{Clocks, Cost, Dropping, Price, Target};
 
@@ -36,17 +36,18 @@ pub(super) fn deployment(
     let provider_name = node.text("provider")?;
     let provider = provider(ctx, node, path, &provider_name)?;
     let azure = provider.family == Family::Azure;
-    let model = model(ctx, node, path, provider, &provider_name);
+    let mut model = model(ctx, node, path, provider, &provider_name);
     let completions_only =
         inherited.completions_only || node.flag("use_chat_completions_endpoint") == Some(false);
     if completions_only && azure {
         let message = "use_chat_completions_endpoint: false is for deployments with the OpenAI dialect; azure has chat completions";
         ctx.findings.error(node.at, path, message);
     }
-    let endpoint = if azure {
-        azure::endpoint(ctx, node, path)
-    } else {
-        endpoint::endpoint(ctx, node, path, provider, completions_only)
+    let endpoint = match (provider.family, &mut model) {
+        (Family::Azure, _) => azure::endpoint(ctx, node, path),
+        (Family::Gemini, Some(model)) => vertex::studio(ctx, node, path, provider, model),
+        (Family::Vertex, Some(model)) => vertex::endpoint(ctx, node, path, provider, model),
+        _ => endpoint::endpoint(ctx, node, path, provider, completions_only),
     };
     let auth = credentials::auth(ctx, node, path, provider);
     let headers = node

@@ -28,6 +28,7 @@ mod settings;
 mod tokens;
 mod tree;
 mod value;
+mod vertex;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -8,6 +8,7 @@
 mod chat;
 mod completions;
 pub mod embeddings;
+mod gemini;
 mod ollama;
 mod openai;
 
@@ -172,6 +173,8 @@ pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
             Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?))
         }
         Dialect::Ollama => Ok(Box::new(ollama::Ollama::new(Arc::clone(target))?)),
+        Dialect::Gemini(_) => Ok(Box::new(gemini::Gemini::new(Arc::clone(target))?)),
+        Dialect::VertexRaw => Ok(Box::new(gemini::Partner::new(target)?)),
     }
 }
 
