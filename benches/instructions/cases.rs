@@ -151,6 +151,7 @@ fn attempts(kind: StrategyKind, deployments: usize) -> Step {
         now += wait;
         let ask = Ask {
             tried: &[],
+            unfit: &[],
             now,
             unix,
             tokens: USAGE,

@@ -69,6 +69,7 @@ fn ask(tried: &[usize], now: Instant) -> Ask<'_> {
     };
     Ask {
         tried,
+        unfit: &[],
         now,
         unix: 90 * S,
         tokens,

@@ -26,4 +26,5 @@ mod stream_errors;
 mod streaming;
 mod support;
 mod threads;
+mod unfit;
 mod upstream;
