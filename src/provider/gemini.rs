@@ -92,7 +92,7 @@ impl Gemini {
         let mut body = Object::default();
         asked.pass_on(&mut body)?;
         body.set_some("systemInstruction", contents::system(&system)?);
-        body.set("contents", &contents::contents(&turns, self.style)?);
+        body.set("contents", &contents::contents(turns, self.style)?);
         params::tools(asked, &mut body)?;
         let config = params::generation(asked, self.thinks)?;
         if !config.is_empty() {

@@ -56,14 +56,40 @@ pub(super) fn system(parts: &[Part]) -> Result<Option<serde_json::Value>, AdaptE
 ///
 /// # Errors
 /// Naming `messages`.
-pub(super) fn contents(turns: &[Turn], style: Style) -> Result<Vec<Content>, AdaptError> {
-    turns
-        .iter()
-        .map(|turn| match turn.speaker {
-            Speaker::User => user(&turn.items, style),
-            Speaker::Assistant => model(&turn.items, style),
-        })
-        .collect()
+pub(super) fn contents(mut turns: Vec<Turn>, style: Style) -> Result<Vec<Content>, AdaptError> {
+    let mut contents = Vec::with_capacity(turns.len());
+    let mut called: Vec<String> = Vec::new();
+    for turn in &mut turns {
+        contents.push(match turn.speaker {
+            Speaker::User => {
+                in_order(&mut turn.items, &called);
+                user(&turn.items, style)?
+            }
+            Speaker::Assistant => {
+                called = turn.items.iter().filter_map(call_id).collect();
+                model(&turn.items, style)?
+            }
+        });
+    }
+    Ok(contents)
+}
+
+fn call_id(item: &Item) -> Option<String> {
+    match item {
+        Item::Call(call) => Some(call.id.clone()),
+        Item::Thinking(_) | Item::Part(_) | Item::Result { .. } => None,
+    }
+}
+
+/// Puts results into the order of the calls they answer: without ids that is what tells them apart.
+fn in_order(items: &mut [Item], called: &[String]) {
+    items.sort_by_key(|item| match item {
+        Item::Result { id, .. } => called
+            .iter()
+            .position(|other| other == id)
+            .unwrap_or(called.len()),
+        Item::Thinking(_) | Item::Part(_) | Item::Call(_) => usize::MAX,
+    });
 }
 
 fn user(items: &[Item], style: Style) -> Result<Content, AdaptError> {
