@@ -281,12 +281,26 @@ pub enum Dialect {
     },
     /// Azure's newer path `{base}/openai/v1/{operation}`, with the deployment as the body's model.
     AzureV1,
+    /// Anthropic's Messages at `{base}/v1/messages`.
+    Anthropic {
+        /// The API's version, a date.
+        version: String,
+    },
     /// Ollama's own API below `{base}/api`, for options that its OpenAI path ignores.
     Ollama,
     /// Google's own API: `{base}/{model}:generateContent`.
     Gemini(GoogleHost),
-    /// A partner's model at Vertex AI that speaks OpenAI's dialect: `{base}/{model}:rawPredict`.
-    VertexRaw,
+    /// A partner's model at Vertex AI: `{base}/{model}:rawPredict`.
+    VertexRaw(Partner),
+}
+
+/// Whose dialect a partner's model at Vertex AI speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partner {
+    /// Anthropic's Messages: Claude.
+    Anthropic,
+    /// OpenAI's: Mistral.
+    OpenAi,
 }
 
 /// Who offers Google's models.

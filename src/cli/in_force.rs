@@ -276,7 +276,10 @@ fn url(deployment: &Deployment) -> String {
         }
         Dialect::AzureV1 => format!("{base}/openai/v1/{chat}"),
         Dialect::Gemini(_) => format!("{base}/{}:generateContent", target.model),
-        Dialect::VertexRaw => format!("{base}/{}:rawPredict", target.model),
+        Dialect::VertexRaw(_) => format!("{base}/{}:rawPredict", target.model),
+        Dialect::Anthropic { version } => {
+            format!("{base}/v1/messages (Anthropic's Messages of {version})")
+        }
         Dialect::Ollama => {
             format!("{base}/api/chat (Ollama's own API, for options only it has)")
         }

@@ -10,7 +10,7 @@ use super::nearest::hint;
 use super::prices::look_up;
 use super::settings::Own;
 use super::tree::{Node, Value};
-use super::{Deployment, azure, credentials, endpoint, ollama, value, vertex};
+use super::{Deployment, anthropic, azure, credentials, endpoint, ollama, value, vertex};
 use crate::catalog::{self, Family, PROVIDERS, Provider};
 use crate::types::{Clocks, Cost, Dropping, Price, Target};
 
@@ -75,6 +75,11 @@ pub(super) fn deployment(
             &mut extra_body,
         );
     }
+    let mut auth = auth?;
+    if provider.family == Family::Anthropic {
+        anthropic::settle(ctx, (node, path), &mut endpoint);
+        auth = anthropic::key(auth, &endpoint.base_url);
+    }
     let Endpoint {
         base_url,
         dialect,
@@ -89,7 +94,7 @@ pub(super) fn deployment(
         base_url,
         model: model.into(),
         price_model: price_model.into(),
-        auth: auth?,
+        auth,
         defaults,
         extra_body,
         extra_headers,

@@ -5,7 +5,7 @@ use super::endpoint::{self, Endpoint};
 use super::google;
 use super::tree::Node;
 use crate::catalog::{self, MAX_TOKENS, Provider};
-use crate::types::{Dialect, GoogleHost};
+use crate::types::{Dialect, GoogleHost, Partner};
 
 /// What a base may end in that is a version already.
 const VERSIONS: [&str; 4] = ["/v1", "/v1beta", "/v1beta1", "/v1alpha"];
@@ -145,7 +145,7 @@ pub(super) fn endpoint(
             Endpoint {
                 renames: known.map_or(MAX_TOKENS, |known| known.renames),
                 stream_options: known.is_none_or(|known| known.stream_options),
-                ..translated(&base, Dialect::VertexRaw)
+                ..translated(&base, Dialect::VertexRaw(Partner::OpenAi))
             }
         }
         Kind::OpenAi => {
@@ -155,12 +155,7 @@ pub(super) fn endpoint(
                 ..translated(&base, Dialect::OpenAi { completions_only })
             }
         }
-        Kind::Anthropic => {
-            let message = "Claude at Vertex AI is not translated yet; remove this entry";
-            ctx.findings
-                .error(node.place("model"), &format!("{path}.model"), message);
-            return None;
-        }
+        Kind::Anthropic => translated(&base, Dialect::VertexRaw(Partner::Anthropic)),
     };
     *model = name.to_owned();
     Some(endpoint)

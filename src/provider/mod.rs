@@ -5,12 +5,15 @@
 //! bytes. A new dialect is one file or folder and one arm in [`adapter`]; a provider that speaks OpenAI's dialect is one
 //! row in the catalog.
 
+mod anthropic;
 mod chat;
 mod completions;
 pub mod embeddings;
 mod gemini;
 mod ollama;
 mod openai;
+#[cfg(test)]
+mod vectors;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -172,9 +175,17 @@ pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
         Dialect::OpenAi { .. } | Dialect::Azure { .. } | Dialect::AzureV1 => {
             Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?))
         }
+        Dialect::Anthropic { ref version } => {
+            let version = version.clone();
+            let host = anthropic::Host::Api { version };
+            Ok(Box::new(anthropic::Anthropic::new(
+                Arc::clone(target),
+                host,
+            )?))
+        }
         Dialect::Ollama => Ok(Box::new(ollama::Ollama::new(Arc::clone(target))?)),
         Dialect::Gemini(_) => Ok(Box::new(gemini::Gemini::new(Arc::clone(target))?)),
-        Dialect::VertexRaw => Ok(Box::new(gemini::Partner::new(target)?)),
+        Dialect::VertexRaw(partner) => Ok(Box::new(gemini::Partner::new(target, partner)?)),
     }
 }
 

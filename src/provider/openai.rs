@@ -194,9 +194,9 @@ fn url(target: &Target, operation: Operation) -> String {
             )
         }
         Dialect::AzureV1 => format!("{base}/openai/v1/{path}"),
-        Dialect::Ollama => format!("{base}/v1/{path}"),
+        Dialect::Ollama | Dialect::Anthropic { .. } => format!("{base}/v1/{path}"),
         // Whole already, whatever is asked for.
-        Dialect::Gemini(_) | Dialect::VertexRaw => base.clone(),
+        Dialect::Gemini(_) | Dialect::VertexRaw(_) => base.clone(),
     }
 }
 

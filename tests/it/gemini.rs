@@ -1,7 +1,7 @@
 //! Gemini behind the gateway, at AI Studio and at Vertex AI.
 
 use serde_json::{Value, json};
-use waypost::types::{Dialect, GoogleHost};
+use waypost::types::{Dialect, GoogleHost, Partner};
 
 use crate::support::{Answer, Gateway, Logs, Model, Reply, Scripted, Seen, Yaml, chat_body, load};
 
@@ -411,7 +411,9 @@ async fn vertex_is_asked_with_a_token() {
         "/token" => Reply::json(
             &json!({"access_token": "t-s3cret", "expires_in": 3600, "token_type": "Bearer"}),
         ),
-        uri if uri.contains(":rawPredict") => Reply::chat(),
+        uri if uri.contains("claude") => Reply::json(&json!({"id": "m", "type": "message", "role": "assistant", "model": "claude",
+            "content": [{"type": "text", "text": "bonjour"}], "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 1}})),
+        uri if uri.contains("Predict") => Reply::chat(),
         _ => Reply::json(&text("hey")),
     })
     .await;
@@ -432,11 +434,14 @@ async fn vertex_is_asked_with_a_token() {
     };
     let yaml = Yaml::default()
         .group("g", [at("vertex_ai/gemini-2.5-flash")])
-        .group("m", [at("mistral-large-2411@001")]);
+        .group("m", [at("mistral-large-2411@001")])
+        .group("c", [at("claude-sonnet-4-5@20250929")]);
     let gateway = Gateway::start(&yaml).await;
     let got = gateway.chat("g").await.ok().json();
     assert_eq!(got["choices"][0]["message"]["content"], "hey");
     gateway.chat("m").await.ok();
+    let got = gateway.chat("c").await.ok().json();
+    assert_eq!(got["choices"][0]["message"]["content"], "bonjour");
     let asked: Vec<Seen> = server
         .seen()
         .into_iter()
@@ -451,6 +456,13 @@ async fn vertex_is_asked_with_a_token() {
         asked[1].uri,
         format!("{place}/mistralai/models/mistral-large-2411@001:rawPredict")
     );
+    assert_eq!(
+        asked[2].uri,
+        format!("{place}/anthropic/models/claude-sonnet-4-5@20250929:rawPredict")
+    );
+    let sent = asked[2].json();
+    assert_eq!(sent["anthropic_version"], "vertex-2023-10-16");
+    assert_eq!(sent.get("model"), None);
     assert!(
         asked
             .iter()
@@ -516,7 +528,7 @@ fn addresses() {
         ("endpoints/4711", "us-central1", &vertex, format!("{regional}/endpoints"), "4711"),
         ("projects/q/locations/l/endpoints/4711", "us-central1", &vertex, "https://us-central1-aiplatform.googleapis.com/v1/projects/q/locations/l/endpoints".to_owned(), "4711"),
         ("meta/llama-4-maas", "us-central1", &openai, format!("{regional}/endpoints/openapi"), "meta/llama-4-maas"),
-        ("mistral-small-2503", "us-central1", &Dialect::VertexRaw, format!("{regional}/publishers/mistralai/models"), "mistral-small-2503"),
+        ("mistral-small-2503", "us-central1", &Dialect::VertexRaw(Partner::OpenAi), format!("{regional}/publishers/mistralai/models"), "mistral-small-2503"),
     ] {
         let (model, location) = (format!("model: {model}"), format!("vertex_location: {location}"));
         let got = chosen(&["provider: vertex_ai", &model, &location, "vertex_project: p"]);

@@ -1,43 +1,68 @@
-//! Partners' models at Vertex AI that speak OpenAI's dialect at an address of Google's (Mistral): one for whole answers, one
-//! for streams.
+//! Partners' models at Vertex AI: the dialects of their makers at addresses of Google's, one for whole answers and one for
+//! streams.
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{StatusCode, Uri};
 
 use super::refusal;
 use crate::h1::Fields;
+use crate::provider::anthropic::{Anthropic, Host};
 use crate::provider::chat::unsupported;
 use crate::provider::openai::OpenAi;
 use crate::provider::{AdaptError, Adapter, Authority, Call, Inbound, Refusal};
 use crate::request::Outbound;
-use crate::types::{Operation, Target};
+use crate::types::{self, Operation, Target};
 
+/// A partner's model.
 #[derive(Debug)]
 pub(in crate::provider) struct Partner {
-    plain: OpenAi,
-    stream: OpenAi,
+    plain: Arc<dyn Adapter>,
+    stream: Arc<dyn Adapter>,
 }
 
 impl Partner {
-    pub(in crate::provider) fn new(target: &Target) -> Result<Self, http::Error> {
-        let at = |verb| {
-            OpenAi::new(Arc::new(Target {
-                base_url: format!("{}/{}:{verb}", target.base_url, target.model),
-                ..target.clone()
-            }))
-        };
-        Ok(Self {
-            plain: at("rawPredict")?,
-            stream: at("streamRawPredict")?,
+    /// The model of `target`, which speaks the dialect of `partner`.
+    ///
+    /// # Errors
+    /// If the target's URL is none.
+    pub(in crate::provider) fn new(
+        target: &Arc<Target>,
+        partner: types::Partner,
+    ) -> Result<Self, http::Error> {
+        let url = |verb| format!("{}/{}:{verb}", target.base_url, target.model);
+        let (plain, stream) = (url("rawPredict"), url("streamRawPredict"));
+        Ok(match partner {
+            types::Partner::Anthropic => {
+                let (plain, stream) = (Uri::try_from(plain)?, Uri::try_from(stream)?);
+                let host = Host::Vertex { plain, stream };
+                let both = Arc::new(Anthropic::new(Arc::clone(target), host)?);
+                Self {
+                    plain: both.clone(),
+                    stream: both,
+                }
+            }
+            types::Partner::OpenAi => {
+                let at = |base_url| {
+                    let target = Target {
+                        base_url,
+                        ..Target::clone(target)
+                    };
+                    OpenAi::new(Arc::new(target)).map(Arc::new)
+                };
+                Self {
+                    plain: at(plain)?,
+                    stream: at(stream)?,
+                }
+            }
         })
     }
 
-    fn of(&self, call: &Call) -> &OpenAi {
+    fn of(&self, call: &Call) -> &dyn Adapter {
         if call.head.stream {
-            &self.stream
+            &*self.stream
         } else {
-            &self.plain
+            &*self.plain
         }
     }
 }
@@ -59,8 +84,9 @@ impl Adapter for Partner {
         self.of(call).inbound(call, fields)
     }
 
-    fn refusal(&self, status: StatusCode, _fields: &Fields, body: &[u8]) -> Refusal {
-        refusal::read(status, body)
+    fn refusal(&self, status: StatusCode, fields: &Fields, body: &[u8]) -> Refusal {
+        // Google's own, or the maker's passed on.
+        refusal::of_google(status, body).unwrap_or_else(|| self.plain.refusal(status, fields, body))
     }
 
     fn adds_usage(&self, call: &Call) -> bool {

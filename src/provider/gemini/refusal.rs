@@ -109,23 +109,24 @@ impl Status {
 
 /// Reads an answer that is no success.
 pub(super) fn read(http: StatusCode, body: &[u8]) -> Refusal {
-    let status = match serde_json::from_slice(body) {
-        Ok(Wire::One { error }) => Some(error),
-        Ok(Wire::List(list)) => list.into_iter().next().map(|one| one.error),
-        Err(_) => None,
+    of_google(http, body).unwrap_or_else(|| Refusal {
+        status: http,
+        facts: error_facts(body),
+        retry_after: None,
+        body: None,
+    })
+}
+
+/// Reads an answer that is no success, if it is Google's.
+pub(super) fn of_google(http: StatusCode, body: &[u8]) -> Option<Refusal> {
+    let error = match serde_json::from_slice(body).ok()? {
+        Wire::One { error } => error,
+        Wire::List(list) => list.into_iter().next()?.error,
     };
-    match status {
-        Some(error) => {
-            let (status, facts) = error.read(Some(http));
-            chat::refusal(status, facts, error.retry_after())
-        }
-        None => Refusal {
-            status: http,
-            facts: error_facts(body),
-            retry_after: None,
-            body: None,
-        },
-    }
+    // Others have an `error` with a `message`, too.
+    error.code.or(error.status.as_ref().map(|_| 0))?;
+    let (status, facts) = error.read(Some(http));
+    Some(chat::refusal(status, facts, error.retry_after()))
 }
 
 #[cfg(test)]

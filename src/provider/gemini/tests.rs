@@ -1,51 +1,23 @@
-//! What is sent for a request, and the vectors of `tests/vectors/gemini` and `tests/vectors/vertex`.
+//! What the vectors of `tests/vectors/gemini` and `tests/vectors/vertex` do not show: rules with many cases.
 
-mod vectors;
-
-use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::provider::chat::params::OPENAI;
-use crate::request::RequestHead;
-use crate::types::{Auth, Dropping, Secret, TlsOptions, Token};
+use crate::provider::vectors::{self, call};
+use crate::types::{Auth, Dropping, Secret, Token};
 
 fn target(host: GoogleHost, model: &str) -> Target {
     Target {
-        id: "g/m".into(),
-        provider: "gemini".into(),
-        dialect: Dialect::Gemini(host),
         base_url: "http://host/v1beta/models".to_owned(),
-        model: model.into(),
-        price_model: model.into(),
         auth: Auth::Header("x-goog-api-key", Secret::new("k")),
-        defaults: vec![],
-        extra_body: vec![],
-        extra_headers: vec![],
-        renames: &[],
-        stream_options: true,
-        encoding_format: true,
-        dropping: Dropping::default(),
-        tls: TlsOptions::default(),
-        organization: None,
+        ..vectors::target("gemini", Dialect::Gemini(host), model)
     }
 }
 
 fn adapter(host: GoogleHost, model: &str) -> Gemini {
     Gemini::new(Arc::new(target(host, model))).expect("a target")
-}
-
-fn call(operation: Operation, body: &str) -> Call {
-    let head = Arc::new(RequestHead::read(body.as_bytes(), None).expect("a request"));
-    Call {
-        operation,
-        head,
-        body: Bytes::from(body.to_owned()),
-        beta: None,
-        id: "req_1".into(),
-        created: 7,
-    }
 }
 
 fn chat(more: &Value) -> String {
@@ -311,15 +283,9 @@ fn addresses_and_authentication() {
 }
 
 /// The answer to a call, fed in two pieces.
-fn back(adapter: &Gemini, call: &Call, answer: &[u8], cut: usize) -> Result<String, AdaptError> {
-    let Inbound::Translate(mut translator) = adapter.inbound(call, &Fields::default()) else {
-        panic!("it translates")
-    };
-    let mut out = BytesMut::new();
-    translator.push(&answer[..cut], &mut out)?;
-    translator.push(&answer[cut..], &mut out)?;
-    translator.finish(&mut out)?;
-    Ok(String::from_utf8(out.to_vec()).expect("text"))
+fn back(adapter: &Gemini, call: &Call, answer: &str) -> Result<String, AdaptError> {
+    let (one, two) = answer.as_bytes().split_at(1);
+    vectors::back(adapter, call, [one, two])
 }
 
 #[test]
@@ -328,7 +294,7 @@ fn reasons() {
     let call = call(Operation::Chat, &chat(&json!({})));
     let reply = |reason: &str, text: &str| {
         let answer = json!({"candidates": [{"content": {"parts": [{"text": text}]}, "finishReason": reason}]});
-        back(&adapter, &call, answer.to_string().as_bytes(), 5)
+        back(&adapter, &call, &answer.to_string())
             .map(|text| serde_json::from_str::<Value>(&text).expect("json"))
     };
     for (reason, expected) in [
@@ -384,7 +350,7 @@ fn malformed_answers_are_errors() {
         (Operation::Embeddings, false, "{}"),
     ] {
         let call = call(operation, &chat(&json!({"stream": stream})));
-        let got = back(&adapter, &call, answer.as_bytes(), 1);
+        let got = back(&adapter, &call, answer);
         assert!(
             matches!(got, Err(AdaptError::Malformed(_))),
             "{answer}: {got:?}"

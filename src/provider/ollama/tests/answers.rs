@@ -1,23 +1,9 @@
-//! What becomes of an answer, and the vectors of `tests/vectors/ollama`.
+//! What becomes of an answer.
 
-use std::path::Path;
-
-use bytes::BytesMut;
 use serde_json::{Value, json};
 
 use super::*;
-
-/// The answer to a call, fed in two pieces.
-fn back(adapter: &Ollama, call: &Call, answer: &[u8], cut: usize) -> Result<String, AdaptError> {
-    let Inbound::Translate(mut translator) = adapter.inbound(call, &Fields::default()) else {
-        panic!("it translates")
-    };
-    let mut out = BytesMut::new();
-    translator.push(&answer[..cut], &mut out)?;
-    translator.push(&answer[cut..], &mut out)?;
-    translator.finish(&mut out)?;
-    Ok(String::from_utf8(out.to_vec()).expect("text"))
-}
+use crate::provider::vectors::back;
 
 #[test]
 fn reasons_and_ids() {
@@ -26,7 +12,7 @@ fn reasons_and_ids() {
             r#"{{"model":"m","message":{{"role":"assistant","content":"x"{more},"done":true}}"#
         );
         let call = call(Operation::Chat, &chat(json!({})).to_string());
-        let text = back(&adapter(), &call, answer.as_bytes(), 9).expect("an answer");
+        let text = back(&adapter(), &call, [answer.as_bytes()]).expect("an answer");
         serde_json::from_str::<Value>(&text).expect("json")
     };
     for (theirs, ours) in [
@@ -80,59 +66,10 @@ fn malformed_answers_are_errors() {
     ];
     for (operation, more, answer) in cases {
         let call = call(operation, &chat(more).to_string());
-        let got = back(&adapter(), &call, answer.as_bytes(), 1);
+        let got = back(&adapter(), &call, [answer.as_bytes()]);
         assert!(
             matches!(got, Err(AdaptError::Malformed(_))),
             "{answer}: {got:?}"
         );
-    }
-}
-
-/// Each folder: a request, what is sent for it, what comes back, and what the client gets of that, wherever it is cut.
-#[test]
-fn vectors() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/ollama");
-    let mut cases: Vec<_> = folder
-        .read_dir()
-        .expect("the folder")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    cases.sort();
-    assert!(cases.len() >= 9, "{cases:?}");
-    let adapter = Ollama::new(Arc::new(target(
-        json!({"num_ctx": 8192, "keep_alive": "10m"}),
-        json!(null),
-    )))
-    .expect("a target");
-    for case in cases {
-        let read = |name: &str| std::fs::read_to_string(case.join(name)).ok();
-        let must = |name: &str| read(name).unwrap_or_else(|| panic!("{}/{name}", case.display()));
-        let parse = |text: &str| serde_json::from_str::<Value>(text).expect("json");
-        let request = must("request.json");
-        let operation = if request.contains("\"input\"") {
-            Operation::Embeddings
-        } else {
-            Operation::Chat
-        };
-        let call = call(operation, &request);
-        let sent = adapter
-            .outbound(&call, Authority::default())
-            .expect("it can be said")
-            .payload
-            .to_bytes();
-        assert_eq!(
-            parse(&must("outbound.json")),
-            serde_json::from_slice::<Value>(&sent).expect("json"),
-            "{}",
-            case.display()
-        );
-        let (upstream, expected) = match read("upstream.json") {
-            Some(upstream) => (upstream, must("response.json").trim_end().to_owned()),
-            None => (must("upstream.ndjson"), must("response.sse")),
-        };
-        for cut in 0..=upstream.len() {
-            let got = back(&adapter, &call, upstream.as_bytes(), cut).expect("an answer");
-            assert_eq!(got, expected, "{} cut at {cut}", case.display());
-        }
     }
 }
