@@ -28,7 +28,7 @@ use models::Model;
 
 #[expect(unused_imports, reason = "for other hosts of Claude")]
 pub(in crate::provider) use blocks::call_id;
-pub(in crate::provider) use params::TABLE;
+pub(in crate::provider) use params::{ABOUT, TABLE};
 
 /// As messages call the dialect.
 pub(in crate::provider) const WHO: &str = "Anthropic's Messages";

@@ -12,6 +12,7 @@ pub mod embeddings;
 mod gemini;
 mod ollama;
 mod openai;
+mod reference;
 #[cfg(test)]
 mod vectors;
 
@@ -28,6 +29,8 @@ use serde_json::value::RawValue;
 use crate::h1::Fields;
 use crate::request::{Outbound, RequestHead};
 use crate::types::{AwsKeys, Dialect, Operation, Target, Token};
+
+pub use reference::reference;
 
 /// One client request as adapters see it.
 #[derive(Debug, Clone)]

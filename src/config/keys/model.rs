@@ -24,8 +24,13 @@ const KEYS: &[Key] = &[
     on("deployment", Kind::Text, "Azure's name of the deployment; required for azure."),
     on("api_base", Kind::Text, "Base URL of the provider, `http://` or `https://`.").or("variable, or the provider's own"),
     on("api_key", Kind::Secret, "Key of the provider, as `${NAME}`.").or("the provider's variable"),
-    on("api_version", Kind::Text, "Azure's API version, a date. Absent, `v1` or `preview`: the path `/openai/v1`.")
-        .or("`AZURE_API_VERSION`"),
+    on(
+        "api_version",
+        Kind::Text,
+        "The API's version, a date. Azure: absent, `v1` or `preview` is the path `/openai/v1`. Anthropic: the header \
+         `anthropic-version`.",
+    )
+    .or("`AZURE_API_VERSION`; `2023-06-01` for anthropic"),
     none(
         "api_type",
         Kind::Choice(&["openai", "azure"]),
