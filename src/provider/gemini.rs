@@ -35,6 +35,7 @@ use contents::Style;
 use embeddings::Method;
 use models::Thinks;
 
+pub(super) use params::{ABOUT, CHAT as TABLE};
 pub(super) use partner::Partner;
 
 #[derive(Debug)]

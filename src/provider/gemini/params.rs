@@ -11,8 +11,31 @@ use crate::provider::AdaptError;
 use crate::provider::chat::Treatment::{Becomes, Ignored, Native, Refused};
 use crate::provider::chat::{Asked, Choice, Format, Object, Table, Tool, unsupported};
 
+/// What people should know of it beside the table.
+pub(in crate::provider) const ABOUT: &str = "Chats go to `generateContent`, streams to `streamGenerateContent`: with `gemini` \
+below `{api_base}/v1beta/models` of the Gemini API (AI Studio), the key in `x-goog-api-key`; with `vertex_ai` below the project \
+and location of Vertex AI (`global`, `us` and `eu` are locations, too; `vertex_ai_beta` is its version `v1beta1`), with a token \
+of Google Cloud. `/completions` is refused. Models differ in how they are told how much to think; they are known by their \
+names, a tuned model (`endpoints/NUMBER`) by `base_model`.
+
+- At Vertex AI `claude-…` is spoken to as Anthropic's models are, `mistral-…`, `ministral-…` and `codestral-…` in OpenAI's \
+dialect as Mistral's are, and any other `PUBLISHER/MODEL` at Google's OpenAI endpoint, as are Google's own models by \
+`openapi/google/MODEL`.
+- System and developer messages are joined in `systemInstruction`; neighbouring messages of one side become one. What a tool \
+answered goes as it is if it is a JSON object, else as the object's member `result`.
+- Images, audio and files come as base64, or by URL, which Google fetches; what a URL holds is told by its ending.
+- What the model thought comes as `reasoning_content` if `reasoning_effort` asks for it. Calls of tools come with the signature \
+of the thought behind them, in `extra_content.google.thought_signature` and in the call's id; Gemini 3 wants it back, and either \
+is enough. Where a history has none, since another model made it, Google is told so. Signatures of texts come and go in \
+`thinking_blocks`.
+- A blocked prompt is an answer with `content_filter`. An answer that ends in a failure of the model, such as a malformed call, \
+before anything was said counts as a failure of the deployment.
+- Embeddings: up to 100 texts a call go to `batchEmbedContents`; at Vertex AI to `predict`, one text a call for \
+`gemini-embedding-001`, and to `embedContent` for later ones of Gemini. `dimensions`, `task_type`, `title` and `auto_truncate` \
+go along. Vectors of reduced size are not normalised, neither by Google nor here.";
+
 /// Parameters of chats.
-pub(super) const CHAT: Table = &[
+pub(in crate::provider) const CHAT: Table = &[
     (
         "max_completion_tokens",
         Becomes("`generationConfig.maxOutputTokens`"),

@@ -4,7 +4,6 @@ use http::HeaderValue;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::provider::chat::params::OPENAI;
 use crate::provider::vectors::{self, call};
 use crate::types::{Auth, Dropping, Secret, Token};
 
@@ -36,14 +35,6 @@ fn sent(adapter: &Gemini, more: &Value) -> Result<(Value, Vec<String>), AdaptErr
     let body = serde_json::from_slice(&request.payload.to_bytes()).expect("json");
     let dropped = request.dropped.iter().map(ToString::to_string).collect();
     Ok((body, dropped))
-}
-
-#[test]
-fn the_table_has_a_row_for_each_parameter() {
-    for name in OPENAI {
-        let rows = params::CHAT.iter().filter(|(row, _)| *row == name).count();
-        assert_eq!(rows, 1, "{name}");
-    }
 }
 
 #[test]
