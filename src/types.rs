@@ -302,6 +302,10 @@ pub enum Dialect {
         /// What pays for the model. A model `deployment/{id}` has its own.
         scope: Option<WatsonxScope>,
     },
+    /// Google's own API: `{base}/{model}:generateContent`.
+    Gemini(GoogleHost),
+    /// A partner's model at Vertex AI: `{base}/{model}:rawPredict`.
+    VertexRaw(Partner),
 }
 
 /// What a request to watsonx.ai belongs to.
@@ -311,6 +315,24 @@ pub enum WatsonxScope {
     Project(String),
     /// `space_id`
     Space(String),
+}
+
+/// Whose dialect a partner's model at Vertex AI speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partner {
+    /// Anthropic's Messages: Claude.
+    Anthropic,
+    /// OpenAI's: Mistral.
+    OpenAi,
+}
+
+/// Who offers Google's models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoogleHost {
+    /// The Gemini API (AI Studio).
+    Studio,
+    /// Vertex AI.
+    Vertex,
 }
 
 /// TLS settings of a deployment beyond the system's trust store.

@@ -225,9 +225,11 @@ pub const PROVIDERS: &[Provider] = &[
     Provider::named("bedrock_converse", Family::Untranslated),
     Provider::named("sagemaker", Family::Untranslated),
     Provider::named("sagemaker_chat", Family::Untranslated),
-    Provider::named("gemini", Family::Untranslated),
-    Provider::named("vertex_ai", Family::Untranslated),
-    Provider::named("vertex_ai_beta", Family::Untranslated),
+    Provider::named("gemini", Family::Gemini)
+        .at("https://generativelanguage.googleapis.com")
+        .env(&["GEMINI_API_BASE"], &["GEMINI_API_KEY", "GOOGLE_API_KEY"]),
+    Provider::named("vertex_ai", Family::Vertex),
+    Provider::named("vertex_ai_beta", Family::Vertex),
     Provider::named("cohere", Family::Untranslated),
     Provider::named("cohere_chat", Family::Untranslated),
     Provider::named("watsonx_text", Family::Untranslated),

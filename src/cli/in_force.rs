@@ -285,6 +285,8 @@ fn url(deployment: &Deployment) -> String {
             };
             format!("{base}/ml/v1/{model}text/chat?version={api_version}")
         }
+        Dialect::Gemini(_) => format!("{base}/{}:generateContent", target.model),
+        Dialect::VertexRaw(_) => format!("{base}/{}:rawPredict", target.model),
         Dialect::Anthropic { version } => {
             format!("{base}/v1/messages (Anthropic's Messages of {version})")
         }

@@ -1,5 +1,6 @@
 //! Azure AI: one provider with three kinds of base.
 
+use super::anthropic;
 use super::context::Context;
 use super::endpoint::{self, Endpoint};
 use super::tree::Node;
@@ -28,11 +29,16 @@ pub(super) fn endpoint(
     url.set_query(None);
     let below = endpoint::without_operation(url.path()).to_owned();
     let resource = url.host_str().is_some_and(|host| host.ends_with(RESOURCES));
-    // Claude's own API on Azure is another dialect, and hooks in here.
     if below.ends_with("/anthropic") || below.contains("/anthropic/") {
-        let message = "ends in /anthropic, where Azure speaks Anthropic's dialect; this provider speaks OpenAI's, at the same address without /anthropic";
-        ctx.findings.error(base.at, &base.key, message);
-        return None;
+        // Claude speaks its own dialect on Azure, too.
+        url.set_path(below.trim_end_matches('/'));
+        let mut endpoint = Endpoint {
+            base_url: url.as_str().to_owned(),
+            key_header: Some("x-api-key"),
+            ..Endpoint::of(provider, Dialect::OpenAi { completions_only })
+        };
+        anthropic::settle(ctx, (node, path), &mut endpoint);
+        return Some(endpoint);
     }
     let (root, form) = if let Some(root) = below.strip_suffix("/openai/v1") {
         (root, Dialect::AzureV1)

@@ -11,7 +11,7 @@ use super::prices::look_up;
 use super::settings::Own;
 use super::tree::{Node, Value};
 use super::{
-    Deployment, anthropic, azure, azure_ai, credentials, endpoint, ollama, value, watsonx,
+    Deployment, anthropic, azure, azure_ai, credentials, endpoint, ollama, value, vertex, watsonx,
 };
 use crate::catalog::{self, Family, PROVIDERS, Provider};
 use crate::types::{Auth, Clocks, Cost, Dropping, Price, Target};
@@ -38,7 +38,7 @@ pub(super) fn deployment(
     let provider_name = node.text("provider")?;
     let provider = provider(ctx, node, path, &provider_name)?;
     let azure = provider.family == Family::Azure;
-    let model = model(ctx, node, path, provider, &provider_name);
+    let mut model = model(ctx, node, path, provider, &provider_name);
     let chats = node
         .flag("use_chat_completions_endpoint")
         .unwrap_or(!provider.completions_only);
@@ -47,10 +47,12 @@ pub(super) fn deployment(
         let message = "use_chat_completions_endpoint: false is for deployments with the OpenAI dialect; azure has chat completions";
         ctx.findings.error(node.at, path, message);
     }
-    let endpoint = match provider.family {
-        Family::Azure => azure::endpoint(ctx, node, path, provider),
-        Family::AzureAi => azure_ai::endpoint(ctx, node, path, provider, completions_only),
-        Family::Watsonx => watsonx::endpoint(ctx, node, path, provider),
+    let endpoint = match (provider.family, &mut model) {
+        (Family::Azure, _) => azure::endpoint(ctx, node, path, provider),
+        (Family::AzureAi, _) => azure_ai::endpoint(ctx, node, path, provider, completions_only),
+        (Family::Watsonx, _) => watsonx::endpoint(ctx, node, path, provider),
+        (Family::Gemini, Some(model)) => vertex::studio(ctx, node, path, provider, model),
+        (Family::Vertex, Some(model)) => vertex::endpoint(ctx, node, path, provider, model),
         _ => endpoint::endpoint(ctx, node, path, provider, completions_only),
     };
     let auth = credentials::auth(ctx, node, path, provider);

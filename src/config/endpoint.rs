@@ -100,6 +100,17 @@ pub(super) fn base(
     path: &str,
     provider: &Provider,
 ) -> Option<Base> {
+    base_or(ctx, node, path, provider, None)
+}
+
+/// As [`base`], with a base of this deployment's own instead of the provider's.
+pub(super) fn base_or(
+    ctx: &mut Context<'_>,
+    node: &Node,
+    path: &str,
+    provider: &Provider,
+    own: Option<String>,
+) -> Option<Base> {
     let variables = provider.base_env;
     let key = format!("{path}.api_base");
     if let Some(given) = node.get("api_base") {
@@ -122,7 +133,10 @@ pub(super) fn base(
             });
         }
     }
-    let (default, missing) = own_base(ctx, provider);
+    let (default, missing) = match own {
+        Some(own) => (Some(own), None),
+        None => own_base(ctx, provider),
+    };
     if let Some(text) = default {
         return Some(Base {
             shown: text.clone(),

@@ -30,6 +30,7 @@ mod settings;
 mod tokens;
 mod tree;
 mod value;
+mod vertex;
 mod watsonx;
 
 use std::net::IpAddr;

@@ -47,7 +47,6 @@ pub(in crate::provider) enum Host {
         /// Of the API, a date.
         version: String,
     },
-    #[cfg_attr(not(test), expect(dead_code, reason = "Vertex AI is to come"))]
     /// Vertex AI: the model in the URL, the version in the body.
     Vertex {
         /// `…:rawPredict`

@@ -9,6 +9,7 @@ mod anthropic;
 mod chat;
 mod completions;
 pub mod embeddings;
+mod gemini;
 mod members;
 mod ollama;
 mod openai;
@@ -190,6 +191,8 @@ pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
             )?))
         }
         Dialect::Ollama => Ok(Box::new(ollama::Ollama::new(Arc::clone(target))?)),
+        Dialect::Gemini(_) => Ok(Box::new(gemini::Gemini::new(Arc::clone(target))?)),
+        Dialect::VertexRaw(partner) => Ok(Box::new(gemini::Partner::new(target, partner)?)),
     }
 }
 

@@ -292,6 +292,8 @@ fn url(target: &Target, operation: Operation, streams: bool) -> String {
             watsonx::url(target, api_version, operation, streams)
         }
         Dialect::Ollama | Dialect::Anthropic { .. } => format!("{base}/v1/{path}"),
+        // Whole already, whatever is asked for.
+        Dialect::Gemini(_) | Dialect::VertexRaw(_) => base.clone(),
     }
 }
 

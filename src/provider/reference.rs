@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::anthropic;
 use super::chat::params::OPENAI;
 use super::chat::{Table, Treatment};
+use super::{anthropic, gemini};
 
 /// A dialect that is translated.
 struct Row {
@@ -16,12 +16,20 @@ struct Row {
     table: Table,
 }
 
-const DIALECTS: &[Row] = &[Row {
-    title: "Anthropic",
-    providers: &["anthropic"],
-    about: anthropic::ABOUT,
-    table: anthropic::TABLE,
-}];
+const DIALECTS: &[Row] = &[
+    Row {
+        title: "Anthropic",
+        providers: &["anthropic"],
+        about: anthropic::ABOUT,
+        table: anthropic::TABLE,
+    },
+    Row {
+        title: "Gemini",
+        providers: &["gemini", "vertex_ai", "vertex_ai_beta"],
+        about: gemini::ABOUT,
+        table: gemini::TABLE,
+    },
+];
 
 const INTRODUCTION: &str = "\
 # Dialects that are translated

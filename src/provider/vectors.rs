@@ -28,7 +28,8 @@ use crate::catalog;
 use crate::h1::Fields;
 use crate::request::RequestHead;
 use crate::types::{
-    Auth, Dialect, Dropping, Operation, Quirks, Secret, Target, TlsOptions, WatsonxScope,
+    Auth, Dialect, Dropping, GoogleHost, Operation, Quirks, Secret, Target, TlsOptions,
+    WatsonxScope,
 };
 
 /// A folder, and its usual deployment.
@@ -47,6 +48,8 @@ const FOLDERS: &[Folder] = &[
     }),
     ("databricks", || row("databricks")),
     ("mistral", || row("mistral")),
+    ("gemini", || google(GoogleHost::Studio)),
+    ("vertex", || google(GoogleHost::Vertex)),
     ("ollama", || Target {
         defaults: fields(&json!({"num_ctx": 8192, "keep_alive": "10m"})),
         ..target("ollama", Dialect::Ollama, "m")
@@ -110,6 +113,10 @@ pub(super) fn row(name: &str) -> Target {
         quirks: row.quirks,
         ..target(name, dialect, "m")
     }
+}
+
+fn google(host: GoogleHost) -> Target {
+    target("gemini", Dialect::Gemini(host), "gemini-3-pro-preview")
 }
 
 /// An object's members.

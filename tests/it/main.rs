@@ -15,6 +15,7 @@ mod edge;
 mod embeddings;
 mod errors;
 mod forwarding;
+mod gemini;
 mod in_flight;
 mod keys;
 mod limits;
