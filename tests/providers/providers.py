@@ -39,6 +39,8 @@ class Provider:
     """Details of usage that the provider has numbers for; the others must be absent or 0."""
     refuses: tuple[str, ...] = ()
     """Parameters without a counterpart: 400 that names them."""
+    translated: bool = True
+    """Waypost reads every event; what is OpenAI's own dialect passes through as it is."""
     signs: bool = False
     """Thinking is signed and must come back."""
 
@@ -95,7 +97,7 @@ UNKNOWN_TO_CLAUDE = ("n", "logprobs", "logit_bias", "frequency_penalty", "presen
 CLAUDE_ON_BEDROCK = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 
 PROVIDERS = [
-    Provider("openai", OpenAi, openai, lambda standin: openai(standin) | {"model": "embed-test"}),
+    Provider("openai", OpenAi, openai, lambda standin: openai(standin) | {"model": "embed-test"}, translated=False),
     Provider("anthropic", Anthropic, anthropic("claude-sonnet-4-5"), refuses=UNKNOWN_TO_CLAUDE, signs=True),
     Provider("anthropic-adaptive", Anthropic, anthropic("claude-opus-4-6"), refuses=UNKNOWN_TO_CLAUDE, signs=True),
     Provider("anthropic-always", Anthropic, anthropic("claude-opus-5-5"), cases=REASONING, signs=True),
@@ -126,7 +128,7 @@ PROVIDERS = [
     Provider(
         "bedrock-openai", bedrock_standin, lambda standin: {
             "provider": "openai", "model": "openai.gpt-oss-120b", "api_base": f"{standin.url}/openai/v1", "api_key": "${KEY_BEDROCK}",
-        },
+        }, translated=False,
     ),
     Provider("sagemaker", lambda: SageMaker({"AKIDTEST": Credential("secret/of+test", token="to/ken==")}), sagemaker),
 ]

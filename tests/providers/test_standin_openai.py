@@ -35,7 +35,7 @@ def test_the_answers_are_what_the_cases_are_for(program):
     assert [one["usage"]["completion"] for one in program.case_length()] == [17, 11]
     assert program.case_choice_named()["calls"][0][0] == "get_time" and program.case_choice_none()["calls"] == []
     assert program.case_filter()["finish"] == "content_filter"
-    assert program.case_error_context()["code"] == "context_length_exceeded"
+    assert program.case_error_context() == {"class": "BadRequestError", "code": "context_length_exceeded"}
     floats, default = program.case_embedding_floats(), program.case_embedding_default()
     assert len(floats["vectors"][0]) == 1024 and len(default["vectors"]) == 3
     assert program.embeddings("one", encoding_format="float")["vectors"][0] == default["vectors"][0]

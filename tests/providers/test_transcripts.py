@@ -13,7 +13,7 @@ import pytest
 from environment import all_of
 from providers import DETAILS, PENDING, PROVIDERS
 from standins.openai_direct import OpenAi
-from transcript import PICTURE, TOOL_PARAMS, Program
+from transcript import CHAT_CASES, PICTURE, TOOL_PARAMS, Program
 
 BY_NAME = {provider.name: provider for provider in PROVIDERS}
 ERRORS = ("error_400", "error_429", "error_context", "error_400_stream", "embedding_error")
@@ -101,6 +101,29 @@ def only_reported(transcript, reports):
         missing = {detail: 0 for detail in DETAILS if detail not in reports and detail in transcript["usage"]}
         return transcript | {"usage": transcript["usage"] | missing}
     return transcript
+
+
+TROUBLE = {
+    "401": ("InternalServerError", "upstream_auth_error"), "403": ("InternalServerError", "upstream_auth_error"),
+    "404": ("InternalServerError", "upstream_model_not_found"), "500": ("InternalServerError", None),
+    "503": ("InternalServerError", None), "529": ("InternalServerError", None),
+    "cut": ("InternalServerError", "upstream_broken"), "malformed": ("InternalServerError", "upstream_broken"),
+}
+"""`fail X` -> class and code of what the program gets; None: the provider's own word, whatever it is."""
+
+
+@pytest.mark.parametrize("name, what", rows(lambda provider: TROUBLE if provider.cases is CHAT_CASES else []))
+def test_trouble(program, standin, name, what):
+    kind, code = TROUBLE[what]
+    got = program.error(program.plain, f"fail {what}", code=True)
+    assert got == {"class": kind, "code": code or got["code"]}, f"the stand-in {said(standin)}"
+
+
+@pytest.mark.parametrize("name, what", rows(
+    lambda provider: ["cut", "late"] + ["malformed"] * provider.translated if provider.cases is CHAT_CASES else []))
+def test_streams_that_end_badly(program, standin, name, what):
+    """After the first piece there is only the stream to say it in: an error in it, and an end."""
+    assert program.error(program.stream, f"fail {what}", code=True)["class"] == "APIError", f"the stand-in {said(standin)}"
 
 
 PARAMETERS = {

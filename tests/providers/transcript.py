@@ -4,7 +4,7 @@
 
 A transcript has one entry per case, with what may differ from provider to provider left out: ids, times, the model's name.
 JSON texts (arguments of calls, structured output) are read, so that only their meaning counts. Errors are written as
-their class, status, type, code and param, and whether the provider's own message came through.
+their class, status, type and param, and whether the provider's own message came through (`code` is its own word).
 """
 
 from __future__ import annotations
@@ -92,14 +92,16 @@ class Program:
     def stream(self, messages, **more) -> dict:
         return self.streamed(messages, **more)[1]
 
-    def error(self, ask, *arguments, **more) -> dict:
+    def error(self, ask, text, code: bool = False) -> dict:
         try:
-            ask(*arguments, **more)
+            ask(text)
         except openai.APIError as error:
             body = error.body if isinstance(error.body, dict) else {}
+            if code:
+                return {"class": type(error).__name__, "code": body.get("code")}
             return {
                 "class": type(error).__name__, "status": getattr(error, "status_code", None), "type": body.get("type"),
-                "code": body.get("code"), "param": body.get("param"),
+                "param": body.get("param"),
                 "provider's words": any(words in str(error) for _, words in brain.FAILURES.values()),
             }
         return {"class": None}
@@ -217,9 +219,8 @@ class Program:
         return self.error(self.plain, "fail 429")
 
     def case_error_context(self):
-        error = self.error(self.plain, "fail context")
-        del error["provider's words"]  # each provider has its own
-        return error
+        """Every provider has its own words for it; the code is ours."""
+        return self.error(self.plain, "fail context", code=True)
 
     def case_error_400_stream(self):
         return self.error(self.stream, "fail 400")

@@ -183,6 +183,8 @@ class StandIn:
     def __init__(self):
         self.seen: list[dict] = []
         self.url = ""
+        self.down: Refused | None = None
+        """While set, every request is refused so: `provider.down = Refused(503, "gone", "unavailable")`."""
         self._server: ThreadingHTTPServer | None = None
 
     # ---- for a dialect to write
@@ -232,6 +234,8 @@ class StandIn:
             return Reply(200, brain.compact(self.seen).encode())
         noted = len(self.seen)
         try:
+            if self.down:
+                raise self.down
             for method, pattern, handler in self.routes():
                 if method == request.method and (match := re.fullmatch(pattern, request.path)):
                     request.route = match
