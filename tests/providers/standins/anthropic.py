@@ -31,7 +31,8 @@ STOP = {
 }
 SAMPLING = {"temperature": float, "top_p": float, "top_k": int}
 """Version 2023-06-01 still has them, for older models; the SDK's types do not any more."""
-VERTEX_VERSION = "vertex-2023-10-16"
+VERTEX_VERSIONS = {"vertex-2023-10-16": VERSIONS[0], "2026-10-21": VERSIONS[1]}
+"""What `anthropic_version` of a body on Vertex stands for."""
 
 
 class Anthropic(StandIn):
@@ -72,13 +73,15 @@ class Anthropic(StandIn):
 
 def messages(standin: StandIn, request: Request, body: dict, model: str, account: str, stream: bool, variant: str = "api"):
     """Reads, checks and answers one request. `variant` "vertex": `anthropic_version` in the body, no `model` in it."""
+    version = request.header("anthropic-version")
     if variant == "vertex":
-        if body.get("anthropic_version") != VERTEX_VERSION:
-            refuse(f"anthropic_version: must be {VERTEX_VERSION!r}, not {body.get('anthropic_version')!r}")
+        if (named := body.get("anthropic_version")) not in VERTEX_VERSIONS:
+            refuse(f"anthropic_version: must be one of {list(VERTEX_VERSIONS)}, not {named!r}")
+        version = VERTEX_VERSIONS[named]
         if "model" in body:
             refuse("model: Extra inputs are not permitted (it is in the path)")
         body = {name: value for name, value in body.items() if name not in ("anthropic_version", "anthropic_beta")} | {"model": model}
-    conversation, shows = read(body, model, account, request.header("anthropic-version"))
+    conversation, shows = read(body, model, account, version)
     answer = standin.think(request, conversation, model=model, account=account)
     message = write(answer, conversation, model, account, shows)
     headers = {"request-id": "req_standin"}
