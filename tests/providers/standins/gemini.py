@@ -145,7 +145,7 @@ class Gemini(StandIn):
 
     def embed_one(self, request: Request) -> Reply:
         self.authorize(request)
-        [vector], spent = embed(self, request, [camel(request.json())], request.arg("model"), named=False)
+        [vector], [spent] = embed(self, request, [camel(request.json())], request.arg("model"))
         return Reply(200, {"embedding": {"values": vector}, "usageMetadata": {"promptTokenCount": spent}})
 
     def embed_many(self, request: Request) -> Reply:
@@ -156,7 +156,7 @@ class Gemini(StandIn):
         if not 0 < len(body["requests"]) <= BATCH:
             refuse(f"* BatchEmbedContentsRequest.requests: at most {BATCH} requests can be in one batch")
         vectors, spent = embed(self, request, body["requests"], request.arg("model"), named=True)
-        return Reply(200, {"embeddings": [{"values": vector} for vector in vectors], "usageMetadata": {"promptTokenCount": spent}})
+        return Reply(200, {"embeddings": [{"values": vector} for vector in vectors], "usageMetadata": {"promptTokenCount": sum(spent)}})
 
 
 class InvalidKey(Refused):
@@ -575,13 +575,14 @@ def blocked(conversation: brain.Conversation, model: str, stream: bool):
     return Stream([sse(body)]) if stream else Reply(200, body)
 
 
-def embed(standin: StandIn, request: Request, bodies: list[dict], model: str, named: bool) -> tuple[list, int]:
+def embed(standin: StandIn, request: Request, bodies: list[dict], model: str, named: bool = False,
+          kind: type = EmbedContent) -> tuple[list, list[int]]:
     """Vectors and tokens. `named`: every request says the model, that of the path."""
     if not EMBEDDING.fullmatch(model):
         raise Refused(404, f"models/{model} is not found for API version v1beta, or is not supported for embedContent.", "not_found")
     texts = []
     for index, body in enumerate(bodies):
-        if errors := conform(body, EmbedContent, models=True):
+        if errors := conform(body, kind, models=True):
             invalid(errors)
         if body.get("model", f"models/{model}" if not named else None) != f"models/{model}":
             refuse(f"* BatchEmbedContentsRequest.requests[{index}].model: must be models/{model}, not {body.get('model')!r}")
@@ -591,5 +592,5 @@ def embed(standin: StandIn, request: Request, bodies: list[dict], model: str, na
         texts.append("".join(part["text"] for part in parts))
     standin.note(request, inputs=texts, model=model)
     failing(texts)
-    vectors = [brain.embed(text, body.get("outputDimensionality", 1024)) for text, body in zip(texts, bodies)]
-    return vectors, sum(len(brain.tokens(text)) for text in texts)
+    sizes = [(body | body.get("embedContentConfig", {})).get("outputDimensionality", 1024) for body in bodies]
+    return [brain.embed(text, size) for text, size in zip(texts, sizes)], [len(brain.tokens(text)) for text in texts]
