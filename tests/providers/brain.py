@@ -10,7 +10,7 @@ Scenarios (the last user text decides, in the order of `SCENARIOS`; anything els
     fail KIND            one of `FAILURES`: Failure with that kind. `fail filter`: finish `content_filter`.
     fail cut|malformed|late   the answer breaks off | holds broken bytes | ends in an error event after some text
     image in last turn   text that names media type, size and hash of each image
-    json schema          JSON that fits it (`fit`)
+    json schema          JSON that fits it (`fit`); JSON mode, or "JSON" in the system text: some JSON
     long                 some 300 tokens, for `max_tokens`
     count                "one, two, three, STOP, four": for stop sequences
     slow                 pauses between the pieces of a stream
@@ -320,7 +320,7 @@ def image(conversation: Conversation, _last: str) -> Answer | None:
 def structured(conversation: Conversation, _last: str) -> Answer | None:
     if conversation.schema is not None:
         return Answer(text=compact(fit(conversation.schema, conversation)))
-    if conversation.json_object:
+    if conversation.json_object or "JSON" in conversation.system:  # where there is no mode for it, instructions must do
         return Answer(text=compact({"answer": AWKWARD}))
     return None
 

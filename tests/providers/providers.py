@@ -24,7 +24,7 @@ REASONING = [name for name in CHAT_CASES if name.startswith("reasoning")]
 @dataclass
 class Provider:
     name: str
-    """Of the group too; the group for embeddings is `NAME-embeddings`."""
+    """Of the group too; `NAME-embeddings` is the one for embeddings, `NAME-dropping` has `drop_params: true`."""
     standin: Callable[[], StandIn]
     chat: Callable[[StandIn], dict] | None = None
     """The deployment as it stands in endpoints.yml."""
@@ -41,6 +41,8 @@ class Provider:
     """Parameters without a counterpart: 400 that names them."""
     translated: bool = True
     """Waypost reads every event; what is OpenAI's own dialect passes through as it is."""
+    cache_mark: str = ""
+    """What stands in the body for a prompt_cache_breakpoint."""
     signs: bool = False
     """Thinking is signed and must come back."""
 
@@ -49,7 +51,10 @@ class Provider:
 
     def groups(self, standin: StandIn) -> list[dict]:
         parts = {self.name: self.chat, f"{self.name}-embeddings": self.embeddings}
-        return [group(name, deployment(standin)) for name, deployment in parts.items() if deployment]
+        groups = [group(name, deployment(standin)) for name, deployment in parts.items() if deployment]
+        if self.refuses:
+            groups.append(group(f"{self.name}-dropping", self.chat(standin) | {"drop_params": True}))
+        return groups
 
 
 def group(name: str, *models: dict, **router) -> dict:
@@ -93,21 +98,32 @@ ENVIRONMENT = {
 }
 """Variables that deployments name: endpoints.yml takes secrets only from there."""
 
+NO_URLS = {"image_url": "image|url|URL"}
+"""Images only as bytes."""
 UNKNOWN_TO_CLAUDE = ("n", "logprobs", "logit_bias", "frequency_penalty", "presence_penalty")
 CLAUDE_ON_BEDROCK = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 
 PROVIDERS = [
-    Provider("openai", OpenAi, openai, lambda standin: openai(standin) | {"model": "embed-test"}, translated=False),
-    Provider("anthropic", Anthropic, anthropic("claude-sonnet-4-5"), refuses=UNKNOWN_TO_CLAUDE, signs=True),
-    Provider("anthropic-adaptive", Anthropic, anthropic("claude-opus-4-6"), refuses=UNKNOWN_TO_CLAUDE, signs=True),
+    Provider(
+        "openai", OpenAi, openai, lambda standin: openai(standin) | {"model": "embed-test"},
+        translated=False, cache_mark="prompt_cache_breakpoint",
+    ),
+    Provider(
+        "anthropic", Anthropic, anthropic("claude-sonnet-4-5"),
+        refuses=UNKNOWN_TO_CLAUDE, signs=True, cache_mark="cache_control",
+    ),
+    Provider(
+        "anthropic-adaptive", Anthropic, anthropic("claude-opus-4-6"),
+        refuses=UNKNOWN_TO_CLAUDE, signs=True, cache_mark="cache_control",
+    ),
     Provider("anthropic-always", Anthropic, anthropic("claude-opus-5-5"), cases=REASONING, signs=True),
     Provider(
         "bedrock", bedrock_standin, bedrock(CLAUDE_ON_BEDROCK), bedrock("amazon.titan-embed-text-v2:0"),
-        reports=("cached", "cache_write"), refuses=UNKNOWN_TO_CLAUDE, signs=True,
+        reports=("cached", "cache_write"), refuses=UNKNOWN_TO_CLAUDE, signs=True, cannot=NO_URLS, cache_mark="cachePoint",
     ),
     Provider(
         "bedrock-adaptive", bedrock_standin, bedrock("anthropic.claude-opus-4-6-v1"), bedrock("cohere.embed-v4:0"),
-        reports=("cached", "cache_write"), refuses=UNKNOWN_TO_CLAUDE, signs=True,
+        reports=("cached", "cache_write"), refuses=UNKNOWN_TO_CLAUDE, signs=True, cannot=NO_URLS, cache_mark="cachePoint",
     ),
     Provider(
         "bedrock-profile", bedrock_standin, bedrock(PROFILE, base_model="anthropic.claude-sonnet-4-5-20250929-v1:0"),
@@ -127,7 +143,8 @@ PROVIDERS = [
     ),
     Provider(
         "bedrock-openai", bedrock_standin, lambda standin: {
-            "provider": "openai", "model": "openai.gpt-oss-120b", "api_base": f"{standin.url}/openai/v1", "api_key": "${KEY_BEDROCK}",
+            "provider": "openai", "model": "openai.gpt-oss-120b", "api_key": "${KEY_BEDROCK}",
+            "api_base": f"{standin.url}/openai/v1",
         }, translated=False,
     ),
     Provider("sagemaker", lambda: SageMaker({"AKIDTEST": Credential("secret/of+test", token="to/ken==")}), sagemaker),

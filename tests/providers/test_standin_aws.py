@@ -91,9 +91,11 @@ def ask(bedrock, streamed, **about):
 
 @pytest.mark.parametrize("model", [CLAUDE, NOVA, PROFILE])
 def test_plain_and_stream(bedrock, provider, model):
-    about = {"modelId": model, "messages": [user("hi 漢")], "system": [{"text": "be"}, {"cachePoint": {"type": "default"}}, {"text": "brief"}]}
+    system = [{"text": "be"}, {"cachePoint": {"type": "default"}}, {"text": "brief"}]
+    about = {"modelId": model, "messages": [user("hi 漢")], "system": system}
     plain = ask(bedrock, False, **about)
-    assert plain["output"]["message"]["content"][0]["text"].startswith(f"Hello! {brain.AWKWARD} You said “hi 漢”, my instructions are “be\n\nbrief”")
+    text = plain["output"]["message"]["content"][0]["text"]
+    assert text.startswith(f"Hello! {brain.AWKWARD} You said “hi 漢”, my instructions are “be\n\nbrief”")
     assert plain == ask(bedrock, True, **about)
     assert provider.seen[-1]["target"].endswith("/converse-stream")
 
@@ -102,18 +104,28 @@ def test_plain_and_stream(bedrock, provider, model):
 @pytest.mark.parametrize("model, fields", [(CLAUDE, BUDGET), (ADAPTIVE, SHOWN)])
 def test_thinking_tools_and_results(bedrock, model, fields, streamed):
     first = user("explain the weather")
-    about = {"modelId": model, "toolConfig": TOOL_CONFIG, "inferenceConfig": {"maxTokens": 4096}, "additionalModelRequestFields": fields}
+    about = {"modelId": model, "toolConfig": TOOL_CONFIG, "additionalModelRequestFields": fields}
+    about["inferenceConfig"] = {"maxTokens": 4096}
     answer = ask(bedrock, streamed, messages=[first], **about)
     message = answer["output"]["message"]
     assert answer["stopReason"] == "tool_use"
     assert [next(iter(block)) for block in message["content"]] == ["reasoningContent", "text", "toolUse", "toolUse"]
     calls = [block["toolUse"] for block in message["content"][2:]]
-    results = user(*({"toolResult": {"toolUseId": call["toolUseId"], "content": [{"text": f"{call['name']} says 1"}]}} for call in calls))
+    results = user(*(
+        {"toolResult": {"toolUseId": call["toolUseId"], "content": [{"text": f"{call['name']} says 1"}]}} for call in calls
+    ))
     second = ask(bedrock, streamed, messages=[first, message, results], **about)
     assert 'get_time({"city":"東京"}) gave “get_time says 1”' in second["output"]["message"]["content"][1]["text"]
     message["content"][0]["reasoningContent"]["reasoningText"]["signature"] = "AAAA"
     with pytest.raises(bedrock.exceptions.ValidationException, match="Invalid `signature`"):
         ask(bedrock, streamed, messages=[first, message, results], **about)
+
+
+def test_thinking_is_counted_for_those_who_ask(bedrock):
+    about = {"modelId": ADAPTIVE, "messages": [user("hi")], "additionalModelRequestFields": SHOWN}
+    assert "additionalModelResponseFields" not in bedrock.converse(**about)
+    answer = bedrock.converse(additionalModelResponseFieldPaths=["/usage/output_tokens_details"], **about)
+    assert answer["additionalModelResponseFields"]["usage"]["output_tokens_details"]["thinking_tokens"] > 5
 
 
 def test_image_schema_choices_and_limits(bedrock):
@@ -134,7 +146,8 @@ def test_image_schema_choices_and_limits(bedrock):
     assert converse("long", inferenceConfig={"maxTokens": 9})["stopReason"] == "max_tokens"
     assert converse("count", inferenceConfig={"stopSequences": ["STOP"]})["stopReason"] == "stop_sequence"
     assert converse("fail filter")["stopReason"] == "content_filtered"
-    one = converse(toolConfig=TOOL_CONFIG, additionalModelRequestFields={"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}})
+    single = {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}
+    one = converse(toolConfig=TOOL_CONFIG, additionalModelRequestFields=single)
     assert len(one["output"]["message"]["content"]) == 1
     usage = converse("hi", system=[{"text": "some cached text"}])["usage"]
     assert usage["cacheReadInputTokens"] and usage["cacheWriteInputTokens"]
@@ -241,14 +254,16 @@ def test_frames_are_botocores():
 
 @pytest.mark.parametrize("model, body, vector", [
     ("amazon.titan-embed-text-v1", {"inputText": "é"}, lambda answer: answer["embedding"]),
-    ("amazon.titan-embed-text-v2:0", {"inputText": "é", "dimensions": 256, "normalize": True}, lambda answer: answer["embeddingsByType"]["float"]),
+    ("amazon.titan-embed-text-v2:0", {"inputText": "é", "dimensions": 256, "normalize": True},
+     lambda answer: answer["embeddingsByType"]["float"]),
     ("cohere.embed-english-v3", {"texts": ["é"], "input_type": "search_query"}, lambda answer: answer["embeddings"][0]),
     ("cohere.embed-v4:0", {"texts": ["é"], "input_type": "search_query", "embedding_types": ["float"], "output_dimension": 256},
      lambda answer: answer["embeddings"]["float"][0]),
 ])
 def test_embeddings(bedrock, model, body, vector):
     def invoke(body):
-        answer = bedrock.invoke_model(modelId=model, body=json.dumps(body), contentType="application/json", accept="application/json")
+        kind = "application/json"
+        answer = bedrock.invoke_model(modelId=model, body=json.dumps(body), contentType=kind, accept=kind)
         return json.loads(answer["body"].read())
 
     size = body.get("dimensions") or body.get("output_dimension") or 1024

@@ -80,7 +80,8 @@ def test_case(program, reference, standin, name, case):
         got = ask()
     except openai.APIError as error:
         pytest.fail(f"{type(error).__name__}: {error}\nthe stand-in {said(standin)}")
-    expected = only_reported(reference(case), provider.reports)
+    asked_for = ("reasoning",) if any(seen.get("reports_reasoning") for seen in standin.seen) else ()
+    expected = only_reported(reference(case), provider.reports + asked_for)
     expected = provider.differs.get(case, lambda reference: reference)(expected)
     assert got == expected, f"the stand-in {said(standin)}"
 
@@ -139,6 +140,26 @@ def test_what_has_no_counterpart_is_refused_by_name(program, standin, name, para
     assert standin.seen == []
 
 
+@pytest.mark.parametrize("name, what", rows(lambda provider: ["dropped"] if provider.refuses else []))
+def test_what_has_no_counterpart_can_be_dropped(program, standin, name, what):
+    parameters = {parameter: PARAMETERS[parameter] for parameter in BY_NAME[name].refuses if parameter != "n"}
+    answer = program.client.chat.completions.with_raw_response.create(
+        model=f"{name}-dropping", messages=[{"role": "user", "content": "hi"}], **parameters)
+    assert set(re.split(r",\s*", answer.headers["x-waypost-dropped-params"])) >= parameters.keys()
+    assert answer.parse().choices[0].message.content.startswith("Hello!")
+
+
+@pytest.mark.parametrize("name, what", rows(lambda provider: ["marks"] if provider.cache_mark else []))
+def test_marks_for_the_prompt_cache(program, standin, name, what):
+    parts = [{"type": "text", "text": text, "prompt_cache_breakpoint": {"mode": "explicit"}} for text in ("A long text.",)]
+    messages = [{"role": "system", "content": parts}, {"role": "user", "content": [*parts, {"type": "text", "text": "hi"}]}]
+    answer = program.plain(messages)
+    assert "“A long text.”" in answer["content"] and "turns 1" in answer["content"]
+    assert standin.seen[-1]["body"].count(f'"{BY_NAME[name].cache_mark}"') == 2, said(standin)
+    program.plain("hi")
+    assert f'"{BY_NAME[name].cache_mark}"' not in standin.seen[-1]["body"]
+
+
 @pytest.mark.parametrize("name, what", rows(lambda provider: ["arrives"] if "choice_required" in provider.all_cases() else []))
 def test_what_the_provider_was_asked(program, standin, name, what):
     """What no answer shows: choices where the text alone would give the same calls, limits, descriptions."""
@@ -156,7 +177,8 @@ def test_what_the_provider_was_asked(program, standin, name, what):
     assert [next(iter(part)) for part in seen([{"role": "user", "content": parts}])["turns"][0][1:]] == ["text", "image", "text"]
 
 
-@pytest.mark.parametrize("name, what", rows(lambda provider: ["signature"] if provider.signs and "reasoning_tools" in provider.all_cases() else []))
+@pytest.mark.parametrize("name, what", rows(
+    lambda provider: ["signature"] if provider.signs and "reasoning_tools" in provider.all_cases() else []))
 def test_signed_thinking_comes_back(program, standin, name, what):
     program.case_reasoning_tools()
     first, second, _third = standin.seen

@@ -22,6 +22,7 @@ from material import PNG, SCHEMA, TOOLS
 TOOL_PARAMS = [
     {"type": "function", "function": {"name": name, "description": about, "parameters": schema}} for name, about, schema in TOOLS
 ]
+PING = {"type": "function", "function": {"name": "ping", "parameters": {"type": "object", "properties": {}}}}
 FORMAT = {"type": "json_schema", "json_schema": {"name": "animal", "strict": True, "schema": SCHEMA}}
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + base64.b64encode(PNG).decode()}}
 HISTORY = [
@@ -78,8 +79,8 @@ class Program:
         pieces = list(calls.values())
         if calls:
             message["tool_calls"] = [
-                call["extra"] | {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}
-                for call in pieces
+                call["extra"] | {"id": call["id"], "type": "function",
+                                 "function": {"name": call["name"], "arguments": call["arguments"]}} for call in pieces
             ]
         return {name: value for name, value in message.items() if value}, normal(
             message.get("role"), message["content"], message["reasoning_content"],
@@ -156,8 +157,10 @@ class Program:
         messages = [HISTORY[0], {"role": "user", "content": question}]
         message, first = ask(messages, tools=TOOL_PARAMS, **more)
         messages.append(message)
-        for call in reversed(message.get("tool_calls", [])):
-            messages.append({"role": "tool", "tool_call_id": call["id"], "content": f"{call['function']['name']}: 18 °C 漢"})
+        for index, call in enumerate(reversed(message.get("tool_calls", []))):
+            text = f"{call['function']['name']}: 18 °C 漢"
+            content = [{"type": "text", "text": text}] if index else text
+            messages.append({"role": "tool", "tool_call_id": call["id"], "content": content})
         message, second = ask(messages, tools=TOOL_PARAMS, **more)
         messages += [message, {"role": "user", "content": "Thanks"}]
         return [first, second, ask(messages, tools=TOOL_PARAMS, **more)[1]]
@@ -178,8 +181,20 @@ class Program:
     def case_choice_none(self):
         return self.plain("What is the weather?", tools=TOOL_PARAMS, tool_choice="none")
 
+    def case_tool_without_arguments(self):
+        return [ask("Hello", tools=[PING], tool_choice="required") for ask in (self.plain, self.stream)]
+
     def case_image(self):
         return self.plain([{"role": "user", "content": [{"type": "text", "text": "What is it?"}, PICTURE]}])
+
+    def case_image_url(self):
+        picture = {"type": "image_url", "image_url": {"url": "https://example.com/a/cat.png"}}
+        return self.plain([{"role": "user", "content": [{"type": "text", "text": "What is it?"}, picture]}])
+
+    def case_json_object(self):
+        """Some providers get it as an instruction: usage is not compared."""
+        got = reading(self.plain("Answer as JSON", response_format={"type": "json_object"}))
+        return {"is": type(got["content"]).__name__, "finish": got["finish"]}
 
     def case_structured(self):
         return reading(self.plain("An animal", response_format=FORMAT))

@@ -12,7 +12,7 @@ import binascii
 import json
 import re
 
-from anthropic.types import message_create_params
+from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
 
 import brain
 from standins import claude
@@ -31,8 +31,7 @@ STOP = {
 }
 SAMPLING = {"temperature": float, "top_p": float, "top_k": int}
 """Version 2023-06-01 still has them, for older models; the SDK's types do not any more."""
-VERTEX_VERSIONS = {"vertex-2023-10-16": VERSIONS[0], "2026-10-21": VERSIONS[1]}
-"""What `anthropic_version` of a body on Vertex stands for."""
+VERTEX_VERSIONS = ("vertex-2023-10-16", "2026-10-21")
 
 
 class Anthropic(StandIn):
@@ -75,12 +74,13 @@ def messages(standin: StandIn, request: Request, body: dict, model: str, account
     """Reads, checks and answers one request. `variant` "vertex": `anthropic_version` in the body, no `model` in it."""
     version = request.header("anthropic-version")
     if variant == "vertex":
-        if (named := body.get("anthropic_version")) not in VERTEX_VERSIONS:
-            refuse(f"anthropic_version: must be one of {list(VERTEX_VERSIONS)}, not {named!r}")
-        version = VERTEX_VERSIONS[named]
+        version = body.get("anthropic_version")
+        if version not in VERTEX_VERSIONS:
+            refuse(f"anthropic_version: must be one of {VERTEX_VERSIONS}, not {version!r}")
         if "model" in body:
             refuse("model: Extra inputs are not permitted (it is in the path)")
-        body = {name: value for name, value in body.items() if name not in ("anthropic_version", "anthropic_beta")} | {"model": model}
+        body = {name: value for name, value in body.items() if name not in ("anthropic_version", "anthropic_beta")}
+        body["model"] = model
     conversation, shows = read(body, model, account, version)
     answer = standin.think(request, conversation, model=model, account=account)
     message = write(answer, conversation, model, account, shows)
@@ -102,7 +102,7 @@ def read(body: dict, model: str, account: str, version: str | None) -> tuple[bra
     """The conversation, and how thinking shows (see `claude.check`)."""
     if not isinstance(model, str) or claude.rules(model) is None:
         raise Refused(404, f"model: {model}", "not_found")
-    params = message_create_params.MessageCreateParamsStreaming if body.get("stream") else message_create_params.MessageCreateParamsNonStreaming
+    params = MessageCreateParamsStreaming if body.get("stream") else MessageCreateParamsNonStreaming
     errors = conform({name: value for name, value in body.items() if name not in SAMPLING}, params)
     errors += [f"{name}: must be {kind.__name__}" for name, kind in SAMPLING.items() if conform(body.get(name), kind | None)]
     if errors:
@@ -164,14 +164,16 @@ def read_turns(messages: list, prefill: bool) -> list[brain.Turn]:
         blocks = [{"type": "text", "text": blocks}] if isinstance(blocks, str) else blocks
         if not blocks:
             refuse(f"{at}: all messages must have non-empty content except for the optional final assistant message")
-        turn = brain.Turn(message["role"], [read_block(block, message["role"], f"{at}.content.{k}") for k, block in enumerate(blocks)])
+        parts = [read_block(block, message["role"], f"{at}.content.{k}") for k, block in enumerate(blocks)]
+        turn = brain.Turn(message["role"], parts)
         check_results(turn, open_calls, at)
         # Neighbours of one role are one turn: calls stay open over the assistant's next message.
         calls = [part.id for part in turn.parts if isinstance(part, brain.ToolCall)]
         open_calls = open_calls + calls if turn.role == "assistant" else []
         turns.append(turn)
     if open_calls:
-        refuse(f"messages.{len(turns) - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: {', '.join(open_calls)}")
+        refuse(f"messages.{len(turns) - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: "
+               f"{', '.join(open_calls)}")
     return turns
 
 
@@ -262,7 +264,7 @@ def thinking_before_tools(conversation: brain.Conversation):
     if len(turns) > 1 and any(isinstance(part, brain.ToolResult) for part in turns[-1].parts):
         if not isinstance(turns[-2].parts[0], brain.Thinking):
             refuse("Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, a final "
-                   "`assistant` message must start with a thinking block (preceeding the last set of `tool_use` and `tool_result` blocks).")
+                   "`assistant` message must start with a thinking block (before the last `tool_use` and `tool_result` blocks).")
 
 
 # ---- out

@@ -172,11 +172,13 @@ def fits(value, shape, path: str = "") -> list[str]:
     if kind == "list":
         if not isinstance(value, list):
             return [f"{where}: must be a list"]
-        return size(len(value), about, where) + [error for index, one in enumerate(value) for error in fits(one, shape.member, f"{path}.{index}")]
+        errors = [error for index, one in enumerate(value) for error in fits(one, shape.member, f"{path}.{index}")]
+        return size(len(value), about, where) + errors
     if kind == "map":
         if not isinstance(value, dict):
             return [f"{where}: must be a map"]
-        return size(len(value), about, where) + [error for key, one in value.items() for error in fits(one, shape.value, f"{path}.{key}")]
+        errors = [error for key, one in value.items() for error in fits(one, shape.value, f"{path}.{key}")]
+        return size(len(value), about, where) + errors
     if kind in ("integer", "long", "float", "double"):
         types = int if kind in ("integer", "long") else (int, float)
         if not isinstance(value, types) or isinstance(value, bool):
@@ -217,4 +219,5 @@ def fits_structure(value, shape, path: str) -> list[str]:
     if getattr(shape, "is_tagged_union", False) or shape.name == "ContentBlock":
         if len(value) != 1:
             errors.append(f"{where}: exactly one member of {shape.name} must be set, not {sorted(value)}")
-    return errors + [error for name, one in value.items() if name in members for error in fits(one, members[name], f"{path}.{name}")]
+    known = ((name, one) for name, one in value.items() if name in members)
+    return errors + [error for name, one in known for error in fits(one, members[name], f"{path}.{name}")]

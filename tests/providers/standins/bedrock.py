@@ -87,17 +87,22 @@ class Bedrock(AwsStandIn):
         secret = claude.secret(model, account) if claude.rules(model) else None
         if secret:
             claude.verify(conversation, secret, "messages")
-        answer = self.think(request, conversation, model=model, account=account)
+        counts = secret and "/usage/output_tokens_details" in body.get("additionalModelResponseFieldPaths", [])
+        answer = self.think(request, conversation, model=model, account=account, reports_reasoning=bool(counts))
         content = write_content(answer, secret, shows)
+        # Converse itself has no count of reasoning; Claude's own usage does, for those who ask for that field.
+        fields = {"usage": {"output_tokens_details": {"thinking_tokens": answer.usage.reasoning}}}
+        extra = {"additionalModelResponseFields": fields} if counts else {}
         headers = {"x-amzn-requestid": f"req-{answer.digest}"}
         if not stream:
             return self.whole(answer, {
                 "output": {"message": {"role": "assistant", "content": content}}, "stopReason": STOP[answer.finish],
                 "usage": write_usage(answer.usage), "metrics": {"latencyMs": 7},
-            }, headers)
+            } | extra, headers)
         late = exception_frame("throttlingException", {"message": "Too many requests, please wait before trying again."})
         broken = spoiled(event_frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "spoiled"}}))
-        return Stream(troubled(frames(answer, content), answer.trouble, late, broken), "application/vnd.amazon.eventstream", headers)
+        events = troubled(frames(answer, content, extra), answer.trouble, late, broken)
+        return Stream(events, "application/vnd.amazon.eventstream", headers)
 
     def openai_chat(self, request: Request):
         self.authorize(request)
@@ -132,7 +137,8 @@ class Bedrock(AwsStandIn):
 
     def cohere(self, request: Request, model: str, body: dict) -> Reply:
         fourth = "v4" in model
-        allowed = {"texts": list, "input_type": str, "truncate": str, "embedding_types": list} | ({"output_dimension": int} if fourth else {})
+        allowed = {"texts": list, "input_type": str, "truncate": str, "embedding_types": list}
+        allowed |= {"output_dimension": int} if fourth else {}
         only(body, allowed, ["texts", "input_type"])
         if not 1 <= len(body["texts"]) <= 96 or not all(isinstance(text, str) and text for text in body["texts"]):
             refuse(f"Malformed input request: #/texts: 1 to 96 texts, not {len(body['texts'])}")
@@ -230,7 +236,8 @@ def read_tools(tools: list) -> list[brain.Tool]:
         if "toolSpec" in tool:
             about = tool["toolSpec"]
             if about["inputSchema"]["json"].get("type") != "object":
-                refuse(f"The value at toolConfig.tools.{len(read)}.toolSpec.inputSchema.json.type must be one of the following: object.")
+                refuse(f"The value at toolConfig.tools.{len(read)}.toolSpec.inputSchema.json.type must be one of the "
+                       "following: object.")
             read.append(brain.Tool(about["name"], about.get("description", ""), about["inputSchema"]["json"]))
     if len({tool.name for tool in read}) < len(read):
         refuse("The toolConfig field contains duplicate tool names")
@@ -249,7 +256,8 @@ def read_turns(messages: list, has_tools: bool) -> list[brain.Turn]:
             refuse("A conversation must alternate between user and assistant roles. Make sure the conversation alternates between "
                    f"user and assistant roles and try again. ({at})")
         if not message["content"]:
-            refuse(f"The content field in the Message object at {at} is empty. Add a ContentBlock object to the content field and try again.")
+            refuse(f"The content field in the Message object at {at} is empty. Add a ContentBlock object to the content "
+                   "field and try again.")
         turn = brain.Turn(message["role"], [
             part for k, block in enumerate(message["content"]) if (part := read_block(block, message["role"], f"{at}.content.{k}"))
         ])
@@ -258,7 +266,8 @@ def read_turns(messages: list, has_tools: bool) -> list[brain.Turn]:
         if (results or calls) and not has_tools:
             refuse("The toolConfig field must be defined when using toolUse and toolResult content blocks.")
         if extra := [id for id in results if id not in open_calls]:
-            refuse(f"The number of toolResult blocks at {at}.content exceeds the number of toolUse blocks of previous turn. ({extra})")
+            refuse(f"The number of toolResult blocks at {at}.content exceeds the number of toolUse blocks of previous turn. "
+                   f"({extra})")
         if missing := [id for id in open_calls if id not in results]:
             refuse(f"Expected toolResult blocks at {at}.content for the following Ids: {', '.join(missing)}")
         open_calls = calls
@@ -298,7 +307,8 @@ def write_content(answer: brain.Answer, secret: str | None, shows: str | None) -
     content = []
     if shows is not None and answer.thinking:
         text = answer.thinking if shows == "summarized" else ""
-        content.append({"reasoningContent": {"reasoningText": {"text": text, "signature": brain.sign(secret, text, answer.digest)}}})
+        signature = brain.sign(secret, text, answer.digest)
+        content.append({"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}})
     if answer.text:
         content.append({"text": answer.text})
     return content + [
@@ -312,7 +322,7 @@ def write_usage(usage: brain.Usage) -> dict:
     return {"inputTokens": fresh, "outputTokens": usage.output, "totalTokens": usage.input + usage.output} | caches
 
 
-def frames(answer: brain.Answer, content: list[dict]):
+def frames(answer: brain.Answer, content: list[dict], extra: dict):
     """As the service does it: no start for texts, padding `p` in every payload, metadata after messageStop."""
     def event(kind: str, **data) -> bytes:
         return event_frame(kind, data | {"p": "abcdefghijklmnopqrstuvwxyz"[: len(str(data)) % 26]})
@@ -333,5 +343,5 @@ def frames(answer: brain.Answer, content: list[dict]):
         for delta in deltas:
             yield event("contentBlockDelta", delta=delta, **at)
         yield event("contentBlockStop", **at)
-    yield event("messageStop", stopReason=STOP[answer.finish])
+    yield event("messageStop", stopReason=STOP[answer.finish], **extra)
     yield event("metadata", usage=write_usage(answer.usage), metrics={"latencyMs": 7})

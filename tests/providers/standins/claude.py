@@ -55,7 +55,7 @@ MODELS = {
 
 
 def family(model: str) -> str | None:
-    """The key of MODELS for `claude-sonnet-4-5-20250929`, `us.anthropic.claude-sonnet-4-5-20250929-v1:0`, ARNs of profiles with such ids."""
+    """The key of MODELS for `claude-sonnet-4-5-20250929`, `us.anthropic.claude-sonnet-4-5-20250929-v1:0`, and the like."""
     at = model.find("claude-")
     name = model[at:] if at >= 0 else ""
     fitting = [key for key in MODELS if name == key or name.startswith((key + "-", key + "@", key + ":"))]

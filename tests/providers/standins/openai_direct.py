@@ -192,7 +192,8 @@ def finish(answer: brain.Answer) -> str:
 
 
 def write_call(call: brain.ToolCall) -> dict:
-    return {"id": f"call_{call.id}", "type": "function", "function": {"name": call.name, "arguments": brain.compact(call.arguments)}}
+    function = {"name": call.name, "arguments": brain.compact(call.arguments)}
+    return {"id": f"call_{call.id}", "type": "function", "function": function}
 
 
 def write_usage(usage: brain.Usage) -> dict:

@@ -71,7 +71,8 @@ class SageMaker(AwsStandIn):
         with self.container():
             answer = self.think(request, openai_direct.read(named(body)))
         usage = (body.get("stream_options") or {}).get("include_usage", False)
-        late = exception_frame("ModelStreamError", {"Message": "the container broke off", "ErrorCode": "ModelInvocationTimeExceeded"})
+        late = exception_frame(
+            "ModelStreamError", {"Message": "the container broke off", "ErrorCode": "ModelInvocationTimeExceeded"})
         broken = spoiled(event_frame("PayloadPart", b"data: {}\n\n"))
         parts = list(payload_parts(openai_direct.chunks(answer, "container", usage)))
         return Stream(troubled(parts, answer.trouble, late, broken), "application/vnd.amazon.eventstream",

@@ -61,7 +61,8 @@ def conform(value, kind, path: str = "", models: bool = False) -> list[str]:
                 return [f"{where}: {base.__name__} is an answer's type"]
             return conform_fields(value, kind, model_fields(base), path, models)
         if issubclass(base, enum.Enum):
-            return [] if value in [one.value for one in base] else [f"{where}: {value!r} is not one of {[one.value for one in base]}"]
+            allowed = [one.value for one in base]
+            return [] if value in allowed else [f"{where}: {value!r} is not one of {allowed}"]
         if issubclass(base, MAPS):
             if not isinstance(value, dict):
                 return [f"{where}: must be an object"]
@@ -71,7 +72,8 @@ def conform(value, kind, path: str = "", models: bool = False) -> list[str]:
             if not isinstance(value, list):
                 return [f"{where}: must be an array"]
             inner = (*typing.get_args(kind), object)[0]
-            return [error for index, one in enumerate(value) for error in conform(one, inner, f"{path}.{index}".lstrip("."), models)]
+            items = ((f"{path}.{index}".lstrip("."), one) for index, one in enumerate(value))
+            return [error for at, one in items for error in conform(one, inner, at, models)]
         return [] if plain(value, base) else [f"{where}: must be {base.__name__}, not {value!r:.60}"]
     if callable(getattr(kind, "__supertype__", None)):
         return conform(value, kind.__supertype__, path, models)
