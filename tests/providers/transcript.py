@@ -58,7 +58,8 @@ class Program:
         message, calls, reasons, usage, ids = {"content": "", "reasoning_content": ""}, {}, [], None, set()
         for chunk in self.client.chat.completions.create(model=self.model, messages=talk(messages), stream=True, **more):
             assert chunk.object == "chat.completion.chunk" and usage is None, f"a chunk after the usage: {chunk}"
-            ids.add(chunk.id)
+            if chunk.id or chunk.choices:  # Azure begins with a chunk that has neither
+                ids.add(chunk.id)
             usage = chunk.usage
             for choice in chunk.choices:
                 assert not reasons, f"a choice after the finish reason: {chunk}"
