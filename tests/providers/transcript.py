@@ -57,9 +57,10 @@ class Program:
         more.setdefault("stream_options", {"include_usage": True})
         message, calls, reasons, usage, ids = {"content": "", "reasoning_content": ""}, {}, [], None, set()
         for chunk in self.client.chat.completions.create(model=self.model, messages=talk(messages), stream=True, **more):
+            if not ids and not (chunk.id or chunk.choices):
+                continue  # Azure begins with its verdict on the prompt
             assert chunk.object == "chat.completion.chunk" and usage is None, f"a chunk after the usage: {chunk}"
-            if chunk.id or chunk.choices:  # Azure begins with a chunk that has neither
-                ids.add(chunk.id)
+            ids.add(chunk.id)
             usage = chunk.usage
             for choice in chunk.choices:
                 assert not reasons, f"a choice after the finish reason: {chunk}"
