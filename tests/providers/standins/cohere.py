@@ -135,7 +135,7 @@ def read(body: dict) -> brain.Conversation:
         raise Refused(404, f"model '{body['model']}' not found", "not_found")
     tools = read_tools(body.get("tools") or [])
     check(body, tools, thinks)
-    system, turns = read_messages(body["messages"])
+    system, turns = read_messages(body["messages"], thinks)
     form = body.get("response_format") or {}
     thinking = body.get("thinking") or {}
     return brain.Conversation(
@@ -186,7 +186,7 @@ def read_choice(body: dict, tools: list) -> str:
     return "none" if choice == "NONE" else "auto"
 
 
-def read_messages(messages: list) -> tuple[list[str], list[brain.Turn]]:
+def read_messages(messages: list, thinks: bool) -> tuple[list[str], list[brain.Turn]]:
     system, turns, open_calls = [], [], []
     for index, message in enumerate(messages):
         at, role = f"messages[{index}]", message.get("role")
@@ -203,7 +203,7 @@ def read_messages(messages: list) -> tuple[list[str], list[brain.Turn]]:
         elif role == "user":
             turns.append(brain.Turn("user", read_user(message["content"], at)))
         elif role == "assistant":
-            turns.append(brain.Turn("assistant", read_assistant(message, at)))
+            turns.append(brain.Turn("assistant", read_assistant(message, thinks, at)))
             open_calls = [part.id for part in turns[-1].parts if isinstance(part, brain.ToolCall)]
         else:
             refuse(f"invalid request: {at}: role {role!r} is not one of system, user, assistant, tool")
@@ -233,8 +233,8 @@ def read_user(content, at: str) -> list:
     return [read_part(part, at) for part in parts]
 
 
-def read_assistant(message: dict, at: str) -> list:
-    """A plan counts as text: it is what was said before the calls."""
+def read_assistant(message: dict, thinks: bool, at: str) -> list:
+    """A plan counts as text, for it is what was said before the calls; of a model that thinks it is its thinking."""
     parts = []
     content = message.get("content") or []
     for part in [{"type": "text", "text": content}] if isinstance(content, str) else content:
@@ -243,7 +243,7 @@ def read_assistant(message: dict, at: str) -> list:
     if "tool_plan" in message:
         if not calls:
             refuse(f"invalid request: {at}: tool_plan goes with tool_calls")
-        parts.append(brain.Text(message["tool_plan"]))
+        parts.append((brain.Thinking if thinks else brain.Text)(message["tool_plan"]))
     for call in calls:
         if "type" not in call or not call.get("function", {}).get("name") or "arguments" not in call["function"]:
             refuse(f"invalid request: {at}: a tool call needs id, type, function.name and function.arguments")

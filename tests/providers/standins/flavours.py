@@ -335,3 +335,24 @@ class Azure(TokenStandIn, Flavour):
 class PromptFiltered(Refused):
     def __init__(self):
         super().__init__(400, "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.")
+
+
+class OllamaOpenAi(Flavour):
+    """Ollama's own /v1: no key, no `tool_choice`, pictures only as base64, thinking in `reasoning`."""
+
+    name = "ollama-openai"
+
+    def authorize(self, request: Request):
+        pass
+
+    def known(self, body: dict) -> dict:
+        if '"url":"http' in brain.compact(body["messages"]):
+            refuse("invalid image input")
+        return {name: value for name, value in body.items() if name not in ("tool_choice", "logit_bias", "user", "n", "parallel_tool_calls")}
+
+    def change(self, answer: dict, parts: list[dict]):
+        for part in parts:
+            rename(part, "reasoning_content", "reasoning")
+        answer["system_fingerprint"] = "fp_ollama"
+        if answer.get("usage"):
+            answer["usage"] = {name: answer["usage"][name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")}

@@ -23,6 +23,7 @@ MODELS = {"mistral-small-latest": True, "magistral-medium-latest": True, "mistra
 EMBED_MODELS = {"mistral-embed": False, "codestral-embed": True}
 """Name -> whether it takes `output_dimension`."""
 CODES = {"bad_request": "3051", "rate": "1300", "not_found": "1500", "context": "3051", "server": "1000", "unavailable": "1000"}
+TYPES = {"rate": "rate_limited"}
 FINISH = {"stop_sequence": "stop", "content_filter": "stop"}
 ID = re.compile(r"[a-zA-Z0-9]{9}")
 
@@ -48,7 +49,7 @@ class Mistral(StandIn):
         if refusal.kind == "auth":
             return Reply(401, {"detail": "Unauthorized"})
         return Reply(refusal.status, {
-            "object": "error", "message": refusal.message, "type": "invalid_request_error" if refusal.status < 500 else "internal_error",
+            "object": "error", "message": refusal.message, "type": TYPES.get(refusal.kind, "invalid_request_error" if refusal.status < 500 else "internal_error"),
             "param": None, "code": CODES.get(refusal.kind, "3000"),
         })
 
