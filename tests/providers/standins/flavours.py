@@ -246,7 +246,7 @@ class Azure(TokenStandIn, Flavour):
         return [
             ("POST", f"{classic}/chat/completions", self.classic_chat), ("POST", f"{classic}/embeddings", self.classic_embeddings),
             ("POST", "/openai/v1/chat/completions", self.chat), ("POST", "/openai/v1/embeddings", self.embeddings),
-            ("POST", "/(?P<tenant>[^/]+)/oauth2/v2.0/token", self.token),
+            ("POST", "/(?P<tenant>[^/]+)/oauth2/v2.0/token", self.token), ("GET", "/msi/token", self.managed_identity),
         ]
 
     def refused(self, refusal: Refused, request: Request) -> Reply:
@@ -279,6 +279,15 @@ class Azure(TokenStandIn, Flavour):
             raise Refused(401, "Invalid client secret provided.", "auth")
         exactly(fields, grant_type="client_credentials", client_id=id, client_secret=self.clients[id], scope=self.scope)
         return Reply(200, {"token_type": "Bearer", "expires_in": self.expires_in, "access_token": self.issue(id)})
+
+    def managed_identity(self, request: Request) -> Reply:
+        """That of App Service and Container Apps; the life is a text there."""
+        if request.header("x-identity-header") != "identity-secret":
+            raise Refused(401, "X-IDENTITY-HEADER is missing or wrong", "auth")
+        resource = self.scope.removesuffix("/.default")
+        if {name: value.rstrip("/") for name, value in request.query.items()} != {"api-version": "2019-08-01", "resource": resource}:
+            refuse(f"wrong query: {request.query}")
+        return Reply(200, {"access_token": self.issue("managed"), "expires_in": str(self.expires_in), "resource": resource, "token_type": "Bearer"})
 
     def classic(self, request: Request) -> dict:
         """The body, with the model that the deployment in the path has."""
