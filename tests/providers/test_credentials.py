@@ -109,7 +109,7 @@ SOURCES = [
     Source("azure-identity", "azure", Azure, azure,
            lambda standin: {"IDENTITY_ENDPOINT": f"{standin.url}/msi/token", "IDENTITY_HEADER": "identity-secret"}),
     Source("databricks", "databricks", lambda: Databricks(clients={"client-test": "secret-test"}), databricks),
-    Source("watsonx", "watsonx", Watsonx, lambda standin, _folder: vendors.keyed("watsonx", "ibm/granite-4", "KEY_IBM", project_id="project-1")(standin),
+    Source("watsonx", "watsonx", Watsonx, lambda standin, _folder: vendors.watsonx("ibm/granite-4")(standin),
            lambda standin: {"WATSONX_IAM_URL": f"{standin.url}/identity/token"}),
     Source("vertex-file", "vertex", Vertex, vertex),
     Source("vertex-metadata", "vertex", Vertex, metadata, lambda standin: {"GCE_METADATA_HOST": standin.url.removeprefix("http://")}),

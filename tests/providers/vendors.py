@@ -22,6 +22,7 @@ ENVIRONMENT = {
 }
 PENDING = {
     "gemini", "gemini-2.5", "vertex", "vertex-claude", "cohere", "cohere-reasoning", "mistral", "databricks", "watsonx",
+    "groq", "huggingface",
 }
 REASONING = [case for case in CHAT_CASES if case.startswith("reasoning")]
 GOOGLE_CANNOT = {"tools_not_parallel": "parallel_tool_calls"}
@@ -46,11 +47,19 @@ def keyed(provider: str, model: str, key: str, path: str = "", **more):
 
 def vertex(model: str):
     def deployment(standin: Vertex) -> dict:
-        os.environ["KEY_VERTEX"] = service_account.text(robot()[0], standin.token_uri)
+        variable = f"KEY_VERTEX_{standin.url.rpartition(':')[2]}"  # each stand-in has a token endpoint of its own
+        os.environ[variable] = service_account.text(robot()[0], standin.token_uri)
         return {
             "provider": "vertex_ai", "model": model, "api_base": standin.url, "vertex_project": standin.project,
-            "vertex_location": standin.location, "vertex_credentials": "${KEY_VERTEX}",
+            "vertex_location": standin.location, "vertex_credentials": f"${{{variable}}}",
         }
+    return deployment
+
+
+def watsonx(model: str):
+    def deployment(standin: Watsonx) -> dict:
+        os.environ["WATSONX_IAM_URL"] = f"{standin.url}/identity/token"
+        return keyed("watsonx", model, "KEY_IBM", project_id="project-1")(standin)
     return deployment
 
 
@@ -117,9 +126,8 @@ def rows(provider) -> list:
             keyed("databricks", "databricks-gte-large-en", "KEY_DATABRICKS", "/serving-endpoints"), reports=(), translated=False,
         ),
         provider(
-            "watsonx", Watsonx, keyed("watsonx", "ibm/granite-4", "KEY_IBM", project_id="project-1"),
-            keyed("watsonx", "ibm/slate-125m", "KEY_IBM", project_id="project-1"), reports=(),
-            cannot={"embedding_dimensions": "dimensions"},
+            "watsonx", Watsonx, watsonx("ibm/granite-4"), watsonx("ibm/slate-125m"), reports=(), translated=False,
+            cannot={"embedding_dimensions": "dimensions", "tools_not_parallel": "parallel_tool_calls"},
         ),
         # Its OpenAI path knows no tool_choice; which tool is called is then its own affair.
         provider(
