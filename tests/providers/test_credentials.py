@@ -25,9 +25,10 @@ import vendors
 from environment import BIN
 from providers import CLAUDE_ON_BEDROCK, ENVIRONMENT, PENDING, group
 from standins.aws import Credential
+from standins.azure import Azure
 from standins.base import Refused, Reply, Request
 from standins.bedrock import Bedrock
-from standins.flavours import Azure, Databricks
+from standins.flavours import Databricks
 from standins.tokens import TokenStandIn
 from standins.vertex import Vertex
 from standins.watsonx import Watsonx
@@ -92,7 +93,12 @@ def azure(standin: Azure, _folder) -> dict:
 
 
 def bedrock(standin: Container, _folder) -> dict:
-    return {"provider": "bedrock", "model": CLAUDE_ON_BEDROCK, "aws_region_name": "us-east-1", "aws_bedrock_runtime_endpoint": standin.url}
+    return {
+        "provider": "bedrock",
+        "model": CLAUDE_ON_BEDROCK,
+        "aws_region_name": "us-east-1",
+        "aws_bedrock_runtime_endpoint": standin.url,
+    }
 
 
 @dataclass
@@ -106,19 +112,45 @@ class Source:
 
 
 SOURCES = [
-    Source("azure-identity", "azure", Azure, azure,
-           lambda standin: {"IDENTITY_ENDPOINT": f"{standin.url}/msi/token", "IDENTITY_HEADER": "identity-secret"}),
+    Source(
+        "azure-identity",
+        "azure",
+        Azure,
+        azure,
+        lambda standin: {"IDENTITY_ENDPOINT": f"{standin.url}/msi/token", "IDENTITY_HEADER": "identity-secret"},
+    ),
     Source("databricks", "databricks", lambda: Databricks(clients={"client-test": "secret-test"}), databricks),
-    Source("watsonx", "watsonx", Watsonx, lambda standin, _folder: vendors.watsonx("ibm/granite-4")(standin),
-           lambda standin: {"WATSONX_IAM_URL": f"{standin.url}/identity/token"}),
+    Source(
+        "watsonx",
+        "watsonx",
+        Watsonx,
+        lambda standin, _folder: vendors.watsonx("ibm/granite-4")(standin),
+        lambda standin: {"WATSONX_IAM_URL": f"{standin.url}/identity/token"},
+    ),
     Source("vertex-file", "vertex", Vertex, vertex),
-    Source("vertex-metadata", "vertex", Vertex, metadata, lambda standin: {"GCE_METADATA_HOST": standin.url.removeprefix("http://")}),
-    Source("bedrock-container", "bedrock", Container, bedrock, lambda standin: {
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{standin.url}/v2/credentials", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "container-secret"}),
+    Source(
+        "vertex-metadata",
+        "vertex",
+        Vertex,
+        metadata,
+        lambda standin: {"GCE_METADATA_HOST": standin.url.removeprefix("http://")},
+    ),
+    Source(
+        "bedrock-container",
+        "bedrock",
+        Container,
+        bedrock,
+        lambda standin: {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{standin.url}/v2/credentials",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": "container-secret",
+        },
+    ),
 ]
 BY_NAME = {source.name: source for source in SOURCES}
 # A token's number is in it, so any token matches.
-SECRETS = re.compile("token-secret-|secret-test|identity-secret|container-secret|aws-secret-key|ibm-test|BEGIN [A-Z ]*PRIVATE KEY|eyJ")
+SECRETS = re.compile(
+    "token-secret-|secret-test|identity-secret|container-secret|aws-secret-key|ibm-test|BEGIN [A-Z ]*PRIVATE KEY|eyJ"
+)
 FOREIGN = re.compile("^(AWS|AZURE|GOOGLE|GCE|VERTEX|WATSONX|DATABRICKS|IDENTITY|CLOUDSDK|MSI)_")
 """Variables of the machine that must not decide a test."""
 
@@ -132,7 +164,11 @@ class Gateway:
         self.began = time.monotonic()
 
     def ask(self, name: str, text: str = "hi") -> str:
-        return self.client.chat.completions.create(model=name, messages=[{"role": "user", "content": text}]).choices[0].message.content
+        return (
+            self.client.chat.completions.create(model=name, messages=[{"role": "user", "content": text}])
+            .choices[0]
+            .message.content
+        )
 
     def written(self) -> str:
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:

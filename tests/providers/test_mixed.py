@@ -15,8 +15,8 @@ from environment import waypost
 from material import TOOLS
 from providers import CLAUDE_ON_BEDROCK, PENDING, anthropic, bedrock, bedrock_standin, group
 from standins.anthropic import Anthropic
+from standins.azure import Azure
 from standins.base import Refused
-from standins.flavours import Azure
 from transcript import TOOL_PARAMS, Program
 
 pytestmark = pytest.mark.skipif(

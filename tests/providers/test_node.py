@@ -17,12 +17,15 @@ from environment import TOP
 from material import PNG, SCHEMA, TOOLS
 from providers import PENDING, PROVIDERS
 from standins.openai_direct import OpenAi
-from test_transcripts import BY_NAME, program, running  # noqa: F401 (fixtures)
+from test_transcripts import BY_NAME
+from test_transcripts import program as program, running as running  # fixtures
 from transcript import CASES, Program
 
 PACKAGES = pathlib.Path(os.environ.get("NODE_PACKAGES", str(TOP / "tests/sdk/node"))) / "node_modules"
 NODE = os.environ.get("NODE", "node")
-pytestmark = pytest.mark.skipif(not PACKAGES.is_dir(), reason=f"there is no {PACKAGES}: npm ci in tests/sdk/node, or NODE_PACKAGES")
+pytestmark = pytest.mark.skipif(
+    not PACKAGES.is_dir(), reason=f"there is no {PACKAGES}: npm ci in tests/sdk/node, or NODE_PACKAGES"
+)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +42,9 @@ def node(script, program: Program, cases: list[str]) -> dict:
                 "failures": [words for _, words in brain.FAILURES.values()]}
     command = [NODE, "--preserve-symlinks", "--preserve-symlinks-main", str(script), "--base-url", str(program.client.base_url),
                "--model", program.model, "--key", program.client.api_key, "--embedding-model", program.embedding_model, *cases]
-    done = subprocess.run(command, env=os.environ | {"MATERIAL": json.dumps(material)}, capture_output=True, text=True, timeout=25)
+    done = subprocess.run(
+        command, env=os.environ | {"MATERIAL": json.dumps(material)}, capture_output=True, text=True, timeout=25
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

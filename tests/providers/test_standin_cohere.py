@@ -10,8 +10,13 @@ import brain
 from material import PNG, SCHEMA, TOOLS
 from standins.cohere import Cohere
 
+pytestmark = pytest.mark.filterwarnings("ignore:The `__fields__` attribute")
+
 PLAIN, THINKS = "command-a-03-2025", "command-a-reasoning-08-2025"
-FUNCTIONS = [{"type": "function", "function": {"name": name, "description": about, "parameters": schema}} for name, about, schema in TOOLS]
+FUNCTIONS = [
+    {"type": "function", "function": {"name": name, "description": about, "parameters": schema}}
+    for name, about, schema in TOOLS
+]
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +69,14 @@ def parts(answer):
 
 
 def test_plain(client, provider):
-    answer = ask(client, [{"role": "system", "content": "be"}, {"role": "system", "content": "brief"}, {"role": "user", "content": "hi 漢"}],
-                 temperature=0.3, p=0.9, k=3, seed=7)
+    answer = ask(
+        client,
+        [{"role": "system", "content": "be"}, {"role": "system", "content": "brief"}, {"role": "user", "content": "hi 漢"}],
+        temperature=0.3,
+        p=0.9,
+        k=3,
+        seed=7,
+    )
     assert answer.message.content[0].text.startswith(f"Hello! {brain.AWKWARD} You said “hi 漢”, my instructions are “be\n\nbrief”")
     assert answer.finish_reason == "COMPLETE" and answer.usage.tokens.input_tokens > 0
     assert provider.seen[-1]["conversation"]["settings"] == {"temperature": 0.3, "p": 0.9, "k": 3, "seed": 7}
@@ -129,11 +140,21 @@ def test_limits(client):
     assert 0 < cached.usage.cached_tokens < cached.usage.tokens.input_tokens
 
 
-@pytest.mark.parametrize("what, kind", [
-    ("400", cohere.BadRequestError), ("401", cohere.UnauthorizedError), ("403", cohere.ForbiddenError), ("404", cohere.NotFoundError),
-    ("408", cohere.GatewayTimeoutError), ("429", cohere.TooManyRequestsError), ("500", cohere.InternalServerError),
-    ("503", cohere.ServiceUnavailableError), ("529", cohere.ServiceUnavailableError), ("context", cohere.BadRequestError),
-])
+@pytest.mark.parametrize(
+    "what, kind",
+    [
+        ("400", cohere.BadRequestError),
+        ("401", cohere.UnauthorizedError),
+        ("403", cohere.ForbiddenError),
+        ("404", cohere.NotFoundError),
+        ("408", cohere.GatewayTimeoutError),
+        ("429", cohere.TooManyRequestsError),
+        ("500", cohere.InternalServerError),
+        ("503", cohere.ServiceUnavailableError),
+        ("529", cohere.ServiceUnavailableError),
+        ("context", cohere.BadRequestError),
+    ],
+)
 @pytest.mark.parametrize("how", [ask, stream])
 def test_failures(client, what, kind, how):
     with pytest.raises(kind):
@@ -181,7 +202,10 @@ CALL = {"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "fun
 ])
 def test_refuses(provider, message, body):
     import httpx
-    answer = httpx.post(f"{provider.url}/v2/chat", headers={"authorization": "Bearer co-test"}, json={"model": PLAIN, "messages": [TURN]} | body)
+
+    answer = httpx.post(
+        f"{provider.url}/v2/chat", headers={"authorization": "Bearer co-test"}, json={"model": PLAIN, "messages": [TURN]} | body
+    )
     assert answer.status_code in (400, 422) and message in answer.json()["message"]
 
 

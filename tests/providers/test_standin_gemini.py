@@ -72,7 +72,9 @@ def test_plain(client, provider):
     assert provider.seen[-1]["conversation"]["settings"] == {"temperature": 1.5, "seed": 3}
 
 
-@pytest.mark.parametrize("config", [{}, {"thinking_config": {"thinking_level": "LOW", "include_thoughts": True}}, {"tools": [DECLARED]}])
+@pytest.mark.parametrize(
+    "config", [{}, {"thinking_config": {"thinking_level": "LOW", "include_thoughts": True}}, {"tools": [DECLARED]}]
+)
 def test_a_stream_gives_the_plain_answer(client, config):
     def bare(answer):
         return answer.model_dump(exclude={"sdk_http_response"})
@@ -102,7 +104,11 @@ def test_signatures_are_demanded_back(client):
     question = types.UserContent("weather")
     first = ask(client, [question], tools=[DECLARED])
     turn = first.candidates[0].content
-    for wrong, message in [(None, "missing a thought_signature"), (b"nonsense", "Corrupted"), (DUMMY.encode(), "its own must come back")]:
+    for wrong, message in [
+        (None, "missing a thought_signature"),
+        (b"nonsense", "Corrupted"),
+        (DUMMY.encode(), "its own must come back"),
+    ]:
         with pytest.raises(errors.ClientError, match=message):
             ask(client, [question, without_signature(turn, wrong), results(first)], tools=[DECLARED])
     # Gemini 2.5 has none, and takes none of its own back.
@@ -115,7 +121,9 @@ def test_signatures_are_demanded_back(client):
 
 
 def test_the_dummy_stands_for_calls_of_others(client):
-    foreign = types.Part(function_call=types.FunctionCall(name="get_time", args={"city": "Rome"}), thought_signature=DUMMY.encode())
+    foreign = types.Part(
+        function_call=types.FunctionCall(name="get_time", args={"city": "Rome"}), thought_signature=DUMMY.encode()
+    )
     answered = types.Part(function_response=types.FunctionResponse(name="get_time", response={"result": "noon"}))
     turns = [types.UserContent("time?"), types.ModelContent([foreign]), types.UserContent([answered])]
     assert "gave “noon”" in ask(client, turns, tools=[DECLARED]).text
@@ -136,7 +144,10 @@ def test_image(client):
     assert f"I see image/png {len(PNG)} {brain.short_hash(PNG)}, https://example.com/a.png" in answer.text
 
 
-@pytest.mark.parametrize("how", [{"response_json_schema": SCHEMA}, {"response_schema": {"type": "OBJECT", "properties": {"age": {"type": "INTEGER"}}}}])
+@pytest.mark.parametrize(
+    "how",
+    [{"response_json_schema": SCHEMA}, {"response_schema": {"type": "OBJECT", "properties": {"age": {"type": "INTEGER"}}}}],
+)
 def test_structured(client, how):
     answer = ask(client, "an animal", response_mime_type="application/json", **how)
     assert answer.parsed["age"] == 7
@@ -169,11 +180,21 @@ def test_blocks(client):
     assert filtered.finish_reason == "SAFETY" and filtered.safety_ratings[0].blocked
 
 
-@pytest.mark.parametrize("what, code, status", [
-    ("400", 400, "INVALID_ARGUMENT"), ("401", 401, "UNAUTHENTICATED"), ("403", 403, "PERMISSION_DENIED"), ("404", 404, "NOT_FOUND"),
-    ("429", 429, "RESOURCE_EXHAUSTED"), ("500", 500, "INTERNAL"), ("503", 503, "UNAVAILABLE"), ("529", 503, "UNAVAILABLE"),
-    ("408", 504, "DEADLINE_EXCEEDED"), ("context", 400, "INVALID_ARGUMENT"),
-])
+@pytest.mark.parametrize(
+    "what, code, status",
+    [
+        ("400", 400, "INVALID_ARGUMENT"),
+        ("401", 401, "UNAUTHENTICATED"),
+        ("403", 403, "PERMISSION_DENIED"),
+        ("404", 404, "NOT_FOUND"),
+        ("429", 429, "RESOURCE_EXHAUSTED"),
+        ("500", 500, "INTERNAL"),
+        ("503", 503, "UNAVAILABLE"),
+        ("529", 503, "UNAVAILABLE"),
+        ("408", 504, "DEADLINE_EXCEEDED"),
+        ("context", 400, "INVALID_ARGUMENT"),
+    ],
+)
 @pytest.mark.parametrize("streamed", [False, True])
 def test_failures(client, what, code, status, streamed):
     with pytest.raises(errors.ClientError if code < 500 else errors.ServerError) as raised:
@@ -190,10 +211,14 @@ def test_broken_streams(client, what):
 
 
 def test_embeddings(client, provider):
-    many = client.models.embed_content(model="gemini-embedding-001", contents=["one", "two 漢"], config={"output_dimensionality": 256})
+    many = client.models.embed_content(
+        model="gemini-embedding-001", contents=["one", "two 漢"], config={"output_dimensionality": 256}
+    )
     assert [one.values for one in many.embeddings] == [brain.embed("one", 256), brain.embed("two 漢", 256)]
     assert provider.seen[-1]["inputs"] == ["one", "two 漢"]
-    one = client._api_client.request("post", "models/gemini-embedding-001:embedContent", {"content": {"parts": [{"text": "one"}]}})
+    one = client._api_client.request(
+        "post", "models/gemini-embedding-001:embedContent", {"content": {"parts": [{"text": "one"}]}}
+    )
     assert '"promptTokenCount":1' in one.body
     with pytest.raises(errors.ClientError):
         client.models.embed_content(model="gemini-embedding-001", contents="fail 429")

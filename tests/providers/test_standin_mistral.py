@@ -13,7 +13,10 @@ from material import PNG, SCHEMA, TOOLS
 from standins.mistral import ID, Mistral
 
 PLAIN, THINKS = "mistral-large-latest", "mistral-small-latest"
-FUNCTIONS = [{"type": "function", "function": {"name": name, "description": about, "parameters": schema}} for name, about, schema in TOOLS]
+FUNCTIONS = [
+    {"type": "function", "function": {"name": name, "description": about, "parameters": schema}}
+    for name, about, schema in TOOLS
+]
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +63,15 @@ def stream(client, messages, model=PLAIN, **more):
 
 
 def test_plain(client, provider):
-    answer = ask(client, [{"role": "system", "content": "be"}, {"role": "system", "content": "brief"}, {"role": "user", "content": "hi 漢"}],
-                 temperature=0.3, random_seed=7)
-    assert answer.choices[0].message.content.startswith(f"Hello! {brain.AWKWARD} You said “hi 漢”, my instructions are “be\n\nbrief”")
+    answer = ask(
+        client,
+        [{"role": "system", "content": "be"}, {"role": "system", "content": "brief"}, {"role": "user", "content": "hi 漢"}],
+        temperature=0.3,
+        random_seed=7,
+    )
+    assert answer.choices[0].message.content.startswith(
+        f"Hello! {brain.AWKWARD} You said “hi 漢”, my instructions are “be\n\nbrief”"
+    )
     assert answer.choices[0].finish_reason == "stop" and answer.usage.prompt_tokens > 0
     assert provider.seen[-1]["conversation"]["settings"] == {"temperature": 0.3, "random_seed": 7}
 
@@ -82,21 +91,31 @@ def test_parallel_tools_with_results(client):
     assert [json.loads(call.function.arguments) for call in calls] == [{"city": "Paris", "unit": "°C"}, {"city": "東京"}]
     messages.append(first.message)
     for call in reversed(calls):
-        messages.append({"role": "tool", "tool_call_id": call.id, "name": call.function.name, "content": f"{call.function.name}: 18 °C"})
+        messages.append(
+            {"role": "tool", "tool_call_id": call.id, "name": call.function.name, "content": f"{call.function.name}: 18 °C"}
+        )
     assert "gave “get_weather: 18 °C”" in ask(client, messages, tools=FUNCTIONS).choices[0].message.content
     assert len(ask(client, "weather", tools=FUNCTIONS, parallel_tool_calls=False).choices[0].message.tool_calls) == 1
 
 
 def test_choice(client):
     def choose(choice):
-        return [call.function.name for call in ask(client, "weather", tools=FUNCTIONS, tool_choice=choice).choices[0].message.tool_calls or []]
+        return [
+            call.function.name
+            for call in ask(client, "weather", tools=FUNCTIONS, tool_choice=choice).choices[0].message.tool_calls or []
+        ]
+
     assert choose("none") == [] and choose("any") == choose("required") == ["get_weather"] and len(choose("auto")) == 2
     assert choose({"type": "function", "function": {"name": "get_time"}}) == ["get_time"]
 
 
 def test_image(client):
     url = "data:image/png;base64," + base64.b64encode(PNG).decode()
-    content = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": url}, {"type": "image_url", "image_url": {"url": "https://x/a.png"}}]
+    content = [
+        {"type": "text", "text": "What?"},
+        {"type": "image_url", "image_url": url},
+        {"type": "image_url", "image_url": {"url": "https://x/a.png"}},
+    ]
     answer = ask(client, [{"role": "user", "content": content}])
     assert f"I see image/png {len(PNG)} {brain.short_hash(PNG)}, https://x/a.png" in answer.choices[0].message.content
 
@@ -120,9 +139,21 @@ def test_limits(client):
     assert (short.choices[0].finish_reason, short.usage.completion_tokens) == ("length", 17)
 
 
-@pytest.mark.parametrize("what, status", [
-    ("400", 400), ("401", 401), ("403", 403), ("404", 404), ("408", 408), ("429", 429), ("500", 500), ("503", 503), ("529", 503), ("context", 400),
-])
+@pytest.mark.parametrize(
+    "what, status",
+    [
+        ("400", 400),
+        ("401", 401),
+        ("403", 403),
+        ("404", 404),
+        ("408", 408),
+        ("429", 429),
+        ("500", 500),
+        ("503", 503),
+        ("529", 503),
+        ("context", 400),
+    ],
+)
 @pytest.mark.parametrize("how", [ask, stream])
 def test_failures(client, what, status, how):
     with pytest.raises(errors.SDKError) as raised:

@@ -38,17 +38,29 @@ def stream(client, messages, **more):
 
 
 def test_plain(client, provider):
-    answer = ask(client, [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi 漢"}], options={"temperature": 0.5, "num_ctx": 4096})
+    answer = ask(
+        client,
+        [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi 漢"}],
+        options={"temperature": 0.5, "num_ctx": 4096},
+    )
     assert answer.message.content.startswith(f"Hello! {brain.AWKWARD} You said “hi 漢”, my instructions are “be brief”")
     assert answer.done_reason == "stop" and answer.prompt_eval_count > 0
     assert provider.seen[-1]["conversation"]["settings"] == {"temperature": 0.5, "num_ctx": 4096}
 
 
-@pytest.mark.parametrize("question, more", [("hi 漢", {}), ("explain the weather", {"tools": FUNCTIONS}), ("hi", {"model": "qwen3", "think": True})])
+@pytest.mark.parametrize(
+    "question, more", [("hi 漢", {}), ("explain the weather", {"tools": FUNCTIONS}), ("hi", {"model": "qwen3", "think": True})]
+)
 def test_a_stream_gives_the_plain_answer(client, question, more):
     answer = ask(client, question, **more)
     message = answer.message
-    assert stream(client, question, **more) == (message.thinking, message.content, message.tool_calls, answer.done_reason, answer.eval_count)
+    assert stream(client, question, **more) == (
+        message.thinking,
+        message.content,
+        message.tool_calls,
+        answer.done_reason,
+        answer.eval_count,
+    )
 
 
 def test_parallel_tools_with_results(client):
@@ -90,13 +102,26 @@ def test_embeddings(client):
     assert answer.embeddings == [brain.embed("one", 256), brain.embed("two 漢", 256)] and answer.prompt_eval_count == 3
 
 
-@pytest.mark.parametrize("message, body", [
-    ("unknown key", {"temperature": 1}), ("unknown key", {"options": {"max_tokens": 3}}), ("does not support thinking", {"think": True}),
-    ("belongs to no call", {"messages": [{"role": "tool", "content": "x"}]}), ("invalid format", {"format": "xml"}),
-    ("must be an object", {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}]}),
-    ("not found", {"model": "other"}), ("must be an array", {"messages": "x"}),
-])
+@pytest.mark.parametrize(
+    "message, body",
+    [
+        ("unknown key", {"temperature": 1}),
+        ("unknown key", {"options": {"max_tokens": 3}}),
+        ("does not support thinking", {"think": True}),
+        ("belongs to no call", {"messages": [{"role": "tool", "content": "x"}]}),
+        ("invalid format", {"format": "xml"}),
+        (
+            "must be an object",
+            {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}]},
+        ),
+        ("not found", {"model": "other"}),
+        ("must be an array", {"messages": "x"}),
+    ],
+)
 def test_refuses(provider, message, body):
     import httpx
-    answer = httpx.post(f"{provider.url}/api/chat", json={"model": "llama3.2", "messages": [{"role": "user", "content": "hi"}]} | body)
+
+    answer = httpx.post(
+        f"{provider.url}/api/chat", json={"model": "llama3.2", "messages": [{"role": "user", "content": "hi"}]} | body
+    )
     assert answer.status_code in (400, 404) and message in answer.json()["error"]

@@ -11,7 +11,8 @@ import openai
 import pytest
 
 import brain
-from standins.flavours import Azure, Databricks, Groq, HuggingFace
+from standins.azure import Azure
+from standins.flavours import Databricks, Groq, HuggingFace
 from standins.openai_direct import OpenAi
 from standins.watsonx import GRANT, Watsonx
 from transcript import CHAT_CASES, EMBEDDING_CASES, TOOL_PARAMS, Program
@@ -33,7 +34,9 @@ def azure():
 
 
 def azure_client(provider, **more):
-    return openai.AzureOpenAI(azure_endpoint=provider.url, max_retries=0, **{"api_key": "azure-test", "api_version": "2024-12-01-preview"} | more)
+    return openai.AzureOpenAI(
+        azure_endpoint=provider.url, max_retries=0, **{"api_key": "azure-test", "api_version": "2024-12-01-preview"} | more
+    )
 
 
 def program(client, model, embedding_model=None):
@@ -86,7 +89,11 @@ def test_azure_refuses(azure):
     with pytest.raises(openai.AuthenticationError):
         ask(azure_client(azure, api_key="wrong"))
     old = azure_client(azure, api_version="2024-02-15-preview")
-    for member in ({"max_completion_tokens": 9}, {"stream_options": {"include_usage": True}, "stream": True}, {"parallel_tool_calls": True, "tools": TOOL_PARAMS}):
+    for member in (
+        {"max_completion_tokens": 9},
+        {"stream_options": {"include_usage": True}, "stream": True},
+        {"parallel_tool_calls": True, "tools": TOOL_PARAMS},
+    ):
         with pytest.raises(openai.BadRequestError, match="Unrecognized request argument"):
             ask(old, **member)
     assert ask(old, max_tokens=9).choices[0].finish_reason == "length"
@@ -99,7 +106,12 @@ def post(url, fields, headers=()):
 
 
 def test_azure_tokens(azure):
-    fields = {"grant_type": "client_credentials", "client_id": "client-test", "client_secret": "secret-test", "scope": azure.scope}
+    fields = {
+        "grant_type": "client_credentials",
+        "client_id": "client-test",
+        "client_secret": "secret-test",
+        "scope": azure.scope,
+    }
     token = post(f"{azure.url}/tenant/oauth2/v2.0/token", fields)["access_token"]
     client = azure_client(azure, api_key=None, azure_ad_token=token)
     ask(client)
@@ -127,7 +139,11 @@ def test_groq_plain_and_stream(groq_standin):
     client = groq_client(groq_standin)
     about = {"model": "openai/gpt-oss-120b", "messages": [{"role": "user", "content": "hi 漢"}], "reasoning_effort": "low"}
     answer = client.chat.completions.create(**about)
-    assert answer.choices[0].message.content.startswith("Hello!") and answer.choices[0].message.reasoning and answer.usage.queue_time
+    assert (
+        answer.choices[0].message.content.startswith("Hello!")
+        and answer.choices[0].message.reasoning
+        and answer.usage.queue_time
+    )
     chunks = list(client.chat.completions.create(stream=True, **about))
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     reasoning = "".join(chunk.choices[0].delta.reasoning or "" for chunk in chunks)
@@ -137,7 +153,9 @@ def test_groq_plain_and_stream(groq_standin):
 
 def test_groq_tools(groq_standin):
     client, messages = groq_client(groq_standin), [{"role": "user", "content": "weather"}]
-    first = client.chat.completions.create(model="llama-3.3-70b-versatile", messages=messages, tools=TOOL_PARAMS).choices[0].message
+    first = (
+        client.chat.completions.create(model="llama-3.3-70b-versatile", messages=messages, tools=TOOL_PARAMS).choices[0].message
+    )
     messages.append(first.model_dump(exclude_none=True))
     messages += [{"role": "tool", "tool_call_id": call.id, "content": "fine"} for call in first.tool_calls]
     second = client.chat.completions.create(model="llama-3.3-70b-versatile", messages=messages, tools=TOOL_PARAMS)
@@ -147,22 +165,38 @@ def test_groq_tools(groq_standin):
         client.chat.completions.create(model="llama-3.3-70b-versatile", messages=messages, tools=TOOL_PARAMS)
 
 
-@pytest.mark.parametrize("message, more", [
-    ("'n' :", {"n": 2}), ("'logprobs' is unsupported", {"logprobs": True}), ("unknown key", {"extra_body": {"top_k": 3}}),
-    ("'metadata' is unsupported", {"metadata": {}}), ("cannot be streamed", {"stream": True, "response_format": {"type": "json_object"}}),
-    ("is not supported with this model", {"reasoning_effort": "low"}), ("frequency_penalty", {"frequency_penalty": 1}),
-])
+@pytest.mark.parametrize(
+    "message, more",
+    [
+        ("'n' :", {"n": 2}),
+        ("'logprobs' is unsupported", {"logprobs": True}),
+        ("unknown key", {"extra_body": {"top_k": 3}}),
+        ("'metadata' is unsupported", {"metadata": {}}),
+        ("cannot be streamed", {"stream": True, "response_format": {"type": "json_object"}}),
+        ("is not supported with this model", {"reasoning_effort": "low"}),
+        ("frequency_penalty", {"frequency_penalty": 1}),
+    ],
+)
 def test_groq_refuses(groq_standin, message, more):
     with pytest.raises(groq.BadRequestError, match=message):
         groq_client(groq_standin).chat.completions.create(
             model="llama-3.3-70b-versatile", messages=[{"role": "user", "content": "hi"}], **more)
 
 
-@pytest.mark.parametrize("what, kind", [
-    ("400", groq.BadRequestError), ("401", groq.AuthenticationError), ("429", groq.RateLimitError), ("503", groq.InternalServerError)])
+@pytest.mark.parametrize(
+    "what, kind",
+    [
+        ("400", groq.BadRequestError),
+        ("401", groq.AuthenticationError),
+        ("429", groq.RateLimitError),
+        ("503", groq.InternalServerError),
+    ],
+)
 def test_groq_failures(groq_standin, what, kind):
     with pytest.raises(kind):
-        groq_client(groq_standin).chat.completions.create(model="openai/gpt-oss-120b", messages=[{"role": "user", "content": f"fail {what}"}])
+        groq_client(groq_standin).chat.completions.create(
+            model="openai/gpt-oss-120b", messages=[{"role": "user", "content": f"fail {what}"}]
+        )
 
 
 # ---- Hugging Face, Databricks
@@ -238,7 +272,12 @@ def test_watsonx(watsonx):
     events = [json.loads(line[6:]) for line in call(watsonx, "chat_stream", hello()).splitlines() if line.startswith("data: ")]
     text = "".join(event["choices"][0]["delta"].get("content", "") for event in events[:-1])
     assert text == whole["choices"][0]["message"]["content"] and events[-1]["usage"] == whole["usage"]
-    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}}}}]
+    tools = [
+        {
+            "type": "function",
+            "function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}}},
+        }
+    ]
     called = json.loads(call(watsonx, "chat", hello(tools=tools, tool_choice_option="required")))
     assert called["choices"][0]["finish_reason"] == "tool_calls"
     vectors = json.loads(call(watsonx, "embeddings", {"inputs": ["one"]}))

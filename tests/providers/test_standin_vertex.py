@@ -42,7 +42,9 @@ def sdk(provider, credentials):
     # With a base_url of one's own the SDK leaves the project out of the path unless it stands in the URL.
     base_url = f"{provider.url}/v1/projects/{provider.project}/locations/{provider.location}"
     options = types.HttpOptions(base_url=base_url, base_url_resource_scope="COLLECTION", api_version="")
-    return genai.Client(vertexai=True, project=provider.project, location=provider.location, credentials=credentials, http_options=options)
+    return genai.Client(
+        vertexai=True, project=provider.project, location=provider.location, credentials=credentials, http_options=options
+    )
 
 
 def test_gemini(client, provider):
@@ -69,7 +71,9 @@ def test_failures(client, streamed):
 
 
 def test_embeddings(client, provider):
-    classic = client.models.embed_content(model="text-embedding-005", contents=["one", "two"], config={"output_dimensionality": 256})
+    classic = client.models.embed_content(
+        model="text-embedding-005", contents=["one", "two"], config={"output_dimensionality": 256}
+    )
     assert [one.values for one in classic.embeddings] == [brain.embed("one", 256), brain.embed("two", 256)]
     assert provider.seen[-1]["target"].endswith(":predict") and classic.embeddings[0].statistics.token_count == 1
     newer = client.models.embed_content(model="gemini-embedding-001", contents="one", config={"output_dimensionality": 256})
@@ -77,7 +81,9 @@ def test_embeddings(client, provider):
     several = client.models.embed_content(model="gemini-embedding-001", contents=["one", "two"])
     assert [len(one.values) for one in several.embeddings] == [1024, 1024]
     with pytest.raises(errors.ClientError, match="1 to 1 instances"):
-        client._api_client.request("post", "publishers/google/models/gemini-embedding-001:predict", {"instances": [{"content": "a"}] * 2})
+        client._api_client.request(
+            "post", "publishers/google/models/gemini-embedding-001:predict", {"instances": [{"content": "a"}] * 2}
+        )
 
 
 def test_claude(provider, credentials):

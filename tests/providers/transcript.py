@@ -247,7 +247,8 @@ class Program:
     def embeddings(self, texts, **more):
         answer = self.client.embeddings.create(model=self.embedding_model, input=texts, **more)
         assert answer.object == "list" and [one.index for one in answer.data] == list(range(len(answer.data)))
-        return {"vectors": [one.embedding for one in answer.data], "usage": {"prompt": answer.usage.prompt_tokens, "total": answer.usage.total_tokens}}
+        usage = {"prompt": answer.usage.prompt_tokens, "total": answer.usage.total_tokens}
+        return {"vectors": [one.embedding for one in answer.data], "usage": usage}
 
     def case_embedding_floats(self):
         return self.embeddings("é 漢字", encoding_format="float")

@@ -6,9 +6,10 @@ import functools
 import os
 
 import service_account
+from standins.azure import Azure
 from standins.base import StandIn
 from standins.cohere import Cohere
-from standins.flavours import Azure, Databricks, Groq, HuggingFace, OllamaOpenAi
+from standins.flavours import Databricks, Groq, HuggingFace, OllamaOpenAi
 from standins.gemini import Gemini
 from standins.mistral import Mistral
 from standins.ollama import Ollama
@@ -84,61 +85,134 @@ def rows(provider) -> list:
     """`provider` is providers.Provider."""
     return [
         provider(
-            "gemini", Gemini, keyed("gemini", "gemini-3-pro-preview", "KEY_GEMINI"), keyed("gemini", "gemini-embedding-001", "KEY_GEMINI"),
-            cannot=GOOGLE_CANNOT, reports=("cached", "reasoning"), refuses=("logit_bias",),
+            "gemini",
+            Gemini,
+            keyed("gemini", "gemini-3-pro-preview", "KEY_GEMINI"),
+            keyed("gemini", "gemini-embedding-001", "KEY_GEMINI"),
+            cannot=GOOGLE_CANNOT,
+            reports=("cached", "reasoning"),
+            refuses=("logit_bias",),
         ),
         provider(
-            "gemini-2.5", Gemini, keyed("gemini", "gemini-2.5-flash", "KEY_GEMINI"), cannot=GOOGLE_CANNOT, reports=("cached", "reasoning"),
+            "gemini-2.5",
+            Gemini,
+            keyed("gemini", "gemini-2.5-flash", "KEY_GEMINI"),
+            cannot=GOOGLE_CANNOT,
+            reports=("cached", "reasoning"),
         ),
         provider(
-            "vertex", vertex_standin, vertex("gemini-3-pro-preview"), vertex("text-embedding-005"), cannot=GOOGLE_CANNOT,
-            reports=("cached", "reasoning"), refuses=("logit_bias",),
+            "vertex",
+            vertex_standin,
+            vertex("gemini-3-pro-preview"),
+            vertex("text-embedding-005"),
+            cannot=GOOGLE_CANNOT,
+            reports=("cached", "reasoning"),
+            refuses=("logit_bias",),
         ),
         provider(
-            "vertex-claude", vertex_standin, vertex("claude-sonnet-4-5@20250929"), vertex("gemini-embedding-001"), signs=True,
+            "vertex-claude",
+            vertex_standin,
+            vertex("claude-sonnet-4-5@20250929"),
+            vertex("gemini-embedding-001"),
+            signs=True,
             cache_mark="cache_control",
         ),
         # Nothing it says tells that an answer was filtered, and calls are never forbidden to be parallel.
         provider(
-            "cohere", Cohere, keyed("cohere", "command-a-03-2025", "KEY_COHERE"), keyed("cohere", "embed-v4.0", "KEY_COHERE"),
-            cases=without("filter", *REASONING), cannot={"tools_not_parallel": "parallel_tool_calls"}, reports=("cached",),
-            differs={"tools_explained": planned, "tools_stream": planned}, refuses=("n", "logit_bias"),
+            "cohere",
+            Cohere,
+            keyed("cohere", "command-a-03-2025", "KEY_COHERE"),
+            keyed("cohere", "embed-v4.0", "KEY_COHERE"),
+            cases=without("filter", *REASONING),
+            cannot={"tools_not_parallel": "parallel_tool_calls"},
+            reports=("cached",),
+            differs={"tools_explained": planned, "tools_stream": planned},
+            refuses=("n", "logit_bias"),
         ),
-        provider("cohere-reasoning", Cohere, keyed("cohere", "command-a-reasoning-08-2025", "KEY_COHERE"), cases=REASONING, reports=("cached",)),
         provider(
-            "mistral", Mistral, keyed("mistral", "mistral-small-latest", "KEY_MISTRAL", "/v1"),
-            keyed("mistral", "codestral-embed", "KEY_MISTRAL", "/v1"), cases=without("filter"), reports=(), translated=False,
+            "cohere-reasoning",
+            Cohere,
+            keyed("cohere", "command-a-reasoning-08-2025", "KEY_COHERE"),
+            cases=REASONING,
+            reports=("cached",),
+        ),
+        provider(
+            "mistral",
+            Mistral,
+            keyed("mistral", "mistral-small-latest", "KEY_MISTRAL", "/v1"),
+            keyed("mistral", "codestral-embed", "KEY_MISTRAL", "/v1"),
+            cases=without("filter"),
+            reports=(),
+            translated=False,
         ),
         provider("azure", Azure, azure("my-gpt"), azure("my-embeddings"), translated=False),
         provider(
-            "azure-old", Azure, azure("my-gpt", "2024-02-15-preview"), azure("my-embeddings", "2024-02-15-preview"), translated=False,
-            cases=["plain", "turns", "tools", "image", "stop", "filter"], cannot={"embedding_dimensions": "dimensions"},
+            "azure-old",
+            Azure,
+            azure("my-gpt", "2024-02-15-preview"),
+            azure("my-embeddings", "2024-02-15-preview"),
+            translated=False,
+            cases=["plain", "turns", "tools", "image", "stop", "filter"],
+            cannot={"embedding_dimensions": "dimensions"},
         ),
         provider(
-            "groq", Groq, keyed("groq", "openai/gpt-oss-120b", "KEY_GROQ", "/openai/v1"), reports=("cached", "reasoning"), translated=False,
+            "groq",
+            Groq,
+            keyed("groq", "openai/gpt-oss-120b", "KEY_GROQ", "/openai/v1"),
+            reports=("cached", "reasoning"),
+            translated=False,
         ),
         provider(
-            "huggingface", HuggingFace, keyed("huggingface", "meta-llama/Llama-3.3-70B-Instruct", "KEY_HUGGINGFACE", "/v1"),
-            cases=["plain", "turns", "stream", "tools", "tools_stream", "image", "stop", "length"], translated=False,
+            "huggingface",
+            HuggingFace,
+            keyed("huggingface", "meta-llama/Llama-3.3-70B-Instruct", "KEY_HUGGINGFACE", "/v1"),
+            cases=["plain", "turns", "stream", "tools", "tools_stream", "image", "stop", "length"],
+            translated=False,
         ),
         provider(
-            "databricks", Databricks, keyed("databricks", "databricks-claude-sonnet-4", "KEY_DATABRICKS", "/serving-endpoints"),
-            keyed("databricks", "databricks-gte-large-en", "KEY_DATABRICKS", "/serving-endpoints"), reports=(), translated=False,
+            "databricks",
+            Databricks,
+            keyed("databricks", "databricks-claude-sonnet-4", "KEY_DATABRICKS", "/serving-endpoints"),
+            keyed("databricks", "databricks-gte-large-en", "KEY_DATABRICKS", "/serving-endpoints"),
+            reports=(),
+            translated=False,
         ),
         provider(
-            "watsonx", Watsonx, watsonx("ibm/granite-4"), watsonx("ibm/slate-125m"), reports=(), translated=False,
+            "watsonx",
+            Watsonx,
+            watsonx("ibm/granite-4"),
+            watsonx("ibm/slate-125m"),
+            reports=(),
+            translated=False,
             cannot={"embedding_dimensions": "dimensions", "tools_not_parallel": "parallel_tool_calls"},
         ),
         # Its OpenAI path knows no tool_choice; which tool is called is then its own affair.
         provider(
-            "ollama", OllamaOpenAi, lambda standin: {"provider": "ollama", "model": "qwen3", "api_base": standin.url},
-            lambda standin: {"provider": "ollama", "model": "nomic-embed-text", "api_base": standin.url}, translated=False, reports=(),
-            cases=without("choice_required", "choice_named", "choice_none", "tools_not_parallel", "tool_without_arguments", "image_url"),
+            "ollama",
+            OllamaOpenAi,
+            lambda standin: {"provider": "ollama", "model": "qwen3", "api_base": standin.url},
+            lambda standin: {"provider": "ollama", "model": "nomic-embed-text", "api_base": standin.url},
+            translated=False,
+            reports=(),
+            cases=without(
+                "choice_required", "choice_named", "choice_none", "tools_not_parallel", "tool_without_arguments", "image_url"
+            ),
         ),
         provider(
-            "ollama-native", Ollama, lambda standin: {"provider": "ollama", "model": "qwen3", "api_base": standin.url, "num_ctx": 4096},
-            lambda standin: {"provider": "ollama", "model": "qwen3", "api_base": standin.url, "num_ctx": 4096}, reports=(),
-            cases=without("choice_required", "choice_named", "choice_none", "tools_not_parallel", "tool_without_arguments", "filter",
-                          "text_parts", "image_url"),
+            "ollama-native",
+            Ollama,
+            lambda standin: {"provider": "ollama", "model": "qwen3", "api_base": standin.url, "num_ctx": 4096},
+            lambda standin: {"provider": "ollama", "model": "qwen3", "api_base": standin.url, "num_ctx": 4096},
+            reports=(),
+            cases=without(
+                "choice_required",
+                "choice_named",
+                "choice_none",
+                "tools_not_parallel",
+                "tool_without_arguments",
+                "filter",
+                "text_parts",
+                "image_url",
+            ),
         ),
     ]

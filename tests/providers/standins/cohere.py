@@ -13,7 +13,12 @@ from standins.base import Refused, Reply, Request, StandIn, Stream, refuse, sse,
 from standins.openai_direct import failing, read_call, read_part, read_tools
 from standins.typed import conform
 
-MODELS = {"command-r-08-2024": False, "command-r7b-12-2024": False, "command-a-03-2025": False, "command-a-reasoning-08-2025": True}
+MODELS = {
+    "command-r-08-2024": False,
+    "command-r7b-12-2024": False,
+    "command-a-03-2025": False,
+    "command-a-reasoning-08-2025": True,
+}
 """Name -> whether it thinks: by default, and shown; such a model writes no plan beside its calls."""
 CHOOSING = tuple(name for name in MODELS if name != "command-r-08-2024")
 """Models that take tool_choice."""
@@ -92,7 +97,9 @@ class Cohere(StandIn):
         if not body.get("stream"):
             return self.whole(answer, whole)
         late = sse({"type": "message-end", "delta": {"finish_reason": "ERROR", "error": "the model broke off"}}, "message-end")
-        return Stream(troubled(events(whole), answer.trouble, late, b'event: content-delta\ndata: {"type":"content-delta","index\n\n'))
+        return Stream(
+            troubled(events(whole), answer.trouble, late, b'event: content-delta\ndata: {"type":"content-delta","index\n\n')
+        )
 
     def embed(self, request: Request) -> Reply:
         self.authorize(request)
@@ -139,16 +146,43 @@ def read(body: dict) -> brain.Conversation:
     form = body.get("response_format") or {}
     thinking = body.get("thinking") or {}
     return brain.Conversation(
-        system=brain.join_system(system), turns=turns, tools=tools, choice=read_choice(body, tools),
-        schema=form.get("json_schema"), json_object=form.get("type") == "json_object" and "json_schema" not in form,
-        max_tokens=body.get("max_tokens"), stop=body.get("stop_sequences") or [],
+        system=brain.join_system(system),
+        turns=turns,
+        tools=tools,
+        choice=read_choice(body, tools),
+        schema=form.get("json_schema"),
+        json_object=form.get("type") == "json_object" and "json_schema" not in form,
+        max_tokens=body.get("max_tokens"),
+        stop=body.get("stop_sequences") or [],
         effort="on" if thinks and thinking.get("type") != "disabled" else None,
-        settings={name: body[name] for name in body if name in ("temperature", "p", "k", "seed", "frequency_penalty", "presence_penalty",
-                                                              "safety_mode", "thinking", "strict_tools", "logprobs")},
+        settings={
+            name: body[name]
+            for name in body
+            if name
+            in (
+                "temperature",
+                "p",
+                "k",
+                "seed",
+                "frequency_penalty",
+                "presence_penalty",
+                "safety_mode",
+                "thinking",
+                "strict_tools",
+                "logprobs",
+            )
+        },
     )
 
 
-RANGES = {"temperature": (0, 2), "p": (0.01, 0.99), "k": (0, 500), "frequency_penalty": (0, 1), "presence_penalty": (0, 1), "max_tokens": (1, 10**6)}
+RANGES = {
+    "temperature": (0, 2),
+    "p": (0.01, 0.99),
+    "k": (0, 500),
+    "frequency_penalty": (0, 1),
+    "presence_penalty": (0, 1),
+    "max_tokens": (1, 10**6),
+}
 
 
 def check(body: dict, tools: list, thinks: bool):
@@ -174,7 +208,9 @@ def check(body: dict, tools: list, thinks: bool):
             refuse(f"invalid request: thinking is not supported with model {body['model']}")
         if body["thinking"].get("token_budget", 1) < 1:
             refuse("invalid request: thinking.token_budget must be positive")
-    if len({tool.name for tool in tools}) < len(tools) or not all(re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_-]*", tool.name) for tool in tools):
+    if len({tool.name for tool in tools}) < len(tools) or not all(
+        re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_-]*", tool.name) for tool in tools
+    ):
         refuse("invalid request: tool names must be unique, of letters, digits and underscores")
 
 
@@ -280,8 +316,12 @@ def write(answer: brain.Answer, plan: bool) -> dict:
         message["content"] = content
     if answer.calls:
         message["tool_calls"] = [
-            {"id": f"{call.name}_{call.id[:12]}", "type": "function",
-             "function": {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)}} for call in answer.calls
+            {
+                "id": f"{call.name}_{call.id[:12]}",
+                "type": "function",
+                "function": {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)},
+            }
+            for call in answer.calls
         ]
     usage = answer.usage
     return {

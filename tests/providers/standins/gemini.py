@@ -1,7 +1,7 @@
 """Gemini of Google AI Studio: `generateContent`, `streamGenerateContent?alt=sse`, `countTokens`, `embedContent` and
 `batchEmbedContents` below /v1beta/models/. See `base` for how a stand-in works.
 
-`generate(standin, request, body, model, stream)` and `embed_batch` serve Vertex too, which differs in the attributes of
+`generate` and `embed` serve Vertex too, which differs in the attributes of
 `Gemini` and in the path.
 
 Thought signatures of the Gemini 3 models: the first functionCall of an answer carries one, made from the call and all that
@@ -15,13 +15,14 @@ import base64
 import binascii
 import json
 import re
-from dataclasses import dataclass
-from typing import Any, Required, TypedDict
-
-from google.genai import types
 
 import brain
 from standins.base import Refused, Reply, Request, StandIn, Stream, refuse, sse, troubled
+from standins.gemini_answers import blocked, chunks, write
+from standins.gemini_rules import (
+    BatchEmbedContents, EmbedContent, GenerateContent, Rules, camel, check_sampling, invalid, model_rules, read_format,
+    read_thinking,
+)
 from standins.openai_direct import failing
 from standins.typed import conform
 
@@ -30,67 +31,13 @@ STATUS = {
     "not_found": "NOT_FOUND", "timeout": "DEADLINE_EXCEEDED", "rate": "RESOURCE_EXHAUSTED", "server": "INTERNAL",
     "unavailable": "UNAVAILABLE", "overloaded": "UNAVAILABLE",
 }
-FINISH = {"stop": "STOP", "stop_sequence": "STOP", "tool_calls": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}
 DUMMY = "skip_thought_signature_validator"
 IMAGES = ("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif")
 DATA = ("text", "inlineData", "fileData", "functionCall", "functionResponse")
 """What a part may hold, one of them."""
 BATCH = 100
 """Most texts in one batchEmbedContents."""
-LEVELS = ("LOW", "MEDIUM", "HIGH", "XHIGH")
-
-
-@dataclass(frozen=True)
-class Rules:
-    levels: tuple[str, ...] = ()
-    """Of thinkingLevel; those models demand signatures too."""
-    budget: tuple[int, int] | None = None
-    """Of thinkingBudget, beside 0 and -1."""
-    off: bool = False
-    """A budget of 0 is taken."""
-
-    @property
-    def third(self) -> bool:
-        return bool(self.levels)
-
-
-MODELS = {
-    "gemini-2.0-flash": Rules(),
-    "gemini-2.5-pro": Rules(budget=(128, 32768)),
-    "gemini-2.5-flash": Rules(budget=(1, 24576), off=True),
-    "gemini-2.5-flash-lite": Rules(budget=(512, 24576), off=True),
-    "gemini-3-pro": Rules(levels=LEVELS, budget=(128, 32768)),
-    "gemini-3-flash": Rules(levels=("MINIMAL", *LEVELS), budget=(1, 24576), off=True),
-    "gemini-3.5-pro": Rules(levels=LEVELS, budget=(128, 32768)),
-    "gemini-3.5-flash": Rules(levels=("MINIMAL", *LEVELS), budget=(1, 24576), off=True),
-}
-"""By the beginning of the name."""
 EMBEDDING = re.compile(r"(gemini|text)-(multilingual-)?embedding-\w+(-\w+)*")
-
-
-class GenerateContent(TypedDict, total=False):
-    model: str
-    contents: Required[list[types.Content]]
-    systemInstruction: types.Content
-    tools: list[types.Tool]
-    toolConfig: types.ToolConfig
-    safetySettings: list[types.SafetySetting]
-    generationConfig: types.GenerationConfig
-    cachedContent: str
-    serviceTier: str
-    labels: dict[str, str]
-
-
-class EmbedContent(TypedDict, total=False):
-    model: str
-    content: Required[types.Content]
-    taskType: str
-    title: str
-    outputDimensionality: int
-
-
-class BatchEmbedContents(TypedDict, total=False):
-    requests: Required[list[EmbedContent]]
 
 
 class Gemini(StandIn):
@@ -156,7 +103,9 @@ class Gemini(StandIn):
         if not 0 < len(body["requests"]) <= BATCH:
             refuse(f"* BatchEmbedContentsRequest.requests: at most {BATCH} requests can be in one batch")
         vectors, spent = embed(self, request, body["requests"], request.arg("model"), named=True)
-        return Reply(200, {"embeddings": [{"values": vector} for vector in vectors], "usageMetadata": {"promptTokenCount": sum(spent)}})
+        return Reply(
+            200, {"embeddings": [{"values": vector} for vector in vectors], "usageMetadata": {"promptTokenCount": sum(spent)}}
+        )
 
 
 class InvalidKey(Refused):
@@ -169,33 +118,15 @@ class InvalidKey(Refused):
 def error_body(refusal: Refused, retry_after: str | None) -> dict:
     details = []
     if isinstance(refusal, InvalidKey):
-        details.append({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com"})
+        details.append(
+            {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com"}
+        )
     if refusal.kind == "rate":
         details.append({"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaValue": "1"}]})
     if retry_after is not None:
         details.append({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{retry_after}s"})
     error = {"code": refusal.status, "message": refusal.message, "status": STATUS[refusal.kind]}
     return {"error": error | ({"details": details} if details else {})}
-
-
-def invalid(errors: list[str]):
-    refuse(f"Invalid JSON payload received. {'; '.join(errors[:5])}")
-
-
-FREE = ("args", "response", "parametersJsonSchema", "responseJsonSchema", "properties", "labels")
-"""Members whose content has names of its own."""
-
-
-def camel(value):
-    """Google takes every name in both spellings, and its own SDK mixes them."""
-    if isinstance(value, list):
-        return [camel(one) for one in value]
-    if not isinstance(value, dict):
-        return value
-    names = {name: re.sub("_(.)", lambda found: found[1].upper(), name) for name in value}
-    if len(set(names.values())) < len(names):
-        refuse(f"a name is given in both spellings: {list(value)}")
-    return {names[name]: one if names[name] in FREE else camel(one) for name, one in value.items()}
 
 
 def generate(standin: Gemini, request: Request, body: dict, model: str, account: str, stream: bool):
@@ -212,7 +143,9 @@ def generate(standin: Gemini, request: Request, body: dict, model: str, account:
     if not stream:
         return standin.whole(answer, whole)
     late = sse({"error": {"code": 503, "message": "The model is overloaded. Please try again later.", "status": "UNAVAILABLE"}})
-    return Stream(troubled(chunks(whole, config.get("candidateCount", 1)), answer.trouble, late, b'data: {"candidates": [{"content\n\n'))
+    return Stream(
+        troubled(chunks(whole, config.get("candidateCount", 1)), answer.trouble, late, b'data: {"candidates": [{"content\n\n')
+    )
 
 
 # ---- in
@@ -241,13 +174,6 @@ def read(standin: Gemini, body: dict, model: str, account: str) -> tuple[brain.C
     conversation.turns = read_turns(standin, body["contents"])
     check_signatures(standin, conversation, body["contents"], rules, account)
     return conversation, shows
-
-
-def model_rules(model: str) -> Rules:
-    fitting = [key for key in MODELS if model == key or model.startswith(f"{key}-")]
-    if not fitting:
-        raise Refused(404, f"models/{model} is not found for API version v1beta, or is not supported for generateContent.", "not_found")
-    return MODELS[max(fitting, key=len)]
 
 
 def read_system(content: dict | None) -> str:
@@ -391,61 +317,6 @@ def read_choice(config: dict, tools: list[brain.Tool]) -> tuple[str, list[brain.
     return (f"name:{allowed[0]}" if mode == "ANY" else "auto"), tools
 
 
-def read_format(config: dict, tools: bool, rules: Rules) -> tuple[dict | None, bool]:
-    schemas = [config[name] for name in ("responseSchema", "responseJsonSchema") if name in config]
-    mime = config.get("responseMimeType", "text/plain")
-    if mime not in ("text/plain", "application/json"):
-        refuse(f"* GenerateContentRequest.generation_config.response_mime_type: {mime} is not taken")
-    if len(schemas) > 1:
-        refuse("response_schema and response_json_schema cannot both be set")
-    if schemas and mime != "application/json":
-        refuse("* GenerateContentRequest.generation_config.response_schema: only allowed with response_mime_type application/json")
-    if mime == "application/json" and tools and not rules.third:
-        refuse("Function calling with a response mime type: 'application/json' is unsupported")
-    return (schemas[0] if schemas else None), mime == "application/json" and not schemas
-
-
-RANGES: dict[str, tuple[float, float]] = {
-    "temperature": (0, 2), "topP": (0, 1), "topK": (1, 1000), "presencePenalty": (-2, 2), "frequencyPenalty": (-2, 2),
-    "candidateCount": (1, 8), "logprobs": (0, 20), "maxOutputTokens": (1, 10**6), "seed": (-(2**31), 2**31 - 1),
-}
-TAKEN = {*RANGES, "stopSequences", "responseMimeType", "responseSchema", "responseJsonSchema", "responseLogprobs", "thinkingConfig",
-         "responseModalities"}
-
-
-def check_sampling(config: dict[str, Any]):
-    if other := sorted(set(config) - TAKEN):
-        refuse(f"generation_config: the stand-in does not take {other}")
-    for name, (low, high) in RANGES.items():
-        if name in config and not low <= config[name] <= high:
-            refuse(f"* GenerateContentRequest.generation_config.{name}: must be in {low}..{high}, not {config[name]}")
-    if len(config.get("stopSequences") or []) > 5:
-        refuse("* GenerateContentRequest.generation_config.stop_sequences: at most 5")
-    if "" in (config.get("stopSequences") or []):
-        refuse("* GenerateContentRequest.generation_config.stop_sequences: must not be empty")
-    if "logprobs" in config and not config.get("responseLogprobs"):
-        refuse("logprobs can be set only when response_logprobs is true")
-
-
-def read_thinking(config: dict | None, rules: Rules, model: str) -> tuple[bool, bool]:
-    """Whether it thinks as far as can be noticed, and whether the thoughts show."""
-    if not config:
-        return False, False
-    if rules.budget is None:
-        refuse(f"Thinking is not supported by {model}")
-    level, budget, shows = config.get("thinkingLevel"), config.get("thinkingBudget"), config.get("includeThoughts", False)
-    if level is not None and budget is not None:
-        refuse("You can only set one of thinking_budget and thinking_level.")
-    if level is not None and level not in rules.levels:
-        refuse(f"Thinking level {level} is not supported for this model ({model}: {list(rules.levels)})")
-    if budget is not None:
-        low, high = rules.budget
-        if not (budget == -1 or (budget == 0 and rules.off) or low <= budget <= high):
-            refuse(f"The thinking budget {budget} is invalid. Please choose a value between {low} and {high}"
-                   f"{' or 0' if rules.off else ''}.")
-    return (level is not None or bool(budget) or (shows and budget is None)), shows and budget != 0
-
-
 # ---- signatures
 
 def signature(standin: Gemini, account: str, what: str, digest: str) -> bytes:
@@ -457,7 +328,11 @@ def call_text(name: str, arguments: dict) -> str:
 
 
 def check_signatures(standin: Gemini, conversation: brain.Conversation, contents: list, rules: Rules, account: str):
-    said = [index for index, turn in enumerate(conversation.turns) if turn.role == "user" and any(isinstance(p, brain.Text) for p in turn.parts)]
+    said = [
+        index
+        for index, turn in enumerate(conversation.turns)
+        if turn.role == "user" and any(isinstance(p, brain.Text) for p in turn.parts)
+    ]
     for index, content in enumerate(contents):
         if content["role"] != "model":
             continue
@@ -468,8 +343,10 @@ def check_signatures(standin: Gemini, conversation: brain.Conversation, contents
             if call := part.get("functionCall"):
                 wanted = signature(standin, account, call_text(call["name"], call.get("args") or {}), digest)
                 if first and rules.third and given is None and index > max(said, default=0):
-                    refuse(f"Function call is missing a thought_signature in functionCall parts. This is required for tools to work "
-                           f"correctly. Function call `default_api:{call['name']}`, {at}.")
+                    refuse(
+                        f"Function call is missing a thought_signature in functionCall parts. This is required for tools to work "
+                        f"correctly. Function call `default_api:{call['name']}`, {at}."
+                    )
                 check_signature(standin, given, wanted, first, at)
                 first = False
             elif given is not None:
@@ -515,71 +392,13 @@ def issue(standin: Gemini, account: str, what: str, digest: str) -> str:
     return base64.b64encode(made).decode()
 
 
-def write(answer: brain.Answer, parts: list[dict], config: dict, model: str) -> dict:
-    candidate = {"content": {"role": "model", "parts": parts}, "finishReason": FINISH[answer.finish]}
-    if answer.finish == "content_filter":
-        candidate["safetyRatings"] = [{"category": "HARM_CATEGORY_HARASSMENT", "probability": "HIGH", "blocked": True}]
-    if config.get("responseLogprobs"):
-        candidate |= {"avgLogprobs": -0.5, "logprobsResult": logprobs(answer.text, config.get("logprobs", 0))}
-    usage = answer.usage
-    counts = {
-        "promptTokenCount": usage.input, "candidatesTokenCount": usage.output - usage.reasoning,
-        "thoughtsTokenCount": usage.reasoning, "cachedContentTokenCount": usage.cached,
-        "totalTokenCount": usage.input + usage.output,
-    }
-    return {
-        "candidates": [candidate | {"index": index} for index in range(config.get("candidateCount", 1))],
-        "usageMetadata": {name: count for name, count in counts.items() if count}
-        | {"promptTokensDetails": [{"modality": "TEXT", "tokenCount": usage.input}]},
-        "modelVersion": model, "responseId": f"r{answer.digest}",
-    }
-
-
-def logprobs(text: str, top: int) -> dict:
-    tokens = [{"token": token, "tokenId": index, "logProbability": -0.5} for index, token in enumerate(brain.tokens(text))]
-    return {"chosenCandidates": tokens, "topCandidates": [{"candidates": [token] * max(top, 1)} for token in tokens]}
-
-
-def chunks(whole: dict, count: int):
-    """The answer as the chunks of a stream: pieces of text, calls whole, the finish reason and a text's signature last."""
-    final, about = whole["usageMetadata"], {"modelVersion": whole["modelVersion"], "responseId": whole["responseId"]}
-    candidate = whole["candidates"][0]
-    pieces, last = [], {"text": ""}
-    for part in candidate["content"]["parts"]:
-        if "functionCall" in part:
-            pieces.append(part)
-            continue
-        pieces += [part | {"text": piece} for piece in brain.pieces(part["text"])]
-        if signed := part.get("thoughtSignature"):
-            last["thoughtSignature"] = signed
-    spent = {"thoughtsTokenCount": 0, "candidatesTokenCount": 0}
-    for piece in pieces:
-        kept = {name: value for name, value in piece.items() if name != "thoughtSignature" or "functionCall" in piece}
-        spent["thoughtsTokenCount" if piece.get("thought") else "candidatesTokenCount"] += len(brain.tokens(piece.get("text", "")))
-        so_far = {"promptTokenCount": final["promptTokenCount"]} | {name: n for name, n in spent.items() if n}
-        so_far["totalTokenCount"] = sum(so_far.values())
-        for index in range(count):
-            yield sse({"candidates": [{"content": {"role": "model", "parts": [kept]}, "index": index}], "usageMetadata": so_far} | about)
-    for index in range(count):
-        end = {name: value for name, value in candidate.items() if name != "content"} | {"index": index}
-        yield sse({"candidates": [{"content": {"role": "model", "parts": [last]}} | end], "usageMetadata": final} | about)
-
-
-def blocked(conversation: brain.Conversation, model: str, stream: bool):
-    """No candidates at all."""
-    spent = brain.count(brain.Answer(), conversation).input
-    body = {
-        "promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "modelVersion": model, "responseId": f"r{conversation.digest()}",
-        "usageMetadata": {"promptTokenCount": spent, "totalTokenCount": spent},
-    }
-    return Stream([sse(body)]) if stream else Reply(200, body)
-
-
 def embed(standin: StandIn, request: Request, bodies: list[dict], model: str, named: bool = False,
           kind: type = EmbedContent) -> tuple[list, list[int]]:
     """Vectors and tokens. `named`: every request says the model, that of the path."""
     if not EMBEDDING.fullmatch(model):
-        raise Refused(404, f"models/{model} is not found for API version v1beta, or is not supported for embedContent.", "not_found")
+        raise Refused(
+            404, f"models/{model} is not found for API version v1beta, or is not supported for embedContent.", "not_found"
+        )
     texts = []
     for index, body in enumerate(bodies):
         if errors := conform(body, kind, models=True):

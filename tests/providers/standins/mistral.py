@@ -18,7 +18,12 @@ from standins.base import Refused, Reply, Request, StandIn, Stream, refuse, sse,
 from standins.openai_direct import failing, read_call, read_part
 from standins.typed import conform
 
-MODELS = {"mistral-small-latest": True, "magistral-medium-latest": True, "mistral-large-latest": False, "open-mistral-nemo": False}
+MODELS = {
+    "mistral-small-latest": True,
+    "magistral-medium-latest": True,
+    "mistral-large-latest": False,
+    "open-mistral-nemo": False,
+}
 """Name -> whether it thinks when told to."""
 EMBED_MODELS = {"mistral-embed": False, "codestral-embed": True}
 """Name -> whether it takes `output_dimension`."""
@@ -48,10 +53,16 @@ class Mistral(StandIn):
             ]})
         if refusal.kind == "auth":
             return Reply(401, {"detail": "Unauthorized"})
-        return Reply(refusal.status, {
-            "object": "error", "message": refusal.message, "type": TYPES.get(refusal.kind, "invalid_request_error" if refusal.status < 500 else "internal_error"),
-            "param": None, "code": CODES.get(refusal.kind, "3000"),
-        })
+        return Reply(
+            refusal.status,
+            {
+                "object": "error",
+                "message": refusal.message,
+                "type": TYPES.get(refusal.kind, "invalid_request_error" if refusal.status < 500 else "internal_error"),
+                "param": None,
+                "code": CODES.get(refusal.kind, "3000"),
+            },
+        )
 
     def authorize(self, request: Request):
         kind, _, key = (request.header("authorization") or "").partition(" ")
@@ -244,7 +255,11 @@ def write(answer: brain.Answer, model: str) -> dict:
     calls = [write_call(call, index) for index, call in enumerate(answer.calls)] or None
     message = {"role": "assistant", "tool_calls": calls, "content": content}
     return {
-        "id": f"cmpl-{answer.digest}", "object": "chat.completion", "created": 1_700_000_000, "model": model, "usage": usage(answer),
+        "id": f"cmpl-{answer.digest}",
+        "object": "chat.completion",
+        "created": 1_700_000_000,
+        "model": model,
+        "usage": usage(answer),
         "choices": [{"index": 0, "message": message, "finish_reason": finish(answer)}],
     }
 

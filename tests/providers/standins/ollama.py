@@ -80,7 +80,9 @@ class Ollama(StandIn):
         if body.get("stream", True) is False:
             return self.whole(answer, write(answer, body["model"]))
         late = line({"error": "the model runner has unexpectedly stopped"})
-        return Stream(troubled(lines(answer, body["model"]), answer.trouble, late, b'{"model":"llama3.2","mess\n'), "application/x-ndjson")
+        return Stream(
+            troubled(lines(answer, body["model"]), answer.trouble, late, b'{"model":"llama3.2","mess\n'), "application/x-ndjson"
+        )
 
     def embed(self, request: Request) -> Reply:
         body = request.json()
@@ -89,10 +91,16 @@ class Ollama(StandIn):
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
         self.note(request, inputs=texts, model=body["model"])
         failing(texts)
-        return Reply(200, {
-            "model": body["model"], "embeddings": [brain.embed(text, body.get("dimensions", 1024)) for text in texts],
-            "total_duration": 5_000_000, "load_duration": 1_000_000, "prompt_eval_count": sum(len(brain.tokens(text)) for text in texts),
-        })
+        return Reply(
+            200,
+            {
+                "model": body["model"],
+                "embeddings": [brain.embed(text, body.get("dimensions", 1024)) for text in texts],
+                "total_duration": 5_000_000,
+                "load_duration": 1_000_000,
+                "prompt_eval_count": sum(len(brain.tokens(text)) for text in texts),
+            },
+        )
 
 
 # ---- in
@@ -127,7 +135,11 @@ def read_messages(messages: list) -> tuple[list[str], list[brain.Turn]]:
         if role == "system":
             system.append(text)
         elif role == "tool":
-            fits = [call for call in open_calls if message.get("tool_call_id") in (None, call.id) and message.get("tool_name") in (None, call.name)]
+            fits = [
+                call
+                for call in open_calls
+                if message.get("tool_call_id") in (None, call.id) and message.get("tool_name") in (None, call.name)
+            ]
             if not fits:
                 refuse(f"{at}: the result belongs to no call of {[(call.id, call.name) for call in open_calls]}")
             open_calls.remove(fits[0])
@@ -136,7 +148,9 @@ def read_messages(messages: list) -> tuple[list[str], list[brain.Turn]]:
             parts = [brain.Text(text)] if text else []
             parts += [read_image(one, at) for one in message.get("images") or []]
             calls = [
-                brain.ToolCall(call.get("id") or f"call {index}.{number}", call["function"]["name"], call["function"]["arguments"])
+                brain.ToolCall(
+                    call.get("id") or f"call {index}.{number}", call["function"]["name"], call["function"]["arguments"]
+                )
                 for number, call in enumerate(message.get("tool_calls") or [])
             ]
             open_calls = open_calls if role == "user" else calls

@@ -22,7 +22,8 @@ from google.genai import types
 import brain
 from standins import anthropic, gemini
 from standins.base import Refused, Reply, Request, refuse
-from standins.gemini import Gemini, camel, embed, error_body, generate, invalid
+from standins.gemini import Gemini, embed, error_body, generate
+from standins.gemini_rules import camel, invalid
 from standins.openai_direct import failing
 from standins.tokens import TokenStandIn, exactly, form
 from standins.typed import conform
@@ -136,7 +137,9 @@ class Vertex(TokenStandIn, Gemini):
         if errors := conform(body, VertexBatch, models=True):
             invalid(errors)
         vectors, spent = embed(self, request, body["requests"], request.arg("model"), kind=VertexEmbedContent)
-        return Reply(200, {"embeddings": [{"values": vector} for vector in vectors], "usageMetadata": {"promptTokenCount": sum(spent)}})
+        return Reply(
+            200, {"embeddings": [{"values": vector} for vector in vectors], "usageMetadata": {"promptTokenCount": sum(spent)}}
+        )
 
     def predict(self, request: Request) -> Reply:
         self.authorize(request)
@@ -152,10 +155,20 @@ class Vertex(TokenStandIn, Gemini):
         self.note(request, inputs=texts, model=model)
         failing(texts)
         size = body.get("parameters", {}).get("outputDimensionality", 1024)
-        return Reply(200, {"predictions": [
-            {"embeddings": {"values": brain.embed(text, size), "statistics": {"token_count": len(brain.tokens(text)), "truncated": False}}}
-            for text in texts
-        ]})
+        return Reply(
+            200,
+            {
+                "predictions": [
+                    {
+                        "embeddings": {
+                            "values": brain.embed(text, size),
+                            "statistics": {"token_count": len(brain.tokens(text)), "truncated": False},
+                        }
+                    }
+                    for text in texts
+                ]
+            },
+        )
 
     # ---- tokens
 
@@ -181,7 +194,11 @@ class Vertex(TokenStandIn, Gemini):
         now = time.time()
         times = claims.get("iat", 0) - 60 < now < claims.get("exp", 0) <= claims.get("iat", 0) + 3600
         # google-auth names Google's own address whatever the key file's token_uri says.
-        if claims.get("aud") not in (self.token_uri, "https://oauth2.googleapis.com/token") or SCOPE not in claims.get("scope", "").split() or not times:
+        if (
+            claims.get("aud") not in (self.token_uri, "https://oauth2.googleapis.com/token")
+            or SCOPE not in claims.get("scope", "").split()
+            or not times
+        ):
             refuse(f"Invalid JWT: claims {claims} at {now}")
         return claims["iss"]
 
@@ -191,7 +208,9 @@ class Vertex(TokenStandIn, Gemini):
         if self.metadata_account is None or request.arg("who") not in ("default", self.metadata_account):
             raise Refused(404, "there is no such service account", "not_found")
         token = self.issue(self.metadata_account)
-        return Reply(200, {"access_token": token, "expires_in": self.expires_in, "token_type": "Bearer"}, {"metadata-flavor": "Google"})
+        return Reply(
+            200, {"access_token": token, "expires_in": self.expires_in, "token_type": "Bearer"}, {"metadata-flavor": "Google"}
+        )
 
 
 def unpad(text: str) -> bytes:

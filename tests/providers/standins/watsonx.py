@@ -102,8 +102,10 @@ class Watsonx(TokenStandIn):
 
     def routes(self):
         return [
-            ("POST", "/identity/token", self.token), ("POST", "/ml/v1/text/chat", lambda request: self.chat(request, False)),
-            ("POST", "/ml/v1/text/chat_stream", lambda request: self.chat(request, True)), ("POST", "/ml/v1/text/embeddings", self.embeddings),
+            ("POST", "/identity/token", self.token),
+            ("POST", "/ml/v1/text/chat", lambda request: self.chat(request, False)),
+            ("POST", "/ml/v1/text/chat_stream", lambda request: self.chat(request, True)),
+            ("POST", "/ml/v1/text/embeddings", self.embeddings),
         ]
 
     def refused(self, refusal: Refused, request: Request) -> Reply:
@@ -121,8 +123,17 @@ class Watsonx(TokenStandIn):
         if fields.get("apikey") not in self.keys:
             raise Refused(400, "Provided API key could not be found.")
         exactly(fields, grant_type=GRANT, apikey=fields["apikey"])
-        return Reply(200, {"access_token": self.issue(self.keys[fields["apikey"]]), "refresh_token": "not_supported",
-                           "token_type": "Bearer", "expires_in": self.expires_in, "expiration": 4_000_000_000, "scope": "ibm openid"})
+        return Reply(
+            200,
+            {
+                "access_token": self.issue(self.keys[fields["apikey"]]),
+                "refresh_token": "not_supported",
+                "token_type": "Bearer",
+                "expires_in": self.expires_in,
+                "expiration": 4_000_000_000,
+                "scope": "ibm openid",
+            },
+        )
 
     def begin(self, request: Request, kind: type) -> dict:
         self.bearer(request)
@@ -146,7 +157,9 @@ class Watsonx(TokenStandIn):
         if not stream:
             return self.whole(answer, ibm(openai_direct.write(answer, model), "message"))
         late = sse({"errors": [{"code": "internal_error", "message": "the model broke off"}], "status_code": 500}, "error")
-        return Stream(troubled(events(answer, model), answer.trouble, late, b'id: 7\nevent: message\ndata: {"id":"chat-1","cho\n\n'))
+        return Stream(
+            troubled(events(answer, model), answer.trouble, late, b'id: 7\nevent: message\ndata: {"id":"chat-1","cho\n\n')
+        )
 
     def embeddings(self, request: Request) -> Reply:
         body = self.begin(request, Embed)
