@@ -23,9 +23,11 @@ ENVIRONMENT = {
 }
 PENDING = {
     "gemini", "gemini-2.5", "vertex", "vertex-claude", "cohere", "cohere-reasoning", "mistral", "databricks", "watsonx",
-    "groq", "huggingface",
+    "groq-reasoning", "ollama-reasoning", "huggingface",
 }
 REASONING = [case for case in CHAT_CASES if case.startswith("reasoning")]
+UNCHOSEN = ("choice_required", "choice_named", "choice_none", "tools_not_parallel", "tool_without_arguments")
+"""Cases for those that know no tool_choice."""
 GOOGLE_CANNOT = {"tools_not_parallel": "parallel_tool_calls"}
 
 
@@ -161,6 +163,15 @@ def rows(provider) -> list:
             keyed("groq", "openai/gpt-oss-120b", "KEY_GROQ", "/openai/v1"),
             reports=("cached", "reasoning"),
             translated=False,
+            cases=without(*REASONING),
+        ),
+        provider(
+            "groq-reasoning",
+            Groq,
+            keyed("groq", "openai/gpt-oss-120b", "KEY_GROQ", "/openai/v1"),
+            reports=("cached", "reasoning"),
+            translated=False,
+            cases=REASONING,
         ),
         provider(
             "huggingface",
@@ -194,9 +205,15 @@ def rows(provider) -> list:
             lambda standin: {"provider": "ollama", "model": "nomic-embed-text", "api_base": standin.url},
             translated=False,
             reports=(),
-            cases=without(
-                "choice_required", "choice_named", "choice_none", "tools_not_parallel", "tool_without_arguments", "image_url"
-            ),
+            cases=without(*UNCHOSEN, "image_url", *REASONING),
+        ),
+        provider(
+            "ollama-reasoning",
+            OllamaOpenAi,
+            lambda standin: {"provider": "ollama", "model": "qwen3", "api_base": standin.url},
+            translated=False,
+            reports=(),
+            cases=REASONING,
         ),
         provider(
             "ollama-native",
@@ -204,15 +221,6 @@ def rows(provider) -> list:
             lambda standin: {"provider": "ollama", "model": "qwen3", "api_base": standin.url, "num_ctx": 4096},
             lambda standin: {"provider": "ollama", "model": "qwen3", "api_base": standin.url, "num_ctx": 4096},
             reports=(),
-            cases=without(
-                "choice_required",
-                "choice_named",
-                "choice_none",
-                "tools_not_parallel",
-                "tool_without_arguments",
-                "filter",
-                "text_parts",
-                "image_url",
-            ),
+            cases=without(*UNCHOSEN, "filter", "text_parts", "image_url"),
         ),
     ]
