@@ -109,13 +109,18 @@ class Conversation:
     """Sampling and the like, only recorded: temperature, top_p, seed, user..."""
 
     def merged(self) -> list[Turn]:
-        """Neighbours of one role as one turn."""
+        """Neighbours of one role as one turn; results in the order of their calls, for some dialects know no other."""
+        place = {id: index for index, id in enumerate(self.calls())}
         turns: list[Turn] = []
         for turn in self.turns:
             if turns and turns[-1].role == turn.role:
                 turns[-1].parts.extend(turn.parts)
             elif turn.parts:
                 turns.append(Turn(turn.role, list(turn.parts)))
+        for turn in turns:
+            at = [index for index, part in enumerate(turn.parts) if isinstance(part, ToolResult)]
+            for index, part in zip(at, sorted((turn.parts[index] for index in at), key=lambda part: place.get(part.id, 0))):
+                turn.parts[index] = part
         return turns
 
     def calls(self) -> dict[str, ToolCall]:

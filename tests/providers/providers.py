@@ -16,6 +16,7 @@ from standins.bedrock import PROFILE, Bedrock
 from standins.openai_direct import OpenAi
 from standins.sagemaker import SageMaker
 from transcript import CHAT_CASES, EMBEDDING_CASES
+import vendors
 
 DETAILS = ("cached", "cache_write", "reasoning")
 REASONING = [name for name in CHAT_CASES if name.startswith("reasoning")]
@@ -154,3 +155,7 @@ PENDING = {
     "anthropic", "anthropic-adaptive", "anthropic-always", "bedrock", "bedrock-adaptive", "bedrock-profile", "bedrock-nova",
     "bedrock-key", "sagemaker",
 }
+
+PROVIDERS += vendors.rows(Provider)
+PENDING |= vendors.PENDING
+ENVIRONMENT |= vendors.ENVIRONMENT

@@ -57,6 +57,8 @@ class Program:
         more.setdefault("stream_options", {"include_usage": True})
         message, calls, reasons, usage, ids = {"content": "", "reasoning_content": ""}, {}, [], None, set()
         for chunk in self.client.chat.completions.create(model=self.model, messages=talk(messages), stream=True, **more):
+            if not ids and not (chunk.id or chunk.choices):
+                continue  # Azure begins with its verdict on the prompt
             assert chunk.object == "chat.completion.chunk" and usage is None, f"a chunk after the usage: {chunk}"
             ids.add(chunk.id)
             usage = chunk.usage
@@ -245,7 +247,8 @@ class Program:
     def embeddings(self, texts, **more):
         answer = self.client.embeddings.create(model=self.embedding_model, input=texts, **more)
         assert answer.object == "list" and [one.index for one in answer.data] == list(range(len(answer.data)))
-        return {"vectors": [one.embedding for one in answer.data], "usage": answer.usage.model_dump()}
+        usage = {"prompt": answer.usage.prompt_tokens, "total": answer.usage.total_tokens}
+        return {"vectors": [one.embedding for one in answer.data], "usage": usage}
 
     def case_embedding_floats(self):
         return self.embeddings("é 漢字", encoding_format="float")

@@ -40,6 +40,8 @@ def conform(value, kind, path: str = "", models: bool = False) -> list[str]:
         kind = typing.get_args(kind)[0]
     if isinstance(kind, typing_extensions.TypeAliasType) or type(kind).__name__ == "TypeAliasType":
         return conform(value, kind.__value__, path, models)
+    if type(origin).__name__ == "TypeAliasType":  # of mistralai: Nullable[...]
+        return conform(value, origin.__value__[typing.get_args(kind)], path, models)
     if isinstance(kind, typing.TypeVar):
         kind, origin = object, None
     if kind in (object, typing.Any):
