@@ -112,11 +112,12 @@ impl<D: Decoder> Events<D> {
 impl<D: Decoder> Translator for Events<D> {
     fn push(&mut self, chunk: &[u8], out: &mut BytesMut) -> Result<(), AdaptError> {
         let whole = self.splitter.push(Bytes::copy_from_slice(chunk));
-        if self.splitter.gave_up() {
-            return Err(malformed("an event is too large"));
-        }
         for event in sse::events(&whole) {
             self.event(event.data.as_deref(), out)?;
+        }
+        // What was whole before it has been said, and nothing counts behind an end.
+        if self.splitter.gave_up() && !self.sink.is_over() {
+            return Err(malformed("an event is too large"));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Object, unsupported};
 use crate::provider::{AdaptError, Call};
@@ -194,17 +195,28 @@ impl Layers {
 
 /// Whether a value says no more than leaving the parameter out would.
 fn is_harmless(name: &str, value: &str) -> bool {
-    match value {
-        "null" | "false" | "[]" | "{}" | "\"\"" => true,
-        "1" => name == "n",
-        "0" | "0.0" => matches!(
-            name,
-            "frequency_penalty" | "presence_penalty" | "top_logprobs"
-        ),
-        "\"auto\"" | "\"none\"" => matches!(name, "function_call" | "service_tier"),
-        "[\"text\"]" => name == "modalities",
-        "\"medium\"" => name == "verbosity",
-        _ => false,
+    let Ok(value) = serde_json::from_str::<Value>(value) else {
+        return false;
+    };
+    match &value {
+        Value::Null => true,
+        // The default is true.
+        Value::Bool(on) => *on == (name == "parallel_tool_calls"),
+        Value::Number(n) => match name {
+            "n" => n.as_f64() == Some(1.0),
+            "frequency_penalty" | "presence_penalty" | "top_logprobs" => n.as_f64() == Some(0.0),
+            _ => false,
+        },
+        Value::String(text) => match name {
+            "function_call" | "service_tier" => matches!(text.as_str(), "auto" | "none" | ""),
+            "verbosity" => text == "medium",
+            _ => text.is_empty(),
+        },
+        Value::Array(items) => {
+            items.is_empty() || name == "modalities" && items.iter().all(|item| item == "text")
+        }
+        // A search without options is a search.
+        Value::Object(members) => members.is_empty() && name != "web_search_options",
     }
 }
 
