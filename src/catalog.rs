@@ -19,6 +19,20 @@ pub enum Family {
     Ollama,
     /// Azure OpenAI: deployments in the path, or the newer `/openai/v1`.
     Azure,
+    /// Amazon Bedrock: signed with AWS keys, or a bearer key.
+    Bedrock,
+    /// Amazon SageMaker: signed with AWS keys.
+    SageMaker,
+    /// Google's Gemini API, with a key.
+    Gemini,
+    /// Google's Vertex AI: Google Cloud's tokens.
+    Vertex,
+    /// Anthropic's Messages.
+    Anthropic,
+    /// Cohere's second version.
+    Cohere,
+    /// IBM's watsonx.ai.
+    Watsonx,
     /// A dialect of its own that is not translated yet.
     Untranslated,
     /// Not a service at all: runs inside Rasa.

@@ -27,10 +27,11 @@
 //! 4. Every refusal says why, whose fault it is, and when or how it would work.
 //!
 //! Imports run one way: `cli` → `api` → `gateway` → (`router`, `provider`, `upstream`, `usage`, `cache`) → the leaves
-//! (`types`, `json`, `h1`, `request`, `sse`, `clock`, `metrics`, `telemetry`, `access_log`, `catalog`). Peers never import each
-//! other, with three edges for a reason: `upstream` writes `request`'s outbound form; `config` reads the `catalog` of providers, so
-//! that what is checked at load and what is spoken later can't differ; and `request` finds its members with `json`, the one
-//! scanner that all of the hot path reads with. `tests/it/architecture.rs` holds all of this to be true.
+//! (`types`, `json`, `h1`, `request`, `sse`, `sigv4`, `aws_profiles`, `clock`, `metrics`, `telemetry`, `access_log`,
+//! `catalog`). Peers never import each other, with three edges for a reason: `upstream` writes `request`'s outbound
+//! form; `config` reads the `catalog` of providers and AWS's profiles, so that what is checked at load and what is
+//! spoken later can't differ; and `request` finds its members with `json`, the one scanner that all of the hot path
+//! reads with. `tests/it/architecture.rs` holds all of this to be true.
 //!
 //! What is not here yet has its place: choosers that look at more than the name stand before
 //! [`gateway::Snapshot::group`]; a further dialect that is not OpenAI's is a [`provider::Translator`]; a shared store exchanges
@@ -38,6 +39,7 @@
 
 pub mod access_log;
 pub mod api;
+pub mod aws_profiles;
 pub mod cache;
 pub mod catalog;
 pub mod cli;
@@ -51,6 +53,7 @@ pub mod metrics;
 pub mod provider;
 pub mod request;
 pub mod router;
+pub mod sigv4;
 pub mod sse;
 pub mod telemetry;
 pub mod types;

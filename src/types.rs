@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+mod credentials;
+
+pub use credentials::*;
 
 /// A text that must never be shown: `Debug` and `Display` print `***`, and it has no `Serialize`.
 ///
@@ -280,107 +283,6 @@ pub enum Dialect {
     AzureV1,
     /// Ollama's own API below `{base}/api`, for options that its OpenAI path ignores.
     Ollama,
-}
-
-/// How a deployment is authenticated to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Auth {
-    /// No header at all.
-    None,
-    /// `Authorization: Bearer …`
-    Bearer(Secret),
-    /// The key as the value of this header (`api-key` at Azure, `x-api-key` at Anthropic).
-    Header(&'static str, Secret),
-    /// Something that is exchanged for tokens or keys which expire.
-    Token(Arc<TokenCredential>),
-}
-
-/// A credential that is exchanged for a [`Token`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenCredential {
-    /// Microsoft Entra ID.
-    Entra(EntraCredential),
-    /// The keys of AWS.
-    Aws(AwsCredential),
-}
-
-/// What authenticates a request right now. Cloning shares it.
-#[derive(Clone, Debug)]
-pub enum Token {
-    /// The value of `Authorization`, marked as sensitive.
-    Bearer(HeaderValue),
-    /// Keys to sign the request with (AWS Signature Version 4).
-    Aws(Arc<AwsKeys>),
-}
-
-impl Token {
-    /// What must not be shown of it.
-    pub fn secrets(&self) -> impl Iterator<Item = &[u8]> {
-        let (bearer, keys) = match self {
-            Self::Bearer(value) => (Some(value.as_bytes()), None),
-            Self::Aws(keys) => (None, Some(keys)),
-        };
-        let bearer = bearer.map(|value| value.strip_prefix(b"Bearer ").unwrap_or(value));
-        let keys = keys.into_iter().flat_map(|keys| {
-            [Some(&keys.secret_access_key), keys.session_token.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(|secret| secret.expose().as_bytes())
-        });
-        bearer.into_iter().chain(keys)
-    }
-}
-
-/// Keys of AWS, temporary ones if there is a session token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AwsKeys {
-    /// No secret, but nothing to show around either.
-    pub access_key_id: Secret,
-    /// What requests are signed with.
-    pub secret_access_key: Secret,
-    /// `x-amz-security-token`
-    pub session_token: Option<Secret>,
-}
-
-/// Where keys of AWS come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AwsCredential {
-    /// The first source.
-    pub source: AwsSource,
-}
-
-/// The sources of AWS keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AwsSource {
-    /// In the file.
-    Static(AwsKeys),
-}
-
-/// A credential of Microsoft Entra ID.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntraCredential {
-    /// Where the token comes from.
-    pub source: EntraSource,
-    /// The scopes asked for, as in the file.
-    pub scopes: Vec<String>,
-    /// `https://login.microsoftonline.com` unless the file names another cloud.
-    pub authority_host: String,
-}
-
-/// The three ways of `oauth.type`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EntraSource {
-    /// `azure_entra_id_client_secret`
-    ClientSecret {
-        /// Directory.
-        tenant_id: String,
-        /// Application.
-        client_id: Secret,
-        /// Its secret.
-        client_secret: Secret,
-    },
-    /// `azure_entra_id_default`: environment, workload identity, managed identity, in that order.
-    Default,
 }
 
 /// TLS settings of a deployment beyond the system's trust store.

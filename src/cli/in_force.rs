@@ -9,8 +9,7 @@ use anstyle::Style;
 
 use crate::config::{Config, Deployment, Group};
 use crate::types::{
-    AllCooling, Auth, Cost, CostReading, Dialect, Operation, Price, StrategyKind, TokenCredential,
-    UsageReading,
+    AllCooling, Auth, Cost, CostReading, Dialect, Operation, Price, StrategyKind, UsageReading,
 };
 
 const BOLD: Style = Style::new().bold();
@@ -211,10 +210,7 @@ fn deployment(out: &mut impl Write, deployment: &Deployment) -> io::Result<()> {
             Auth::None => "none",
             Auth::Bearer(_) => "bearer key",
             Auth::Header(name, _) => name,
-            Auth::Token(credential) => match &**credential {
-                TokenCredential::Entra(_) => "Entra ID token",
-                TokenCredential::Aws(_) => "signed with AWS keys",
-            },
+            Auth::Token(credential) => credential.name(),
         },
     )?;
     item(

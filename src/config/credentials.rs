@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::azure;
 use super::context::Context;
 use super::tree::{Node, Value};
-use super::value;
+use super::{aws, azure, google, tokens, value};
 use crate::catalog::{Family, Provider};
 use crate::types::{Auth, Secret, TlsOptions};
 
@@ -62,6 +61,19 @@ pub(super) fn auth(
         }
         return azure::oauth(ctx, &oauth.value, &path);
     }
+    elsewhere(ctx, node, path, provider);
+    match provider.family {
+        Family::Bedrock => return aws::auth(ctx, node, path, &["AWS_BEARER_TOKEN_BEDROCK"]),
+        Family::SageMaker => return aws::auth(ctx, node, path, &[]),
+        Family::Vertex => return google::auth(ctx, node, path),
+        Family::Watsonx => return tokens::watsonx(ctx, node, path),
+        _ => {}
+    }
+    if provider.name == DATABRICKS
+        && let Some(auth) = tokens::databricks(ctx, node, path, provider.base_env).ok()?
+    {
+        return Some(auth);
+    }
     let given = node.text("api_key");
     if given.is_none() && node.get("api_key").is_some() {
         return None; // of the wrong type, as was said
@@ -77,8 +89,10 @@ pub(super) fn auth(
                 .error(node.place("api_key"), &format!("{path}.api_key"), message);
             None
         }
-        Some(key) if azure => Some(Auth::Header("api-key", Secret::new(key))),
-        Some(key) => Some(Auth::Bearer(Secret::new(key))),
+        Some(key) => Some(match header(provider.family) {
+            Some(name) => Auth::Header(name, Secret::new(key)),
+            None => Auth::Bearer(Secret::new(key)),
+        }),
         None if provider.key_required && node.get("api_key").is_some() => {
             // Said as a warning where the variable is empty; the literal empty text is said here.
             if node
@@ -108,6 +122,76 @@ pub(super) fn auth(
         None => Some(Auth::None),
     }
 }
+
+/// The header that carries the key, where it is not a bearer's.
+const fn header(family: Family) -> Option<&'static str> {
+    match family {
+        Family::Azure => Some("api-key"),
+        Family::Anthropic => Some("x-api-key"),
+        Family::Gemini => Some("x-goog-api-key"),
+        _ => None,
+    }
+}
+
+/// Warns of keys of the file that belong to other providers and do nothing here.
+fn elsewhere(ctx: &mut Context<'_>, node: &Node, path: &str, provider: &Provider) {
+    for (keys, theirs, why) in ELSEWHERE {
+        if theirs(provider) {
+            continue;
+        }
+        for key in *keys {
+            if node.get(key).is_some() {
+                let message = format!("accepted, but without effect here: {why}");
+                let at = node.entry(key).map_or(node.at, |entry| entry.at);
+                ctx.findings.warning(at, &format!("{path}.{key}"), message);
+            }
+        }
+    }
+}
+
+const DATABRICKS: &str = "databricks";
+
+/// Keys, the providers they are for, and what to say elsewhere.
+type Belonging = (&'static [&'static str], fn(&Provider) -> bool, &'static str);
+
+const ELSEWHERE: &[Belonging] = &[
+    (
+        &[
+            "aws_region_name",
+            "aws_access_key_id",
+            "aws_secret_access_key",
+            "aws_session_token",
+            "aws_profile_name",
+            "aws_role_name",
+            "aws_session_name",
+            "aws_external_id",
+            "aws_web_identity_token",
+            "aws_sts_endpoint",
+        ],
+        |provider| matches!(provider.family, Family::Bedrock | Family::SageMaker),
+        "it is for bedrock and sagemaker",
+    ),
+    (
+        &["vertex_project", "vertex_location", "vertex_credentials"],
+        |provider| provider.family == Family::Vertex,
+        "it is for vertex_ai",
+    ),
+    (
+        &["api_key"],
+        |provider| !matches!(provider.family, Family::Vertex | Family::SageMaker),
+        "this provider takes no key",
+    ),
+    (
+        &["token", "zen_api_key"],
+        |provider| provider.family == Family::Watsonx,
+        "it is for watsonx; elsewhere a token is an api_key",
+    ),
+    (
+        &["client_id", "client_secret"],
+        |provider| provider.name == DATABRICKS,
+        "it belongs under oauth",
+    ),
+];
 
 /// `extra_headers`, checked; what is wrong is reported and left out.
 pub(super) fn headers(ctx: &mut Context<'_>, node: &Node, path: &str) -> Vec<(String, Secret)> {

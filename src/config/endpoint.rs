@@ -120,6 +120,17 @@ pub(super) fn base(
     None
 }
 
+/// `text` as the address of a service, without trailing slash, if it is one: a host, perhaps a path, and no password.
+pub(super) fn address(text: &str) -> Option<String> {
+    let url = Url::parse(text.trim()).ok()?;
+    let valid = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.fragment().is_none();
+    valid.then(|| url.as_str().trim_end_matches('/').to_owned())
+}
+
 /// The base as a URL that can be used as one. What is wrong is said without repeating a password.
 pub(super) fn url(ctx: &mut Context<'_>, base: &Base) -> Option<Url> {
     let Base {

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::tree::{Node, Pos, Scalar, Value};
 
 /// Keys whose values are never shown. The first ten are Rasa's own list.
-const SECRET: [&str; 17] = [
+const SECRET: [&str; 21] = [
     "api_key",
     "aws_access_key_id",
     "aws_secret_access_key",
@@ -29,6 +29,10 @@ const SECRET: [&str; 17] = [
     "token",
     "certificate_password",
     "extra_headers",
+    "aws_external_id",
+    "aws_web_identity_token",
+    "vertex_credentials",
+    "zen_api_key",
 ];
 
 /// How many of [`SECRET`] Rasa demands to be exactly `${NAME}`.

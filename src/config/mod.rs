@@ -3,6 +3,7 @@
 //! [`load()`] reads a file, expands variables, checks everything, and returns either a [`Config`] (with warnings) or all
 //! the errors at once. Nothing behind this module knows what the file looked like.
 
+mod aws;
 mod azure;
 mod check;
 mod context;
@@ -11,6 +12,7 @@ mod deployment;
 mod endpoint;
 mod env;
 mod finding;
+mod google;
 mod group;
 mod keys;
 mod load;
@@ -23,6 +25,7 @@ mod redis;
 mod router;
 pub mod schema;
 mod settings;
+mod tokens;
 mod tree;
 mod value;
 

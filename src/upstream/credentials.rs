@@ -45,11 +45,13 @@ impl Credentials {
             TokenCredential::Entra(entra) => entra_key(entra),
             TokenCredential::Aws(AwsCredential {
                 source: AwsSource::Static(keys),
+                ..
             }) => format!(
                 "aws\n{}\n{}",
                 keys.access_key_id.expose(),
                 keys.secret_access_key.expose()
             ),
+            _ => String::new(),
         };
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
@@ -135,7 +137,9 @@ impl TokenSource {
             TokenCredential::Entra(entra) => self.bearer(entra).await.map(Token::Bearer),
             TokenCredential::Aws(AwsCredential {
                 source: AwsSource::Static(keys),
+                ..
             }) => Ok(Token::Aws(Arc::new(keys.clone()))),
+            _ => Err(TokenError("not yet".to_owned())),
         }
     }
 

@@ -9,6 +9,8 @@ const LEAVES: &[&str] = &[
     "request",
     "h1",
     "sse",
+    "sigv4",
+    "aws_profiles",
     "clock",
     "metrics",
     "telemetry",
@@ -46,9 +48,10 @@ const MAY: &[(&str, &[&str])] = &[
     ("upstream/", &[LEAF]),
     ("usage/", &[LEAF]),
     ("cache/", &[LEAF]),
-    ("config/", &["types", "catalog"]),
+    ("config/", &["types", "catalog", "aws_profiles"]),
     ("lab/", &[LEAF]),
-    ("types.rs", &[]),
+    ("types", &[]),
+    ("aws_profiles.rs", &[]),
     // How lines are written is one choice for all logs.
     ("access_log.rs", &["telemetry"]),
     ("catalog", &[]),
@@ -58,6 +61,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("metrics", &["types"]),
     // The members of a request are found by the scanner that finds those of an answer.
     ("request", &["types", "json"]),
+    ("sigv4.rs", &["types"]),
     ("sse.rs", &["types"]),
     ("telemetry.rs", &["types"]),
 ];

@@ -88,110 +88,58 @@ const KEYS: &[Key] = &[
 ];
 
 const OTHER_DIALECTS: &[Key] = &[
-    later(
-        "aws_region_name",
-        Kind::Text,
-        UNTRANSLATED,
-        "Region of AWS.",
-    ),
-    later(
+    on("aws_region_name", Kind::Text, "Region of bedrock and sagemaker.")
+        .or("`AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's"),
+    on(
         "aws_access_key_id",
         Kind::Secret,
-        UNTRANSLATED,
-        "Credential of AWS.",
-    ),
-    later(
-        "aws_secret_access_key",
-        Kind::Secret,
-        UNTRANSLATED,
-        "Credential of AWS.",
-    ),
-    later(
-        "aws_session_token",
-        Kind::Secret,
-        UNTRANSLATED,
-        "Credential of AWS.",
-    ),
-    later(
+        "Key of AWS, with `aws_secret_access_key`; bedrock and sagemaker.",
+    )
+    .or("profile, environment, web identity, default profile, container, instance: the first there is"),
+    on("aws_secret_access_key", Kind::Secret, "The secret of `aws_access_key_id`."),
+    on("aws_session_token", Kind::Secret, "The token of temporary keys of AWS."),
+    on(
         "aws_profile_name",
         Kind::Text,
-        UNTRANSLATED,
-        "Profile of AWS.",
+        "Profile of AWS's shared files, read again while running. Profiles with `credential_process` or single sign-on are \
+         refused.",
     ),
-    later("aws_role_name", Kind::Text, UNTRANSLATED, "Role of AWS."),
-    later(
-        "aws_session_name",
-        Kind::Text,
-        UNTRANSLATED,
-        "Name of the session at AWS.",
-    ),
-    later(
+    on("aws_role_name", Kind::Text, "ARN of a role that is assumed with what the other keys give.")
+        .or("`AWS_ROLE_NAME`"),
+    on("aws_session_name", Kind::Text, "What the role's session is called at AWS.").or("`AWS_SESSION_NAME`, or `waypost`"),
+    on("aws_external_id", Kind::Secret, "What the owner of the role wants to see.").or("`AWS_EXTERNAL_ID`"),
+    on(
         "aws_web_identity_token",
         Kind::Secret,
-        UNTRANSLATED,
-        "Web identity for AWS.",
+        "Identity that is exchanged for `aws_role_name`: a token, the absolute path of a file with one, or LiteLLM's \
+         `oidc/file//PATH`, `oidc/env/NAME`, `oidc/env_path/NAME`. A file is read again every time.",
     ),
-    later(
-        "aws_bedrock_runtime_endpoint",
-        Kind::Text,
-        UNTRANSLATED,
-        "Endpoint of Bedrock.",
-    ),
-    later(
-        "model_id",
-        Kind::Text,
-        UNTRANSLATED,
-        "Model or profile of Bedrock.",
-    ),
-    later(
-        "vertex_project",
-        Kind::Text,
-        UNTRANSLATED,
-        "Project of Vertex AI.",
-    ),
-    later(
-        "vertex_location",
-        Kind::Text,
-        UNTRANSLATED,
-        "Location of Vertex AI.",
-    ),
-    later(
+    on("aws_sts_endpoint", Kind::Text, "Where roles are assumed, `http://` or `https://`.")
+        .or("`AWS_ENDPOINT_URL_STS`, or the region's"),
+    later("aws_bedrock_runtime_endpoint", Kind::Text, UNTRANSLATED, "Endpoint of Bedrock."),
+    later("model_id", Kind::Text, UNTRANSLATED, "Model or profile of Bedrock."),
+    on("vertex_project", Kind::Text, "Project of vertex_ai.")
+        .or("`VERTEXAI_PROJECT`, the credentials', or `GOOGLE_CLOUD_PROJECT`"),
+    on("vertex_location", Kind::Text, "Location of vertex_ai, or `global`.").or("`VERTEXAI_LOCATION`, or `us-central1`"),
+    on(
         "vertex_credentials",
         Kind::Any,
-        UNTRANSLATED,
-        "Credentials of Vertex AI.",
-    ),
-    later(
-        "project_id",
-        Kind::Text,
-        UNTRANSLATED,
-        "Project of watsonx.",
-    ),
+        "A file with a service account or a user's credentials, read again every time; or its content, as text or mapping.",
+    )
+    .or("`GOOGLE_APPLICATION_CREDENTIALS`, gcloud's file, or the metadata server"),
+    on("token", Kind::Secret, "A token of watsonx instead of `api_key`, used as it is.").or("`WATSONX_TOKEN`"),
+    on("zen_api_key", Kind::Secret, "A Zen API key of watsonx instead of `api_key`.").or("`WATSONX_ZENAPIKEY`"),
+    later("project_id", Kind::Text, UNTRANSLATED, "Project of watsonx."),
     later("space_id", Kind::Text, UNTRANSLATED, "Space of watsonx."),
-    none(
+    on(
         "client_id",
         Kind::Secret,
-        "it belongs under oauth",
-        "Application of Entra ID.",
-    ),
-    none(
-        "client_secret",
-        Kind::Secret,
-        "it belongs under oauth",
-        "Secret of Entra ID.",
-    ),
-    none(
-        "token_url",
-        Kind::Secret,
-        "tokens come from oauth",
-        "Where a token comes from.",
-    ),
-    none(
-        "secret",
-        Kind::Secret,
-        "no provider has such a key",
-        "A secret.",
-    ),
+        "Service principal of databricks, instead of `api_key`. Azure's stands under `oauth`.",
+    )
+    .or("`DATABRICKS_CLIENT_ID`"),
+    on("client_secret", Kind::Secret, "Its secret.").or("`DATABRICKS_CLIENT_SECRET`"),
+    none("token_url", Kind::Secret, "the provider says where tokens come from", "Where a token comes from."),
+    none("secret", Kind::Secret, "no provider has such a key", "A secret."),
 ];
 
 /// `oauth`
