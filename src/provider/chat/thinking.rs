@@ -7,7 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Auth, AwsSource, Target, TokenCredential};
+use crate::types::{
+    Auth, AwsCredential, AwsSource, GoogleSource, OAuthCredential, OAuthGrant, Target,
+    TokenCredential,
+};
 
 /// A block of `thinking_blocks`, in LiteLLM's form, which is Anthropic's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,10 +54,23 @@ pub(in crate::provider) fn account(target: &Target) -> String {
         Auth::None => add(&target.base_url),
         Auth::Bearer(key) | Auth::Header(_, key) => add(key.expose()),
         Auth::Token(credential) => match &**credential {
+            TokenCredential::Aws(AwsCredential {
+                role: Some(role), ..
+            }) => add(&role.arn),
             TokenCredential::Aws(aws) => match &aws.source {
                 AwsSource::Static(keys) => add(keys.access_key_id.expose()),
+                // Secrets are not in it, here and below.
+                source => add(&format!("{source:?}")),
             },
-            // Secrets are not in it.
+            TokenCredential::Google(GoogleSource::Json(json)) => add(json.expose()),
+            TokenCredential::Google(source) => add(&format!("{source:?}")),
+            TokenCredential::OAuth(OAuthCredential { grant, url }) => {
+                add(url);
+                match grant {
+                    OAuthGrant::IbmApiKey(key) => add(key.expose()),
+                    OAuthGrant::ClientCredentials { client_id, .. } => add(client_id.expose()),
+                }
+            }
             TokenCredential::Entra(entra) => add(&format!("{entra:?}")),
         },
     }
