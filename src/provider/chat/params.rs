@@ -23,8 +23,11 @@ pub(in crate::provider) enum Treatment {
     Refused(&'static str),
 }
 
-/// A dialect's parameters: each of [`OPENAI`], and its own.
+/// A dialect's parameters: each of [`OPENAI`], and its own; a last row [`ANY`], if there is one, stands for all others.
 pub(in crate::provider) type Table = &'static [(&'static str, Treatment)];
+
+/// The name of the row for names that have none.
+pub(in crate::provider) const ANY: &str = "*";
 
 /// Members that are no parameters: what is asked, and how the answer comes.
 const STRUCTURE: [&str; 6] = [
@@ -169,7 +172,8 @@ impl Layers {
             asked.drop(name);
             return Ok(());
         }
-        let row = self.table.iter().find(|(other, _)| *other == name);
+        let mut rows = self.table.iter();
+        let row = rows.find(|(other, _)| [name, ANY].contains(other));
         match row.map(|(_, treatment)| *treatment) {
             Some(Treatment::Becomes(_)) => asked.members.push((name, value, layer)),
             Some(Treatment::Native) => {
@@ -260,6 +264,14 @@ impl<'a> Asked<'a> {
     pub(in crate::provider) fn raw(&self, name: &str) -> Option<&'a str> {
         let found = self.members.iter().find(|(other, ..)| *other == name);
         found.map(|(_, value, _)| *value)
+    }
+
+    /// The same, if it is the request's own.
+    pub(in crate::provider) fn requested(&self, name: &str) -> Option<&'a str> {
+        let mut found = self.members.iter();
+        let of_request =
+            |(other, _, from): &&(&str, &str, Layer)| *other == name && *from == Layer::Request;
+        found.find(of_request).map(|(_, value, _)| *value)
     }
 
     /// The first of these names, the request's above the file's.

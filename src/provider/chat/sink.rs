@@ -80,6 +80,8 @@ pub(in crate::provider) struct Sink {
     opening: Vec<u8>,
     choices: Vec<Choice>,
     usage: Option<Usage>,
+    /// What a whole answer says instead of choices.
+    failure: Option<ErrorFacts>,
     /// Nothing follows.
     over: bool,
 }
@@ -95,6 +97,7 @@ impl Sink {
             opening: Vec::new(),
             choices: Vec::new(),
             usage: None,
+            failure: None,
             over: false,
         };
         sink.open();
@@ -211,6 +214,18 @@ impl Sink {
         thought: Option<&str>,
         out: &mut BytesMut,
     ) {
+        self.called(choice, id, (name, ""), thought, out);
+    }
+
+    /// The model calls a tool by this name with these arguments, as far as they are known.
+    pub(in crate::provider) fn called(
+        &mut self,
+        choice: usize,
+        id: Option<&str>,
+        (name, arguments): (&str, &str),
+        thought: Option<&str>,
+        out: &mut BytesMut,
+    ) {
         self.begin(choice, out);
         let index = self.choices[choice].calls.len();
         let mut id = match id.filter(|id| !id.is_empty()) {
@@ -229,19 +244,19 @@ impl Sink {
                 quote(&id, out);
                 out.put_slice(b",\"type\":\"function\",\"function\":{\"name\":");
                 quote(name, out);
-                out.put_slice(b",\"arguments\":\"\"}");
+                out.put_slice(b",\"arguments\":");
+                quote(arguments, out);
+                out.put_slice(b"}");
                 if let Some(extra) = &extra {
                     let _ = write!(Text(out), ",\"extra_content\":{extra}");
                 }
                 out.put_slice(b"}]");
             });
         }
-        let name = name.to_owned();
-        let arguments = String::new();
         self.choices[choice].calls.push(Called {
             id,
-            name,
-            arguments,
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
             extra,
         });
     }
@@ -389,10 +404,17 @@ impl Sink {
         out.put_slice(b"data: [DONE]\n\n");
     }
 
-    /// The stream ends in an error.
+    /// The answer ends in an error; a whole one is nothing else.
     pub(in crate::provider) fn fail(&mut self, facts: &ErrorFacts, out: &mut BytesMut) {
+        if self.over {
+            return;
+        }
         self.over = true;
-        let _ = write!(Text(out), "data: {}\n\n", body(facts));
+        if self.stream {
+            let _ = write!(Text(out), "data: {}\n\n", body(facts));
+        } else {
+            self.failure = Some(facts.clone());
+        }
     }
 
     fn delta(&self, choice: usize, out: &mut BytesMut, write_delta: impl FnOnce(&mut BytesMut)) {
@@ -423,6 +445,10 @@ impl Sink {
 
     /// A whole answer.
     pub(in crate::provider) fn write_whole(&mut self, out: &mut BytesMut) {
+        if let Some(facts) = &self.failure {
+            let _ = write!(Text(out), "{}", body(facts));
+            return;
+        }
         let choices: Vec<Value> = std::mem::take(&mut self.choices)
             .into_iter()
             .enumerate()
