@@ -119,6 +119,20 @@ const fn untranslated(name: &'static str) -> Provider {
     row(name, Family::Untranslated, None, &[], &[])
 }
 
+/// The base is that of both APIs: Cohere's own, and the one with the OpenAI dialect.
+const fn cohere(name: &'static str) -> Provider {
+    let keys = &["COHERE_API_KEY", "CO_API_KEY"];
+    let base = Some("https://api.cohere.com");
+    let row = row(
+        name,
+        Family::Cohere,
+        base,
+        &["COHERE_API_BASE", "CO_API_URL"],
+        keys,
+    );
+    renaming(row, MAX_TOKENS)
+}
+
 const fn renaming(provider: Provider, renames: Renames) -> Provider {
     Provider {
         renames,
@@ -362,8 +376,8 @@ pub const PROVIDERS: &[Provider] = &[
     untranslated("gemini"),
     untranslated("vertex_ai"),
     untranslated("vertex_ai_beta"),
-    untranslated("cohere"),
-    untranslated("cohere_chat"),
+    cohere("cohere"),
+    cohere("cohere_chat"),
     untranslated("watsonx"),
     untranslated("watsonx_text"),
     untranslated("azure_ai"),
@@ -415,7 +429,11 @@ mod tests {
         for provider in PROVIDERS {
             let ours = matches!(
                 provider.family,
-                Family::OpenAi | Family::OpenAiUnderV1 | Family::Ollama | Family::Azure
+                Family::OpenAi
+                    | Family::OpenAiUnderV1
+                    | Family::Ollama
+                    | Family::Azure
+                    | Family::Cohere
             );
             assert!(
                 !ours || !provider.key_env.is_empty() || !provider.key_required,

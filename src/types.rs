@@ -281,6 +281,8 @@ pub enum Dialect {
     },
     /// Azure's newer path `{base}/openai/v1/{operation}`, with the deployment as the body's model.
     AzureV1,
+    /// Cohere's API below `{base}/v2`.
+    Cohere,
     /// Ollama's own API below `{base}/api`, for options that its OpenAI path ignores.
     Ollama,
 }

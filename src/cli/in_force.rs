@@ -275,6 +275,7 @@ fn url(deployment: &Deployment) -> String {
             )
         }
         Dialect::AzureV1 => format!("{base}/openai/v1/{chat}"),
+        Dialect::Cohere => format!("{base}/v2/chat"),
         Dialect::Ollama => {
             format!("{base}/api/chat (Ollama's own API, for options only it has)")
         }

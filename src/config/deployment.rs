@@ -10,7 +10,7 @@ use super::nearest::hint;
 use super::prices::look_up;
 use super::settings::Own;
 use super::tree::{Node, Value};
-use super::{Deployment, azure, credentials, endpoint, ollama, value};
+use super::{Deployment, azure, cohere, credentials, endpoint, ollama, value};
 use crate::catalog::{self, Family, PROVIDERS, Provider};
 use crate::types::{Clocks, Cost, Dropping, Price, Target};
 
@@ -65,6 +65,9 @@ pub(super) fn deployment(
     let price_model = price_model.unwrap_or_else(|| model.clone());
     let price = price(ctx, own, node, path, &provider_name, &price_model);
     let mut endpoint = endpoint?;
+    if provider.family == Family::Cohere {
+        cohere::settle(ctx, (node, path), &mut endpoint);
+    }
     if provider.family == Family::Ollama {
         ollama::settle(
             ctx,

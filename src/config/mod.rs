@@ -6,6 +6,7 @@
 mod aws;
 mod azure;
 mod check;
+mod cohere;
 mod context;
 mod credentials;
 mod deployment;

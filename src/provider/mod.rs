@@ -6,10 +6,13 @@
 //! row in the catalog.
 
 mod chat;
+mod cohere;
 mod completions;
 pub mod embeddings;
 mod ollama;
 mod openai;
+#[cfg(test)]
+mod vectors;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -171,6 +174,7 @@ pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
         Dialect::OpenAi { .. } | Dialect::Azure { .. } | Dialect::AzureV1 => {
             Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?))
         }
+        Dialect::Cohere => Ok(Box::new(cohere::Cohere::new(Arc::clone(target))?)),
         Dialect::Ollama => Ok(Box::new(ollama::Ollama::new(Arc::clone(target))?)),
     }
 }

@@ -3,6 +3,7 @@
 mod architecture;
 mod azure;
 mod caching;
+mod cohere;
 mod commands;
 mod completions_only;
 mod config;
