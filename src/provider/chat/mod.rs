@@ -28,7 +28,7 @@ pub(super) use params::{ANY, Asked, Layers, Table, Treatment};
 pub(super) use refusal::{error, refusal};
 pub(super) use sink::{Finish, Sink, Usage};
 pub(super) use thinking::{Thinking, account};
-pub(super) use turns::{Item, Speaker, Turn, turns};
+pub(super) use turns::{Item, Speaker, Turn, joined_text, turns};
 
 /// Reads a dialect's answers.
 pub(super) trait Decoder: fmt::Debug + Send {

@@ -154,17 +154,30 @@ impl Sink {
 
     /// A piece of the text.
     pub(in crate::provider) fn text(&mut self, choice: usize, text: &str, out: &mut BytesMut) {
-        if text.is_empty() {
+        self.text_with(choice, text, None, out);
+    }
+
+    /// A piece of the text with its `logprobs`.
+    pub(in crate::provider) fn text_with(
+        &mut self,
+        choice: usize,
+        text: &str,
+        logprobs: Option<Value>,
+        out: &mut BytesMut,
+    ) {
+        if text.is_empty() && logprobs.is_none() {
             return;
         }
         self.begin(choice, out);
         if self.stream {
-            self.delta(choice, out, |out| {
+            self.delta_with(choice, logprobs.as_ref(), out, |out| {
                 out.put_slice(b"\"content\":");
                 quote(text, out);
             });
         } else {
-            self.choices[choice].text.push_str(text);
+            let choice = &mut self.choices[choice];
+            choice.text.push_str(text);
+            choice.logprobs = logprobs.or(choice.logprobs.take());
         }
     }
 
@@ -345,11 +358,7 @@ impl Sink {
     ) {
         self.begin(choice, out);
         if self.stream {
-            out.put_slice(&self.opening);
-            let _ = write!(
-                Text(out),
-                "{{\"index\":{choice},\"delta\":{{}},\"logprobs\":{value},\"finish_reason\":null}}]}}\n\n"
-            );
+            self.delta_with(choice, Some(&value), out, |_| {});
         } else {
             self.choices[choice].logprobs = Some(value);
         }
@@ -418,12 +427,29 @@ impl Sink {
     }
 
     fn delta(&self, choice: usize, out: &mut BytesMut, write_delta: impl FnOnce(&mut BytesMut)) {
+        self.delta_with(choice, None, out, write_delta);
+    }
+
+    fn delta_with(
+        &self,
+        choice: usize,
+        logprobs: Option<&Value>,
+        out: &mut BytesMut,
+        write_delta: impl FnOnce(&mut BytesMut),
+    ) {
         out.put_slice(&self.opening);
         out.put_slice(b"{\"index\":");
         out.put_slice(itoa::Buffer::new().format(choice).as_bytes());
         out.put_slice(b",\"delta\":{");
         write_delta(out);
-        out.put_slice(b"},\"logprobs\":null,\"finish_reason\":null}]}\n\n");
+        out.put_slice(b"},\"logprobs\":");
+        match logprobs {
+            None => out.put_slice(b"null"),
+            Some(logprobs) => {
+                let _ = write!(Text(out), "{logprobs}");
+            }
+        }
+        out.put_slice(b",\"finish_reason\":null}]}\n\n");
     }
 
     /// An id that another turn of the same conversation does not have, even under the same request id.

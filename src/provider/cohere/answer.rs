@@ -142,9 +142,14 @@ impl Used {
 }
 
 impl Content<'_> {
-    fn say(&self, to: &mut Sink, out: &mut BytesMut) {
+    fn say(&self, logprobs: Option<Value>, to: &mut Sink, out: &mut BytesMut) {
         to.reasoning(ONLY, self.thinking.as_deref().unwrap_or_default(), out);
-        to.text(ONLY, self.text.as_deref().unwrap_or_default(), out);
+        to.text_with(
+            ONLY,
+            self.text.as_deref().unwrap_or_default(),
+            logprobs,
+            out,
+        );
     }
 }
 
@@ -225,10 +230,8 @@ impl Reader {
         };
         let index = event.index.unwrap_or_default();
         if let Some(content) = &piece.content {
-            content.say(to, out);
-        }
-        if let Some(probability) = &event.logprobs {
-            to.logprobs(ONLY, logprobs([probability]), out);
+            let likely = event.logprobs.as_ref().map(|one| logprobs([one]));
+            content.say(likely, to, out);
         }
         to.reasoning(ONLY, piece.tool_plan.as_deref().unwrap_or_default(), out);
         if let Some(call) = &piece.tool_calls {
@@ -290,7 +293,7 @@ impl Decoder for Reader {
         let said = answer.message;
         to.reasoning(ONLY, said.tool_plan.as_deref().unwrap_or_default(), out);
         for content in said.content.iter().flatten() {
-            content.say(to, out);
+            content.say(None, to, out);
         }
         for (index, call) in (0..).zip(said.tool_calls.iter().flatten()) {
             self.call(index, call, to, out);

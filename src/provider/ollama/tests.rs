@@ -5,6 +5,7 @@ mod answers;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::provider::vectors::call;
 use crate::types::{Auth, Dropping, Secret, TlsOptions};
 
 fn target(defaults: Value, extra_body: Value) -> Target {
@@ -34,18 +35,6 @@ fn target(defaults: Value, extra_body: Value) -> Target {
 
 fn adapter() -> Ollama {
     Ollama::new(Arc::new(target(json!({"num_ctx": 8192}), json!(null)))).expect("a target")
-}
-
-fn call(operation: Operation, body: &str) -> Call {
-    let head = Arc::new(RequestHead::read(body.as_bytes(), None).expect("a request"));
-    Call {
-        operation,
-        head,
-        body: Bytes::from(body.to_owned()),
-        beta: None,
-        id: "req_1".into(),
-        created: 7,
-    }
 }
 
 fn sent(
@@ -326,4 +315,23 @@ fn headers_say_what_is_wanted() {
         }
         assert_eq!(adapter().adds_usage(&call), stream);
     }
+}
+
+#[test]
+fn what_is_left_out_is_named() {
+    let asked = json!({"user": "u", "unheard_of": 1, "tool_choice": "required", "n": 2});
+    let body = chat(asked).to_string();
+    assert!(
+        adapter()
+            .outbound(&call(Operation::Chat, &body), Authority::default())
+            .is_err(),
+        "`n` is not left out by itself"
+    );
+    let mut target = target(json!({}), json!(null));
+    target.dropping.all = true;
+    let adapter = Ollama::new(Arc::new(target)).expect("a target");
+    let request = adapter
+        .outbound(&call(Operation::Chat, &body), Authority::default())
+        .expect("it can be said");
+    assert_eq!(request.dropped, ["n", "unheard_of", "user", "tool_choice"]);
 }

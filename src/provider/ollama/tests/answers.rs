@@ -1,11 +1,10 @@
 //! What becomes of an answer, and the vectors of `tests/vectors/ollama`.
 
-use std::path::Path;
-
 use bytes::BytesMut;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::provider::vectors::run;
 
 /// The answer to a call, fed in two pieces.
 fn back(adapter: &Ollama, call: &Call, answer: &[u8], cut: usize) -> Result<String, AdaptError> {
@@ -88,51 +87,26 @@ fn malformed_answers_are_errors() {
     }
 }
 
-/// Each folder: a request, what is sent for it, what comes back, and what the client gets of that, wherever it is cut.
 #[test]
 fn vectors() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/ollama");
-    let mut cases: Vec<_> = folder
-        .read_dir()
-        .expect("the folder")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    cases.sort();
-    assert!(cases.len() >= 9, "{cases:?}");
-    let adapter = Ollama::new(Arc::new(target(
-        json!({"num_ctx": 8192, "keep_alive": "10m"}),
-        json!(null),
-    )))
-    .expect("a target");
-    for case in cases {
-        let read = |name: &str| std::fs::read_to_string(case.join(name)).ok();
-        let must = |name: &str| read(name).unwrap_or_else(|| panic!("{}/{name}", case.display()));
-        let parse = |text: &str| serde_json::from_str::<Value>(text).expect("json");
-        let request = must("request.json");
-        let operation = if request.contains("\"input\"") {
-            Operation::Embeddings
-        } else {
-            Operation::Chat
-        };
-        let call = call(operation, &request);
-        let sent = adapter
-            .outbound(&call, Authority::default())
-            .expect("it can be said")
-            .payload
-            .to_bytes();
-        assert_eq!(
-            parse(&must("outbound.json")),
-            serde_json::from_slice::<Value>(&sent).expect("json"),
-            "{}",
-            case.display()
-        );
-        let (upstream, expected) = match read("upstream.json") {
-            Some(upstream) => (upstream, must("response.json").trim_end().to_owned()),
-            None => (must("upstream.ndjson"), must("response.sse")),
-        };
-        for cut in 0..=upstream.len() {
-            let got = back(&adapter, &call, upstream.as_bytes(), cut).expect("an answer");
-            assert_eq!(got, expected, "{} cut at {cut}", case.display());
-        }
-    }
+    let names = [
+        "basic",
+        "system",
+        "tools",
+        "image",
+        "stream",
+        "stream-tools",
+        "error-400",
+        "error-429",
+        "cut-stream",
+        "thinking",
+        "json-schema",
+        "parallel-tools",
+        "embeddings",
+        "stream-error",
+        "stream-no-newline-at-end",
+    ];
+    let file = json!({"num_ctx": 8192, "keep_alive": "10m"});
+    let adapter = Ollama::new(Arc::new(target(file, json!(null)))).expect("a target");
+    run("ollama", &adapter, &names);
 }
