@@ -283,6 +283,11 @@ pub enum Dialect {
     AzureV1,
     /// Cohere's API below `{base}/v2`.
     Cohere,
+    /// Anthropic's Messages at `{base}/v1/messages`.
+    Anthropic {
+        /// The API's version, a date.
+        version: String,
+    },
     /// Ollama's own API below `{base}/api`, for options that its OpenAI path ignores.
     Ollama,
 }

@@ -276,6 +276,9 @@ fn url(deployment: &Deployment) -> String {
         }
         Dialect::AzureV1 => format!("{base}/openai/v1/{chat}"),
         Dialect::Cohere => format!("{base}/v2/chat"),
+        Dialect::Anthropic { version } => {
+            format!("{base}/v1/messages (Anthropic's Messages of {version})")
+        }
         Dialect::Ollama => {
             format!("{base}/api/chat (Ollama's own API, for options only it has)")
         }

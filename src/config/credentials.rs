@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use super::tree::{Node, Value};
-use super::{aws, azure, google, tokens, value};
+use super::{anthropic, aws, azure, google, tokens, value};
 use crate::catalog::{Family, Provider};
 use crate::types::{Auth, Secret, TlsOptions};
 
@@ -67,6 +67,11 @@ pub(super) fn auth(
         Family::SageMaker => return aws::auth(ctx, node, path, &[]),
         Family::Vertex => return google::auth(ctx, node, path),
         Family::Watsonx => return tokens::watsonx(ctx, node, path),
+        Family::Anthropic => {
+            if let Some(token) = anthropic::token(ctx, node) {
+                return Some(token);
+            }
+        }
         _ => {}
     }
     if provider.name == DATABRICKS

@@ -10,7 +10,7 @@ use super::nearest::hint;
 use super::prices::look_up;
 use super::settings::Own;
 use super::tree::{Node, Value};
-use super::{Deployment, azure, cohere, credentials, endpoint, ollama, value};
+use super::{Deployment, anthropic, azure, cohere, credentials, endpoint, ollama, value};
 use crate::catalog::{self, Family, PROVIDERS, Provider};
 use crate::types::{Clocks, Cost, Dropping, Price, Target};
 
@@ -77,6 +77,11 @@ pub(super) fn deployment(
             &mut extra_body,
         );
     }
+    let mut auth = auth?;
+    if provider.family == Family::Anthropic {
+        anthropic::settle(ctx, (node, path), &mut endpoint);
+        auth = anthropic::key(auth, &endpoint.base_url);
+    }
     let Endpoint {
         base_url,
         dialect,
@@ -91,7 +96,7 @@ pub(super) fn deployment(
         base_url,
         model: model.into(),
         price_model: price_model.into(),
-        auth: auth?,
+        auth,
         defaults,
         extra_body,
         extra_headers,

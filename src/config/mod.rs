@@ -3,6 +3,7 @@
 //! [`load()`] reads a file, expands variables, checks everything, and returns either a [`Config`] (with warnings) or all
 //! the errors at once. Nothing behind this module knows what the file looked like.
 
+mod anthropic;
 mod aws;
 mod azure;
 mod check;

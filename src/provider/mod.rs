@@ -5,6 +5,7 @@
 //! bytes. A new dialect is one file or folder and one arm in [`adapter`]; a provider that speaks OpenAI's dialect is one
 //! row in the catalog.
 
+mod anthropic;
 mod chat;
 mod cohere;
 mod completions;
@@ -175,6 +176,14 @@ pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
             Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?))
         }
         Dialect::Cohere => Ok(Box::new(cohere::Cohere::new(Arc::clone(target))?)),
+        Dialect::Anthropic { ref version } => {
+            let version = version.clone();
+            let host = anthropic::Host::Api { version };
+            Ok(Box::new(anthropic::Anthropic::new(
+                Arc::clone(target),
+                host,
+            )?))
+        }
         Dialect::Ollama => Ok(Box::new(ollama::Ollama::new(Arc::clone(target))?)),
     }
 }

@@ -194,7 +194,9 @@ fn url(target: &Target, operation: Operation) -> String {
             )
         }
         Dialect::AzureV1 => format!("{base}/openai/v1/{path}"),
-        Dialect::Ollama | Dialect::Cohere => format!("{base}/v1/{path}"),
+        Dialect::Ollama | Dialect::Cohere | Dialect::Anthropic { .. } => {
+            format!("{base}/v1/{path}")
+        }
     }
 }
 

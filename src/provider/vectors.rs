@@ -1,28 +1,93 @@
-//! The vectors of `tests/vectors`: for each dialect a folder, for each case a folder in it.
+//! The vectors of `tests/vectors`: what a dialect sends and answers, as files.
+//!
+//! A folder for each dialect, and in it one for each case:
 //!
 //! | File | Holds |
 //! |---|---|
-//! | `request.json` | what a client asks; one with `input` asks for embeddings |
-//! | `outbound.json` | the body that is sent for it |
-//! | `upstream.json`, or another ending for a stream | what comes back; of a case `error-NNN` with that status |
-//! | `response.json`, `response.sse` | what the client gets of that, wherever it is cut |
+//! | `request.json` | what the client asks |
+//! | `deployment.json` | how the deployment differs from the dialect's usual one: `model`, `defaults`, `extra_body`, `drop_params` |
+//! | `outbound.json` | the body that is sent |
+//! | `dropped` | the parameters that are left out, one a line |
+//! | `upstream.json`, or with any other ending for a stream | what comes back |
+//! | `status` | its status, if that is no success |
+//! | `response.json` or `response.sse` | what the client gets of that; a stream that was cut has no `[DONE]` |
 //!
-//! JSON is compared as values, and the data of events too: the order of members says nothing.
+//! Answers are fed cut in two at every byte, and byte by byte; the client gets the same each time. With `VECTORS=write` in
+//! the environment what there is becomes what is expected, for people to read.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{AdaptError, Adapter, Authority, Call, Inbound};
+use super::{AdaptError, Adapter, Authority, Call, Inbound, adapter};
 use crate::h1::Fields;
 use crate::request::RequestHead;
-use crate::sse;
-use crate::types::Operation;
+use crate::types::{Auth, Dialect, Dropping, Operation, Secret, Target, TlsOptions};
 
-/// A call as the gateway would make it.
+/// Each folder's usual deployment.
+const FOLDERS: &[(&str, fn() -> Target)] = &[
+    ("anthropic", || Target {
+        auth: Auth::Header("x-api-key", Secret::new("k")),
+        ..target(
+            "anthropic",
+            Dialect::Anthropic {
+                version: "2023-06-01".to_owned(),
+            },
+            "claude-opus-4-6",
+        )
+    }),
+    ("cohere", || target("cohere", Dialect::Cohere, "m")),
+    ("ollama", || Target {
+        defaults: fields(&json!({"num_ctx": 8192, "keep_alive": "10m"})),
+        ..target("ollama", Dialect::Ollama, "m")
+    }),
+];
+
+/// Cases that each dialect has.
+const CASES: [&str; 9] = [
+    "basic",
+    "system",
+    "tools",
+    "image",
+    "stream",
+    "stream-tools",
+    "error-400",
+    "error-429",
+    "cut-stream",
+];
+
+/// A deployment of a group `g`.
+pub(super) fn target(provider: &str, dialect: Dialect, model: &str) -> Target {
+    Target {
+        id: format!("g/{model}").into(),
+        provider: provider.into(),
+        dialect,
+        base_url: "http://host".to_owned(),
+        model: model.into(),
+        price_model: model.into(),
+        auth: Auth::Bearer(Secret::new("k")),
+        defaults: vec![],
+        extra_body: vec![],
+        extra_headers: vec![],
+        renames: &[],
+        stream_options: true,
+        encoding_format: true,
+        dropping: Dropping::default(),
+        tls: TlsOptions::default(),
+        organization: None,
+    }
+}
+
+/// An object's members.
+pub(super) fn fields(object: &Value) -> Vec<(String, Value)> {
+    let object = object.as_object().cloned().unwrap_or_default();
+    object.into_iter().collect()
+}
+
+/// A call with this body.
 pub(super) fn call(operation: Operation, body: &str) -> Call {
     let head = Arc::new(RequestHead::read(body.as_bytes(), None).expect("a request"));
     Call {
@@ -35,105 +100,145 @@ pub(super) fn call(operation: Operation, body: &str) -> Call {
     }
 }
 
-/// What is sent for a call.
-pub(super) fn sent(adapter: &dyn Adapter, call: &Call) -> Result<Value, AdaptError> {
-    let request = adapter.outbound(call, Authority::default())?;
-    Ok(serde_json::from_slice(&request.payload.to_bytes()).expect("JSON"))
-}
-
-/// The answer to a call, fed in pieces that end at `cuts`.
-pub(super) fn back(
+/// The answer to a call, fed in these pieces.
+pub(super) fn back<'a>(
     adapter: &dyn Adapter,
     call: &Call,
-    answer: &[u8],
-    cuts: &[usize],
+    pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<String, AdaptError> {
     let Inbound::Translate(mut translator) = adapter.inbound(call, &Fields::default()) else {
         panic!("it translates")
     };
-    let (mut out, mut from) = (BytesMut::new(), 0);
-    for cut in cuts.iter().copied().chain([answer.len()]) {
-        translator.push(&answer[from..cut], &mut out)?;
-        from = cut;
+    let mut out = BytesMut::new();
+    for piece in pieces {
+        translator.push(piece, &mut out)?;
     }
     translator.finish(&mut out)?;
     Ok(String::from_utf8(out.to_vec()).expect("text"))
 }
 
-/// Runs the cases of a dialect; `names` are those that must be there.
-pub(super) fn run(dialect: &str, adapter: &dyn Adapter, names: &[&str]) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/vectors")
-        .join(dialect);
-    for name in names {
-        assert!(folder.join(name).is_dir(), "{dialect} has no case {name}");
+struct Case {
+    folder: PathBuf,
+    write: bool,
+}
+
+impl Case {
+    fn read(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.folder.join(name)).ok()
     }
-    let cases = folder.read_dir().expect("the folder");
-    for case in cases {
-        run_case(adapter, &case.expect("an entry").path());
+
+    fn upstream(&self) -> Option<(Vec<u8>, bool)> {
+        let files = self.folder.read_dir().expect("a folder");
+        let mut files = files.map(|entry| entry.expect("an entry").path());
+        let file = files.find(|file| file.file_stem().is_some_and(|stem| stem == "upstream"))?;
+        let stream = file.extension().is_some_and(|ending| ending != "json");
+        Some((std::fs::read(file).expect("a file"), stream))
+    }
+
+    fn holds(&self, name: &str, got: &str) {
+        if self.write {
+            std::fs::write(self.folder.join(name), got).expect("written");
+            return;
+        }
+        let expected = self.read(name).unwrap_or_default();
+        assert_eq!(got, expected, "{}/{name}", self.folder.display());
+    }
+
+    /// `target` as the case has it.
+    fn deployment(&self, mut target: Target) -> Target {
+        let Some(text) = self.read("deployment.json") else {
+            return target;
+        };
+        let how: Value = serde_json::from_str(&text).expect("json");
+        if let Some(model) = how["model"].as_str() {
+            target.model = model.into();
+            target.price_model = model.into();
+        }
+        target.defaults.extend(fields(&how["defaults"]));
+        target.extra_body.extend(fields(&how["extra_body"]));
+        target.dropping.all = how["drop_params"] == true;
+        target
+    }
+
+    fn check(&self, target: Target) {
+        let adapter = adapter(&Arc::new(self.deployment(target))).expect("a target");
+        let request = self.read("request.json").expect("a request");
+        let operation = if request.contains("\"input\":") {
+            Operation::Embeddings
+        } else {
+            Operation::Chat
+        };
+        let call = call(operation, &request);
+        let sent = adapter.outbound(&call, Authority::default());
+        let sent = sent.unwrap_or_else(|e| panic!("{}: {e}", self.folder.display()));
+        let body: Value = serde_json::from_slice(&sent.payload.to_bytes()).expect("json");
+        let parse = |text: String| serde_json::from_str::<Value>(&text).expect("json");
+        let expected = self.read("outbound.json").map(parse);
+        if self.write && expected.as_ref() != Some(&body) {
+            let text = serde_json::to_string_pretty(&body).expect("json");
+            self.holds("outbound.json", &(text + "\n"));
+        } else {
+            assert_eq!(Some(body), expected, "{}", self.folder.display());
+        }
+        let dropped: String = sent
+            .dropped
+            .iter()
+            .map(|name| format!("{name}\n"))
+            .collect();
+        if self.read("dropped").is_some() || !dropped.is_empty() {
+            self.holds("dropped", &dropped);
+        }
+        if let Some((upstream, stream)) = self.upstream() {
+            self.answer(&*adapter, &call, &upstream, stream);
+        }
+    }
+
+    fn answer(&self, adapter: &dyn Adapter, call: &Call, upstream: &[u8], stream: bool) {
+        if let Some(status) = self.read("status") {
+            let status = StatusCode::from_bytes(status.trim().as_bytes()).expect("a status");
+            let refusal = adapter.refusal(status, &Fields::default(), upstream);
+            let body = refusal.body.unwrap_or_else(|| upstream.to_vec().into());
+            let body = String::from_utf8_lossy(&body);
+            self.holds("response.json", &format!("{}\n", body.trim_end()));
+            return;
+        }
+        let whole = back(adapter, call, [upstream]).expect("an answer");
+        if stream {
+            self.holds("response.sse", &whole);
+        } else {
+            self.holds("response.json", &format!("{whole}\n"));
+        }
+        let show = || self.folder.display();
+        for cut in 0..=upstream.len() {
+            let (one, two) = upstream.split_at(cut);
+            let got = back(adapter, call, [one, two]).expect("an answer");
+            assert_eq!(got, whole, "{} cut at {cut}", show());
+        }
+        let got = back(adapter, call, upstream.chunks(1)).expect("an answer");
+        assert_eq!(got, whole, "{} byte by byte", show());
     }
 }
 
-fn run_case(adapter: &dyn Adapter, case: &Path) {
-    let shown = case.display();
-    let read =
-        |path: PathBuf| std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let name = case.file_name().expect("a name").to_string_lossy();
-    let request = String::from_utf8(read(case.join("request.json"))).expect("text");
-    let operation = if value(request.as_bytes()).get("input").is_some() {
-        Operation::Embeddings
-    } else {
-        Operation::Chat
-    };
-    let call = call(operation, &request);
-    let outbound = sent(adapter, &call).unwrap_or_else(|e| panic!("{shown}: {e}"));
-    assert_eq!(
-        outbound,
-        value(&read(case.join("outbound.json"))),
-        "{shown}"
-    );
-    let upstream = read(file(case, "upstream"));
-    let expected = file(case, "response");
-    let events = expected.extension().is_some_and(|kind| kind == "sse");
-    let expected = read(expected);
-    if let Some(status) = name.strip_prefix("error-").and_then(|n| n.parse().ok()) {
-        let status = StatusCode::from_u16(status).expect("a status");
-        let body = adapter.refusal(status, &Fields::default(), &upstream).body;
-        let body = body.as_deref().unwrap_or(&upstream);
-        assert_eq!(value(body), value(&expected), "{shown}");
-        return;
+#[test]
+fn vectors() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    let write = std::env::var_os("VECTORS").is_some_and(|value| value == "write");
+    for (folder, target) in FOLDERS {
+        let cases = root.join(folder).read_dir().expect("the folder");
+        let mut cases: Vec<PathBuf> = cases.map(|entry| entry.expect("an entry").path()).collect();
+        cases.sort();
+        assert!(cases.len() >= CASES.len(), "{cases:?}");
+        for name in CASES {
+            let case = root.join(folder).join(name);
+            assert!(cases.contains(&case), "{folder}/{name}");
+        }
+        for folder in cases {
+            Case { folder, write }.check(target());
+        }
     }
-    let whole = back(adapter, &call, &upstream, &[]).unwrap_or_else(|e| panic!("{shown}: {e}"));
-    if events {
-        assert_eq!(data(whole.as_bytes()), data(&expected), "{shown}");
-    } else {
-        assert_eq!(value(whole.as_bytes()), value(&expected), "{shown}");
-    }
-    for cut in 0..=upstream.len() {
-        let got = back(adapter, &call, &upstream, &[cut]);
-        assert_eq!(got.as_deref(), Ok(&*whole), "{shown} cut at {cut}");
-    }
-}
-
-/// The one file of that name, whatever its ending.
-fn file(case: &Path, stem: &str) -> PathBuf {
-    let files = case.read_dir().expect("a folder");
-    let mut files = files.map(|entry| entry.expect("an entry").path());
-    let found = files.find(|path| path.file_stem().is_some_and(|own| own == stem));
-    found.unwrap_or_else(|| panic!("{} has no {stem}", case.display()))
-}
-
-fn value(json: &[u8]) -> Value {
-    serde_json::from_slice(json)
-        .unwrap_or_else(|e| panic!("{}: {e}", String::from_utf8_lossy(json)))
-}
-
-/// The data of a stream's events; what is no JSON, as text.
-pub(super) fn data(stream: &[u8]) -> Vec<Value> {
-    let data = sse::events(stream).filter_map(|event| event.data);
-    data.map(|data| {
-        serde_json::from_slice(&data)
-            .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&data).into_owned()))
-    })
-    .collect()
+    let unknown = root.read_dir().expect("the folder").find(|entry| {
+        let name = entry.as_ref().expect("an entry").file_name();
+        !FOLDERS.iter().any(|(folder, _)| name == *folder)
+    });
+    assert!(unknown.is_none(), "nobody reads {unknown:?}");
 }

@@ -23,7 +23,7 @@ use crate::sse;
 
 pub(super) use asked::{Choice, Effort, Format, Tool};
 pub(super) use messages::{CacheMark, Message, Part, PartKind, Role, Source, ToolCall};
-pub(super) use object::Object;
+pub(super) use object::{Object, members};
 pub(super) use params::{ANY, Asked, Layers, Table, Treatment};
 pub(super) use refusal::{error, refusal};
 pub(super) use sink::{Finish, Sink, Usage};

@@ -1,8 +1,10 @@
 //! A JSON object in the making, members in the order they were set.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
+use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -57,6 +59,23 @@ impl Object {
         }
     }
 
+    /// Sets the members that `json`, the value of `param`, has.
+    ///
+    /// # Errors
+    /// If the text is no JSON object.
+    pub(in crate::provider) fn merge(
+        &mut self,
+        param: &'static str,
+        json: &str,
+    ) -> Result<&mut Self, AdaptError> {
+        let wrong = |_| unsupported(param, format!("`{param}` must be an object"));
+        let members = members(json).map_err(wrong)?;
+        for (name, value) in members {
+            self.put(Cow::Owned(name), value.to_owned());
+        }
+        Ok(self)
+    }
+
     fn put(&mut self, name: Cow<'static, str>, value: Box<RawValue>) {
         match self.0.iter_mut().find(|(other, _)| *other == name) {
             Some((_, old)) => *old = value,
@@ -100,4 +119,29 @@ impl Serialize for Object {
         }
         map.end()
     }
+}
+
+/// The members of a JSON object in their order.
+///
+/// # Errors
+/// If the text is no JSON object.
+pub(in crate::provider) fn members(json: &str) -> serde_json::Result<Vec<(String, &RawValue)>> {
+    struct Each;
+    impl<'de> Visitor<'de> for Each {
+        type Value = Vec<(String, &'de RawValue)>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some(member) = map.next_entry()? {
+                members.push(member);
+            }
+            Ok(members)
+        }
+    }
+    let mut text = serde_json::Deserializer::from_str(json);
+    let members = text.deserialize_map(Each)?;
+    text.end()?;
+    Ok(members)
 }

@@ -260,6 +260,11 @@ impl<'a> Asked<'a> {
         self.who
     }
 
+    /// Whether the answer is to come as a stream.
+    pub(in crate::provider) fn is_stream(&self) -> bool {
+        self.call.head.stream
+    }
+
     /// The JSON text of a parameter that the table takes.
     pub(in crate::provider) fn raw(&self, name: &str) -> Option<&'a str> {
         let found = self.members.iter().find(|(other, ..)| *other == name);

@@ -39,6 +39,14 @@ impl Thinking {
         let (Self::Thinking { from, .. } | Self::RedactedThinking { from, .. }) = self;
         from.as_deref().is_none_or(|from| from == account)
     }
+
+    /// Whether its provider would take it back.
+    pub(in crate::provider) const fn is_signed(&self) -> bool {
+        match self {
+            Self::Thinking { signature, .. } => signature.is_some(),
+            Self::RedactedThinking { .. } => true,
+        }
+    }
 }
 
 /// Model and account of a target in twelve hexadecimal digits.

@@ -3,32 +3,20 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::provider::vectors::{back, call, run, sent};
-use crate::types::{Auth, Dialect, Dropping, Secret, TlsOptions};
+use crate::provider::vectors::{self, back, call, fields};
+use crate::types::Dialect;
 
 fn target(defaults: Value, extra_body: Value) -> Target {
-    let fields = |value: Value| match value {
-        Value::Object(map) => map.into_iter().collect(),
-        _ => vec![],
-    };
     Target {
-        id: "g/m".into(),
-        provider: "cohere".into(),
-        dialect: Dialect::Cohere,
-        base_url: "https://host".to_owned(),
-        model: "m".into(),
-        price_model: "m".into(),
-        auth: Auth::Bearer(Secret::new("k")),
-        defaults: fields(defaults),
-        extra_body: fields(extra_body),
-        extra_headers: vec![],
-        renames: &[],
-        stream_options: true,
-        encoding_format: true,
-        dropping: Dropping::default(),
-        tls: TlsOptions::default(),
-        organization: None,
+        defaults: fields(&defaults),
+        extra_body: fields(&extra_body),
+        ..vectors::target("cohere", Dialect::Cohere, "m")
     }
+}
+
+fn sent(adapter: &Cohere, call: &Call) -> Result<Value, AdaptError> {
+    let request = adapter.outbound(call, Authority::default())?;
+    Ok(serde_json::from_slice(&request.payload.to_bytes()).expect("JSON"))
 }
 
 fn cohere(target: Target) -> Cohere {
@@ -46,26 +34,6 @@ fn chat(more: Value) -> Call {
     };
     members.extend(more);
     call(Operation::Chat, &body.to_string())
-}
-
-#[test]
-fn vectors() {
-    let names = [
-        "basic",
-        "system",
-        "tools",
-        "image",
-        "stream",
-        "stream-tools",
-        "error-400",
-        "error-429",
-        "cut-stream",
-        "thinking",
-        "json-schema",
-        "parallel-tools",
-        "embeddings",
-    ];
-    run("cohere", &adapter(), &names);
 }
 
 #[test]
@@ -235,7 +203,7 @@ fn malformed_answers_are_errors() {
         (chat(json!({"stream": true})), "data: {}\n\n"),
         (embed, r#"{"embeddings":{"int8":[[1]]}}"#),
     ] {
-        let got = back(&adapter(), &call, answer.as_bytes(), &[1]);
+        let got = back(&adapter(), &call, [answer.as_bytes()]);
         assert!(
             matches!(got, Err(AdaptError::Malformed(_))),
             "{answer}: {got:?}"

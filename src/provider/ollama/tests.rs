@@ -5,31 +5,15 @@ mod answers;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::provider::vectors::call;
-use crate::types::{Auth, Dropping, Secret, TlsOptions};
+use crate::provider::vectors::{self, call, fields};
 
 fn target(defaults: Value, extra_body: Value) -> Target {
-    let fields = |value: Value| match value {
-        Value::Object(map) => map.into_iter().collect(),
-        _ => vec![],
-    };
     Target {
-        id: "g/m".into(),
-        provider: "ollama".into(),
-        dialect: Dialect::Ollama,
         base_url: "http://host:11434".to_owned(),
-        model: "m".into(),
-        price_model: "m".into(),
-        auth: Auth::Bearer(Secret::new("k")),
-        defaults: fields(defaults),
-        extra_body: fields(extra_body),
-        extra_headers: vec![],
+        defaults: fields(&defaults),
+        extra_body: fields(&extra_body),
         renames: &[("max_completion_tokens", "max_tokens")],
-        stream_options: true,
-        encoding_format: true,
-        dropping: Dropping::default(),
-        tls: TlsOptions::default(),
-        organization: None,
+        ..vectors::target("ollama", Dialect::Ollama, "m")
     }
 }
 

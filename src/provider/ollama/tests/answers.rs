@@ -1,22 +1,9 @@
-//! What becomes of an answer, and the vectors of `tests/vectors/ollama`.
+//! What becomes of an answer.
 
-use bytes::BytesMut;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::provider::vectors::run;
-
-/// The answer to a call, fed in two pieces.
-fn back(adapter: &Ollama, call: &Call, answer: &[u8], cut: usize) -> Result<String, AdaptError> {
-    let Inbound::Translate(mut translator) = adapter.inbound(call, &Fields::default()) else {
-        panic!("it translates")
-    };
-    let mut out = BytesMut::new();
-    translator.push(&answer[..cut], &mut out)?;
-    translator.push(&answer[cut..], &mut out)?;
-    translator.finish(&mut out)?;
-    Ok(String::from_utf8(out.to_vec()).expect("text"))
-}
+use crate::provider::vectors::back;
 
 #[test]
 fn reasons_and_ids() {
@@ -25,7 +12,7 @@ fn reasons_and_ids() {
             r#"{{"model":"m","message":{{"role":"assistant","content":"x"{more},"done":true}}"#
         );
         let call = call(Operation::Chat, &chat(json!({})).to_string());
-        let text = back(&adapter(), &call, answer.as_bytes(), 9).expect("an answer");
+        let text = back(&adapter(), &call, [answer.as_bytes()]).expect("an answer");
         serde_json::from_str::<Value>(&text).expect("json")
     };
     for (theirs, ours) in [
@@ -79,34 +66,10 @@ fn malformed_answers_are_errors() {
     ];
     for (operation, more, answer) in cases {
         let call = call(operation, &chat(more).to_string());
-        let got = back(&adapter(), &call, answer.as_bytes(), 1);
+        let got = back(&adapter(), &call, [answer.as_bytes()]);
         assert!(
             matches!(got, Err(AdaptError::Malformed(_))),
             "{answer}: {got:?}"
         );
     }
-}
-
-#[test]
-fn vectors() {
-    let names = [
-        "basic",
-        "system",
-        "tools",
-        "image",
-        "stream",
-        "stream-tools",
-        "error-400",
-        "error-429",
-        "cut-stream",
-        "thinking",
-        "json-schema",
-        "parallel-tools",
-        "embeddings",
-        "stream-error",
-        "stream-no-newline-at-end",
-    ];
-    let file = json!({"num_ctx": 8192, "keep_alive": "10m"});
-    let adapter = Ollama::new(Arc::new(target(file, json!(null)))).expect("a target");
-    run("ollama", &adapter, &names);
 }
