@@ -8,6 +8,7 @@ mod commands;
 mod completions_only;
 mod config;
 mod cooldown;
+mod dialects;
 mod disconnect;
 mod drain;
 mod edge;
