@@ -288,6 +288,8 @@ pub enum Dialect {
         /// The dated version.
         api_version: String,
     },
+    /// Cohere's API below `{base}/v2`.
+    Cohere,
     /// Anthropic's Messages at `{base}/v1/messages`.
     Anthropic {
         /// The API's version, a date.

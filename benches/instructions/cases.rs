@@ -35,7 +35,11 @@ pub(crate) struct Case {
     pub(crate) prepare: Box<dyn Fn() -> Step + Sync>,
 }
 
-fn case(name: impl Into<String>, times: u32, prepare: impl Fn() -> Step + Sync + 'static) -> Case {
+pub(crate) fn case(
+    name: impl Into<String>,
+    times: u32,
+    prepare: impl Fn() -> Step + Sync + 'static,
+) -> Case {
     Case {
         name: name.into(),
         times,
@@ -179,7 +183,7 @@ fn attempts(kind: StrategyKind, deployments: usize) -> Step {
     })
 }
 
-fn deployment(number: usize) -> Deployment {
+pub(crate) fn deployment(number: usize) -> Deployment {
     let id: Arc<str> = format!("g/{number}").into();
     let target = Target {
         id: Arc::clone(&id),

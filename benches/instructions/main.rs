@@ -4,6 +4,7 @@
 //! cargo bench --locked --profile instructions --bench instructions             the gate
 //! cargo bench --locked --profile instructions --bench instructions -- --bless  the counts of now become the budgets
 //! cargo bench --locked --profile instructions --bench instructions -- --plant  the gate on a planted regression
+//! cargo bench --locked --profile instructions --bench instructions -- --dialects  what translating costs beside passing through
 //! ```
 //!
 //! Times vary from run to run; instructions do not. For each case this program runs itself under `callgrind`, doing the
@@ -17,6 +18,7 @@
 
 mod budgets;
 mod cases;
+mod dialects;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -41,10 +43,12 @@ fn main() -> ExitCode {
     let done = match args.as_slice() {
         ["--do", name, times] => perform(&cases::all(), name, times),
         ["--do-planted", name, times] => perform(&[cases::planted()], name, times),
+        ["--do-dialect", name, times] => perform(&dialects::all(), name, times),
+        ["--dialects"] => compare_dialects(),
         [] => gate(&cases::all(), "--do"),
         ["--plant"] => gate(&[cases::planted()], "--do-planted"),
         ["--bless"] => bless(),
-        _ => Err("one of: nothing, --bless, --plant".to_owned()),
+        _ => Err("one of: nothing, --bless, --plant, --dialects".to_owned()),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -128,6 +132,36 @@ fn bless() -> Result<bool, String> {
     let counts = count_all(&cases, "--do")?;
     let names = cases.iter().map(|c| c.name.as_str());
     Budgets::bless(&compiler()?, names.zip(counts))?;
+    Ok(true)
+}
+
+/// What a request, its answer and a piece of a stream take in each dialect, and how many times as much as OpenAI's.
+fn compare_dialects() -> Result<bool, String> {
+    let counts = count_all(&dialects::all(), "--do-dialect")?;
+    let rows: Vec<&[u64]> = counts.chunks(dialects::PARTS.len()).collect();
+    let [request, answer, chunk] = dialects::PARTS;
+    println!(
+        "| {:<10} | {request:>8} | {answer:>8} | {:>8} | {:>7} | {chunk:>8} | {:>7} |",
+        "dialect", "both", "ratio", "ratio"
+    );
+    println!(
+        "|{:-<12}|{:->10}|{:->10}|{:->10}|{:->9}|{:->10}|{:->9}|",
+        "", "", "", "", "", "", ""
+    );
+    let base = rows.first().copied().unwrap_or_default();
+    let both = |row: &[u64]| row[0] + row[1];
+    let ratio = |own: u64, of: u64| own as f64 / of.max(1) as f64;
+    for (name, row) in dialects::names().zip(&rows) {
+        println!(
+            "| {name:<10} | {:>8} | {:>8} | {:>8} | {:>7.2} | {:>8} | {:>7.2} |",
+            row[0],
+            row[1],
+            both(row),
+            ratio(both(row), both(base)),
+            row[2],
+            ratio(row[2], base[2])
+        );
+    }
     Ok(true)
 }
 

@@ -230,8 +230,20 @@ pub const PROVIDERS: &[Provider] = &[
         .env(&["GEMINI_API_BASE"], &["GEMINI_API_KEY", "GOOGLE_API_KEY"]),
     Provider::named("vertex_ai", Family::Vertex),
     Provider::named("vertex_ai_beta", Family::Vertex),
-    Provider::named("cohere", Family::Untranslated),
-    Provider::named("cohere_chat", Family::Untranslated),
+    Provider::named("cohere", Family::Cohere)
+        .at("https://api.cohere.com")
+        .env(
+            &["COHERE_API_BASE", "CO_API_URL"],
+            &["COHERE_API_KEY", "CO_API_KEY"],
+        )
+        .renames(MAX_TOKENS),
+    Provider::named("cohere_chat", Family::Cohere)
+        .at("https://api.cohere.com")
+        .env(
+            &["COHERE_API_BASE", "CO_API_URL"],
+            &["COHERE_API_KEY", "CO_API_KEY"],
+        )
+        .renames(MAX_TOKENS),
     Provider::named("watsonx_text", Family::Untranslated),
     Provider::named("replicate", Family::Untranslated),
     Provider::named("huggingface_local", Family::InsideRasa),

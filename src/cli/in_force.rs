@@ -287,6 +287,7 @@ fn url(deployment: &Deployment) -> String {
         }
         Dialect::Gemini(_) => format!("{base}/{}:generateContent", target.model),
         Dialect::VertexRaw(_) => format!("{base}/{}:rawPredict", target.model),
+        Dialect::Cohere => format!("{base}/v2/chat"),
         Dialect::Anthropic { version } => {
             format!("{base}/v1/messages (Anthropic's Messages of {version})")
         }

@@ -11,7 +11,8 @@ use super::prices::look_up;
 use super::settings::Own;
 use super::tree::{Node, Value};
 use super::{
-    Deployment, anthropic, azure, azure_ai, credentials, endpoint, ollama, value, vertex, watsonx,
+    Deployment, anthropic, azure, azure_ai, cohere, credentials, endpoint, ollama, value, vertex,
+    watsonx,
 };
 use crate::catalog::{self, Family, PROVIDERS, Provider};
 use crate::types::{Auth, Clocks, Cost, Dropping, Price, Target};
@@ -72,6 +73,9 @@ pub(super) fn deployment(
     let price_model = price_model.unwrap_or_else(|| model.clone());
     let price = price(ctx, own, node, path, &provider_name, &price_model);
     let mut endpoint = endpoint?;
+    if provider.family == Family::Cohere {
+        cohere::settle(ctx, (node, path), &mut endpoint);
+    }
     if provider.family == Family::Ollama {
         ollama::settle(
             ctx,

@@ -8,6 +8,7 @@ mod aws;
 mod azure;
 mod azure_ai;
 mod check;
+mod cohere;
 mod context;
 mod credentials;
 mod deployment;

@@ -4,10 +4,16 @@ use bytes::Bytes;
 
 use super::plain::Plain;
 use super::watch::Watch;
+use crate::provider::Translator;
 
 /// A stream under observation: takes chunks one by one and returns how many bytes of them may be handed on.
 pub fn watch() -> impl FnMut(Bytes) -> usize {
-    let mut watch = Watch::new(None, false, None);
+    watch_through(None)
+}
+
+/// The same of a stream that is translated.
+pub fn watch_through(translator: Option<Box<dyn Translator>>) -> impl FnMut(Bytes) -> usize {
+    let mut watch = Watch::new(translator, false, None);
     move |chunk| watch.push(chunk).map_or(0, |passed| passed.len())
 }
 

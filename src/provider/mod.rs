@@ -7,6 +7,7 @@
 
 mod anthropic;
 mod chat;
+mod cohere;
 mod completions;
 pub mod embeddings;
 mod gemini;
@@ -182,6 +183,7 @@ pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
         | Dialect::AzureV1
         | Dialect::AzureModels { .. } => Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?)),
         Dialect::Watsonx { .. } => Ok(Box::new(watsonx::Watsonx::new(Arc::clone(target))?)),
+        Dialect::Cohere => Ok(Box::new(cohere::Cohere::new(Arc::clone(target))?)),
         Dialect::Anthropic { ref version } => {
             let version = version.clone();
             let host = anthropic::Host::Api { version };

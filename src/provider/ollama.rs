@@ -14,8 +14,8 @@
 //! | `reasoning_effort` | `think`: `none` is false, `minimal` is low, `xhigh` is max |
 //! | `tools`, `logprobs`, `top_logprobs`, `dimensions` | the same |
 //! | `tool_choice: none` | no `tools` |
-//! | any other `tool_choice`, `parallel_tool_calls`, `user`, `metadata`, `store`, … | dropped: Ollama has no counterpart, and its OpenAI path ignores them as well |
-//! | `n` above 1, `logit_bias`, `functions`, `audio`, `modalities`, `web_search_options` | refused by name: the answer would be another one |
+//! | any other `tool_choice`, `parallel_tool_calls`, `user`, `metadata`, `store`, … | left out, and named as such: Ollama has no counterpart, and its OpenAI path ignores them as well |
+//! | `n` above 1, `logit_bias`, `functions`, `audio`, `modalities`, `web_search_options` | refused by name, unless `drop_params` is set: the answer would be another one |
 //!
 //! What is configured is the default, the request stands above it, and `extra_body` above both, option by option.
 //!
@@ -26,30 +26,38 @@ mod messages;
 mod settings;
 mod stream;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::ACCEPT;
-use http::{HeaderValue, Uri};
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use http::{HeaderValue, StatusCode, Uri};
+use serde_json::Value;
 
+use super::chat::{self, Layers, Object, Sink, Whole, account};
 use super::openai::{OpenAi, headers};
-use super::{AdaptError, Adapter, Authority, Call, Inbound};
+use super::{AdaptError, Adapter, Authority, Call, Inbound, Refusal, embeddings, error_facts};
+use crate::catalog::ollama::LOADING;
 use crate::h1::Fields;
-use crate::request::{Outbound, Payload, RequestHead, Template};
+use crate::request::{Outbound, Payload, Template};
 use crate::types::{Dialect, Operation, Target};
-use settings::Settings;
+use answer::Reader;
+use stream::Lines;
+
+/// How messages call the dialect.
+const WHO: &str = "Ollama's own API";
 
 #[derive(Debug)]
 pub(super) struct Ollama {
     target: Arc<Target>,
+    account: String,
     chat: Template,
     stream: Template,
     embed: Template,
-    defaults: Result<Settings, AdaptError>,
-    extra: Result<Settings, AdaptError>,
+    chat_layers: Layers,
+    embed_layers: Layers,
+    /// The file's options, below those of a request and above them.
+    defaults: Result<Object, AdaptError>,
+    extra: Result<Object, AdaptError>,
     /// For `/completions`.
     openai: OpenAi,
 }
@@ -70,102 +78,100 @@ impl Ollama {
             base_url: format!("{}/v1", target.base_url),
             ..Target::clone(&target)
         };
+        let options = |fields: &[(String, Value)]| settings::options(settings::of_file(fields));
+        // Options of `extra_body` do not go to the top of the body as the rest of it does.
+        let mut top = Target::clone(&target);
+        top.extra_body
+            .retain(|(name, _)| !settings::is_option(name));
         Ok(Self {
+            account: account(&target),
             chat: post("chat", "application/json")?,
             stream: post("chat", "application/x-ndjson")?,
             embed: post("embed", "application/json")?,
-            defaults: configured(&target.defaults),
-            extra: configured(&target.extra_body),
+            chat_layers: Layers::new(&top, WHO, settings::CHAT),
+            embed_layers: Layers::new(&top, WHO, settings::EMBED),
+            defaults: options(&target.defaults),
+            extra: options(&target.extra_body),
             openai: OpenAi::new(Arc::new(openai))?,
             target,
         })
     }
 
-    /// Everything but the messages, in the three layers' order.
-    fn settings(&self, call: &Call) -> Result<Settings, AdaptError> {
-        let asked = Settings::read(|name| raw(&call.head, &call.body, name))?;
-        Ok(self
-            .defaults
-            .clone()?
-            .below(asked)
-            .below(self.extra.clone()?))
-    }
-
-    fn chat(&self, call: &Call) -> Result<Bytes, AdaptError> {
-        let mut settings = self.settings(call)?;
-        settings.allow_chat()?;
-        let messages = messages::read(call.head.raw(&call.body, "messages").unwrap_or(b"null"))?;
-        let mut body = settings.members(&[
-            "format",
-            "keep_alive",
-            "logprobs",
-            "shift",
-            "think",
-            "tools",
-            "top_logprobs",
-            "truncate",
-        ]);
-        body.insert("messages", json(&messages)?);
-        body.insert("stream", json(&call.head.stream)?);
-        body.insert("options", json(&settings.options())?);
-        self.body(body)
-    }
-
-    fn embed(&self, call: &Call) -> Result<Bytes, AdaptError> {
-        let settings = self.settings(call)?;
-        let input = call.head.raw(&call.body, "input").unwrap_or(b"null");
-        let text = serde_json::from_slice::<String>(input).is_ok()
-            || serde_json::from_slice::<Vec<String>>(input).is_ok();
-        if !text {
-            return Err(unsupported(
-                "input",
-                "`input` must be a text or a list of texts: Ollama takes no tokens",
-            ));
+    /// The body, and what is left out of it.
+    fn body(&self, call: &Call) -> Result<(Object, Vec<Cow<'static, str>>), AdaptError> {
+        let embeds = call.operation == Operation::Embeddings;
+        let layers = if embeds {
+            &self.embed_layers
+        } else {
+            &self.chat_layers
+        };
+        let mut asked = layers.asked(call)?;
+        let mut body = Object::default();
+        body.set("model", &*self.target.model);
+        if embeds {
+            // As it was written, once it is known to be text.
+            embeddings::texts(call)?;
+            let input = call.head.raw(&call.body, "input").unwrap_or_default();
+            body.set_raw("input", &String::from_utf8_lossy(input))?;
+        } else {
+            body.set("messages", &messages::write(asked.messages()?)?);
+            body.set("stream", &call.head.stream);
+            settings::write(&mut asked, &mut body)?;
         }
-        let mut body = settings.members(&["dimensions", "keep_alive", "truncate"]);
-        body.insert(
-            "input",
-            raw(&call.head, &call.body, "input").unwrap_or_default(),
-        );
-        body.insert("options", json(&settings.loading_options())?);
-        self.body(body)
-    }
-
-    fn body(&self, mut body: BTreeMap<&str, Box<RawValue>>) -> Result<Bytes, AdaptError> {
-        body.insert("model", json(&*self.target.model)?);
-        body.retain(|_, value| !matches!(value.get(), "null" | "{}"));
-        serde_json::to_vec(&body)
-            .map(Bytes::from)
-            .map_err(|e| unsupported("messages", &e.to_string()))
+        asked.pass_on(&mut body)?;
+        let mut options = self.defaults.clone()?;
+        options.extend(settings::options(|name| {
+            asked.requested(name).map(Cow::Borrowed)
+        })?);
+        options.extend(self.extra.clone()?);
+        if embeds {
+            // How tokens are chosen means nothing to an embedding.
+            options.retain(|name| LOADING.contains(&name));
+        }
+        if !options.is_empty() {
+            body.set("options", &options);
+        }
+        asked.add_extra(&mut body)?;
+        Ok((body, asked.dropped))
     }
 }
 
 impl Adapter for Ollama {
     fn outbound(&self, call: &Call, authority: Authority<'_>) -> Result<Outbound, AdaptError> {
-        let (head, body) = match call.operation {
+        let head = match call.operation {
             Operation::Completions => return self.openai.outbound(call, authority),
-            Operation::Chat if call.head.stream => (&self.stream, self.chat(call)?),
-            Operation::Chat => (&self.chat, self.chat(call)?),
-            Operation::Embeddings => (&self.embed, self.embed(call)?),
+            Operation::Chat if call.head.stream => &self.stream,
+            Operation::Chat => &self.chat,
+            Operation::Embeddings => &self.embed,
         };
-        Ok(head.request(
-            &[("authorization", authority.bearer())],
-            Payload::from(body),
-        ))
+        let (body, dropped) = self.body(call)?;
+        let payload = Payload::from(body.to_bytes());
+        let mut request = head.request(&[("authorization", authority.bearer())], payload);
+        request.dropped = dropped;
+        Ok(request)
     }
 
     fn inbound(&self, call: &Call, fields: &Fields) -> Inbound {
-        match call.operation {
-            Operation::Completions => self.openai.inbound(call, fields),
-            Operation::Embeddings => {
-                Inbound::Translate(Box::new(answer::Embeddings::new(&self.target.model)))
-            }
-            Operation::Chat if call.head.stream => {
-                Inbound::Translate(Box::new(stream::Events::new(call, &self.target.model)))
-            }
-            Operation::Chat => {
-                Inbound::Translate(Box::new(answer::Whole::new(call, &self.target.model)))
-            }
+        let model = &self.target.model;
+        let sink = || Sink::new(call, model, &self.account);
+        Inbound::Translate(match call.operation {
+            Operation::Completions => return self.openai.inbound(call, fields),
+            Operation::Embeddings => Box::new(answer::Embeddings::new(model)),
+            Operation::Chat if call.head.stream => Box::new(Lines::new(sink())),
+            Operation::Chat => Box::new(Whole::new(Reader, sink())),
+        })
+    }
+
+    fn refusal(&self, status: StatusCode, _fields: &Fields, body: &[u8]) -> Refusal {
+        let facts = error_facts(body);
+        match facts.as_ref().and_then(|facts| facts.message.as_deref()) {
+            Some(message) => chat::refusal(status, chat::error(status, None, message), None),
+            None => Refusal {
+                status,
+                facts,
+                retry_after: None,
+                body: None,
+            },
         }
     }
 
@@ -176,30 +182,6 @@ impl Adapter for Ollama {
             // It always comes, in the last line.
             Operation::Chat => call.head.stream && !call.head.include_usage,
         }
-    }
-}
-
-/// What the file says.
-fn configured(fields: &[(String, serde_json::Value)]) -> Result<Settings, AdaptError> {
-    Settings::read(|name| {
-        let (_, value) = fields.iter().find(|(field, _)| field == name)?;
-        to_raw_value(value).ok()
-    })
-}
-
-/// A member of the request as it was written.
-fn raw(head: &RequestHead, body: &[u8], name: &str) -> Option<Box<RawValue>> {
-    serde_json::from_slice(head.raw(body, name)?).ok()
-}
-
-fn json<T: Serialize + ?Sized>(value: &T) -> Result<Box<RawValue>, AdaptError> {
-    to_raw_value(value).map_err(|e| unsupported("messages", &e.to_string()))
-}
-
-fn unsupported(param: &'static str, message: &str) -> AdaptError {
-    AdaptError::Unsupported {
-        param: param.into(),
-        message: message.to_owned(),
     }
 }
 

@@ -291,7 +291,9 @@ fn url(target: &Target, operation: Operation, streams: bool) -> String {
         Dialect::Watsonx { api_version, .. } => {
             watsonx::url(target, api_version, operation, streams)
         }
-        Dialect::Ollama | Dialect::Anthropic { .. } => format!("{base}/v1/{path}"),
+        Dialect::Ollama | Dialect::Cohere | Dialect::Anthropic { .. } => {
+            format!("{base}/v1/{path}")
+        }
         // Whole already, whatever is asked for.
         Dialect::Gemini(_) | Dialect::VertexRaw(_) => base.clone(),
     }

@@ -50,6 +50,7 @@ const FOLDERS: &[Folder] = &[
     ("mistral", || row("mistral")),
     ("gemini", || google(GoogleHost::Studio)),
     ("vertex", || google(GoogleHost::Vertex)),
+    ("cohere", || target("cohere", Dialect::Cohere, "m")),
     ("ollama", || Target {
         defaults: fields(&json!({"num_ctx": 8192, "keep_alive": "10m"})),
         ..target("ollama", Dialect::Ollama, "m")
@@ -58,7 +59,7 @@ const FOLDERS: &[Folder] = &[
     ("watsonx", || row("watsonx")),
 ];
 
-/// Cases that each dialect has; Ollama's API has no events, and its errors are read by all.
+/// Cases that each dialect has.
 const CASES: [&str; 9] = [
     "basic",
     "system",
@@ -278,13 +279,9 @@ fn vectors() {
         let mut cases: Vec<PathBuf> = cases.map(|entry| entry.expect("an entry").path()).collect();
         cases.sort();
         assert!(cases.len() >= CASES.len(), "{cases:?}");
-        if *folder != "ollama" {
-            for name in CASES {
-                assert!(
-                    cases.contains(&root.join(folder).join(name)),
-                    "{folder}/{name}"
-                );
-            }
+        for name in CASES {
+            let case = root.join(folder).join(name);
+            assert!(cases.contains(&case), "{folder}/{name}");
         }
         for folder in cases {
             Case { folder, write }.check(target());

@@ -28,6 +28,8 @@ pub(in crate::provider) struct Message {
     pub(in crate::provider) calls: Vec<ToolCall>,
     /// What the assistant thought, as far as it came back.
     pub(in crate::provider) thinking: Vec<Thinking>,
+    /// The same in words, from whatever provider: `reasoning_content`, or `reasoning`.
+    pub(in crate::provider) reasoning: Option<String>,
     /// Of a tool's message: the id of the call it answers.
     pub(in crate::provider) answers: Option<String>,
     /// Of a tool's message: the function's name, looked up by that id.
@@ -110,6 +112,8 @@ struct Wire<'a> {
     #[serde(borrow)]
     function_call: Option<WireFunction<'a>>,
     thinking_blocks: Option<Vec<Thinking>>,
+    reasoning_content: Option<String>,
+    reasoning: Option<String>,
     cache_control: Option<CacheMark>,
 }
 
@@ -225,6 +229,7 @@ fn message(wire: Wire<'_>, before: &[Message]) -> Result<Message, AdaptError> {
         parts,
         calls,
         thinking: wire.thinking_blocks.unwrap_or_default(),
+        reasoning: wire.reasoning_content.or(wire.reasoning),
         answers,
         name,
     })

@@ -24,7 +24,7 @@ use crate::sse;
 pub(super) use asked::{Choice, Effort, Format, Tool};
 pub(super) use messages::{CacheMark, Message, Part, PartKind, Role, Source, ToolCall};
 pub(super) use object::{Object, members};
-pub(super) use params::{Asked, Layers, Table, Treatment};
+pub(super) use params::{ANY, Asked, Layers, Table, Treatment};
 pub(super) use refusal::{error, refusal};
 pub(super) use sink::{Finish, Sink, Usage};
 pub(super) use thinking::{Thinking, account};
@@ -112,11 +112,12 @@ impl<D: Decoder> Events<D> {
 impl<D: Decoder> Translator for Events<D> {
     fn push(&mut self, chunk: &[u8], out: &mut BytesMut) -> Result<(), AdaptError> {
         let whole = self.splitter.push(Bytes::copy_from_slice(chunk));
-        if self.splitter.gave_up() {
-            return Err(malformed("an event is too large"));
-        }
         for event in sse::events(&whole) {
             self.event(event.data.as_deref(), out)?;
+        }
+        // What was whole before it has been said, and nothing counts behind an end.
+        if self.splitter.gave_up() && !self.sink.is_over() {
+            return Err(malformed("an event is too large"));
         }
         Ok(())
     }

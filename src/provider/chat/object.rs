@@ -83,6 +83,18 @@ impl Object {
         }
     }
 
+    /// Sets all members of another one.
+    pub(in crate::provider) fn extend(&mut self, other: Self) {
+        for (name, value) in other.0 {
+            self.put(name, value);
+        }
+    }
+
+    /// Keeps the members with these names.
+    pub(in crate::provider) fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.0.retain(|(name, _)| keep(name));
+    }
+
     /// Whether it has this member.
     pub(in crate::provider) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(other, _)| other == name)

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Object, unsupported};
 use crate::provider::{AdaptError, Call};
@@ -22,8 +23,11 @@ pub(in crate::provider) enum Treatment {
     Refused(&'static str),
 }
 
-/// A dialect's parameters: each of [`OPENAI`], and its own.
+/// A dialect's parameters: each of [`OPENAI`], and its own; a last row [`ANY`], if there is one, stands for all others.
 pub(in crate::provider) type Table = &'static [(&'static str, Treatment)];
+
+/// The name of the row for names that have none.
+pub(in crate::provider) const ANY: &str = "*";
 
 /// Members that are no parameters: what is asked, and how the answer comes.
 const STRUCTURE: [&str; 6] = [
@@ -168,7 +172,8 @@ impl Layers {
             asked.drop(name);
             return Ok(());
         }
-        let row = self.table.iter().find(|(other, _)| *other == name);
+        let mut rows = self.table.iter();
+        let row = rows.find(|(other, _)| [name, ANY].contains(other));
         match row.map(|(_, treatment)| *treatment) {
             Some(Treatment::Becomes(_)) => asked.members.push((name, value, layer)),
             Some(Treatment::Native) => {
@@ -194,17 +199,28 @@ impl Layers {
 
 /// Whether a value says no more than leaving the parameter out would.
 fn is_harmless(name: &str, value: &str) -> bool {
-    match value {
-        "null" | "false" | "[]" | "{}" | "\"\"" => true,
-        "1" => name == "n",
-        "0" | "0.0" => matches!(
-            name,
-            "frequency_penalty" | "presence_penalty" | "top_logprobs"
-        ),
-        "\"auto\"" | "\"none\"" => matches!(name, "function_call" | "service_tier"),
-        "[\"text\"]" => name == "modalities",
-        "\"medium\"" => name == "verbosity",
-        _ => false,
+    let Ok(value) = serde_json::from_str::<Value>(value) else {
+        return false;
+    };
+    match &value {
+        Value::Null => true,
+        // The default is true.
+        Value::Bool(on) => *on == (name == "parallel_tool_calls"),
+        Value::Number(n) => match name {
+            "n" => n.as_f64() == Some(1.0),
+            "frequency_penalty" | "presence_penalty" | "top_logprobs" => n.as_f64() == Some(0.0),
+            _ => false,
+        },
+        Value::String(text) => match name {
+            "function_call" | "service_tier" => matches!(text.as_str(), "auto" | "none" | ""),
+            "verbosity" => text == "medium",
+            _ => text.is_empty(),
+        },
+        Value::Array(items) => {
+            items.is_empty() || name == "modalities" && items.iter().all(|item| item == "text")
+        }
+        // A search without options is a search.
+        Value::Object(members) => members.is_empty() && name != "web_search_options",
     }
 }
 
@@ -253,6 +269,14 @@ impl<'a> Asked<'a> {
     pub(in crate::provider) fn raw(&self, name: &str) -> Option<&'a str> {
         let found = self.members.iter().find(|(other, ..)| *other == name);
         found.map(|(_, value, _)| *value)
+    }
+
+    /// The same, if it is the request's own.
+    pub(in crate::provider) fn requested(&self, name: &str) -> Option<&'a str> {
+        let mut found = self.members.iter();
+        let of_request =
+            |(other, _, from): &&(&str, &str, Layer)| *other == name && *from == Layer::Request;
+        found.find(of_request).map(|(_, value, _)| *value)
     }
 
     /// The first of these names, the request's above the file's.

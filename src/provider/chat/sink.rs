@@ -80,6 +80,8 @@ pub(in crate::provider) struct Sink {
     opening: Vec<u8>,
     choices: Vec<Choice>,
     usage: Option<Usage>,
+    /// What a whole answer says instead of choices.
+    failure: Option<ErrorFacts>,
     /// Nothing follows.
     over: bool,
 }
@@ -95,6 +97,7 @@ impl Sink {
             opening: Vec::new(),
             choices: Vec::new(),
             usage: None,
+            failure: None,
             over: false,
         };
         sink.open();
@@ -151,17 +154,30 @@ impl Sink {
 
     /// A piece of the text.
     pub(in crate::provider) fn text(&mut self, choice: usize, text: &str, out: &mut BytesMut) {
-        if text.is_empty() {
+        self.text_with(choice, text, None, out);
+    }
+
+    /// A piece of the text with its `logprobs`.
+    pub(in crate::provider) fn text_with(
+        &mut self,
+        choice: usize,
+        text: &str,
+        logprobs: Option<Value>,
+        out: &mut BytesMut,
+    ) {
+        if text.is_empty() && logprobs.is_none() {
             return;
         }
         self.begin(choice, out);
         if self.stream {
-            self.delta(choice, out, |out| {
+            self.delta_with(choice, logprobs.as_ref(), out, |out| {
                 out.put_slice(b"\"content\":");
                 quote(text, out);
             });
         } else {
-            self.choices[choice].text.push_str(text);
+            let choice = &mut self.choices[choice];
+            choice.text.push_str(text);
+            choice.logprobs = logprobs.or(choice.logprobs.take());
         }
     }
 
@@ -211,6 +227,18 @@ impl Sink {
         thought: Option<&str>,
         out: &mut BytesMut,
     ) {
+        self.called(choice, id, (name, ""), thought, out);
+    }
+
+    /// The model calls a tool by this name with these arguments, as far as they are known.
+    pub(in crate::provider) fn called(
+        &mut self,
+        choice: usize,
+        id: Option<&str>,
+        (name, arguments): (&str, &str),
+        thought: Option<&str>,
+        out: &mut BytesMut,
+    ) {
         self.begin(choice, out);
         let index = self.choices[choice].calls.len();
         let mut id = match id.filter(|id| !id.is_empty()) {
@@ -229,19 +257,19 @@ impl Sink {
                 quote(&id, out);
                 out.put_slice(b",\"type\":\"function\",\"function\":{\"name\":");
                 quote(name, out);
-                out.put_slice(b",\"arguments\":\"\"}");
+                out.put_slice(b",\"arguments\":");
+                quote(arguments, out);
+                out.put_slice(b"}");
                 if let Some(extra) = &extra {
                     let _ = write!(Text(out), ",\"extra_content\":{extra}");
                 }
                 out.put_slice(b"}]");
             });
         }
-        let name = name.to_owned();
-        let arguments = String::new();
         self.choices[choice].calls.push(Called {
             id,
-            name,
-            arguments,
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
             extra,
         });
     }
@@ -330,11 +358,7 @@ impl Sink {
     ) {
         self.begin(choice, out);
         if self.stream {
-            out.put_slice(&self.opening);
-            let _ = write!(
-                Text(out),
-                "{{\"index\":{choice},\"delta\":{{}},\"logprobs\":{value},\"finish_reason\":null}}]}}\n\n"
-            );
+            self.delta_with(choice, Some(&value), out, |_| {});
         } else {
             self.choices[choice].logprobs = Some(value);
         }
@@ -389,19 +413,43 @@ impl Sink {
         out.put_slice(b"data: [DONE]\n\n");
     }
 
-    /// The stream ends in an error.
+    /// The answer ends in an error; a whole one is nothing else.
     pub(in crate::provider) fn fail(&mut self, facts: &ErrorFacts, out: &mut BytesMut) {
+        if self.over {
+            return;
+        }
         self.over = true;
-        let _ = write!(Text(out), "data: {}\n\n", body(facts));
+        if self.stream {
+            let _ = write!(Text(out), "data: {}\n\n", body(facts));
+        } else {
+            self.failure = Some(facts.clone());
+        }
     }
 
     fn delta(&self, choice: usize, out: &mut BytesMut, write_delta: impl FnOnce(&mut BytesMut)) {
+        self.delta_with(choice, None, out, write_delta);
+    }
+
+    fn delta_with(
+        &self,
+        choice: usize,
+        logprobs: Option<&Value>,
+        out: &mut BytesMut,
+        write_delta: impl FnOnce(&mut BytesMut),
+    ) {
         out.put_slice(&self.opening);
         out.put_slice(b"{\"index\":");
         out.put_slice(itoa::Buffer::new().format(choice).as_bytes());
         out.put_slice(b",\"delta\":{");
         write_delta(out);
-        out.put_slice(b"},\"logprobs\":null,\"finish_reason\":null}]}\n\n");
+        out.put_slice(b"},\"logprobs\":");
+        match logprobs {
+            None => out.put_slice(b"null"),
+            Some(logprobs) => {
+                let _ = write!(Text(out), "{logprobs}");
+            }
+        }
+        out.put_slice(b",\"finish_reason\":null}]}\n\n");
     }
 
     /// An id that another turn of the same conversation does not have, even under the same request id.
@@ -423,6 +471,10 @@ impl Sink {
 
     /// A whole answer.
     pub(in crate::provider) fn write_whole(&mut self, out: &mut BytesMut) {
+        if let Some(facts) = &self.failure {
+            let _ = write!(Text(out), "{}", body(facts));
+            return;
+        }
         let choices: Vec<Value> = std::mem::take(&mut self.choices)
             .into_iter()
             .enumerate()

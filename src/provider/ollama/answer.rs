@@ -1,22 +1,24 @@
-//! Ollama's answers as OpenAI's: what whole ones and lines of a stream have in common, and the whole ones.
+//! Ollama's answers: what whole ones and lines of a stream say.
 
-use std::sync::Arc;
-
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::provider::{AdaptError, Call, Translator, embeddings};
+use crate::provider::chat::{Decoder, Finish, Sink, Usage, malformed};
+use crate::provider::{AdaptError, Translator, embeddings, error_facts};
+
+/// The choice, of which there is one.
+const ONLY: usize = 0;
 
 /// An answer, or a line of one.
 #[derive(Debug, Deserialize)]
-pub(super) struct Line {
-    pub(super) error: Option<Value>,
+struct Line {
+    error: Option<Value>,
     model: Option<String>,
     message: Option<Message>,
     #[serde(default)]
-    pub(super) done: bool,
+    done: bool,
     done_reason: Option<String>,
     prompt_eval_count: Option<u64>,
     eval_count: Option<u64>,
@@ -43,127 +45,49 @@ struct Function {
 }
 
 impl Line {
-    pub(super) fn read(json: &[u8]) -> Result<Self, AdaptError> {
-        serde_json::from_slice(json).map_err(|e| AdaptError::Malformed(e.to_string()))
-    }
-
-    /// Why the model stopped; calls of tools are a reason of their own.
-    pub(super) fn finish_reason(&self, called: bool) -> &'static str {
-        match self.done_reason.as_deref() {
-            Some("length") => "length",
-            _ if called => "tool_calls",
-            // `stop`, and `load` and `unload` of a request without messages.
-            _ => "stop",
-        }
-    }
-
     /// The tokens, if they were counted. A prompt that was in the cache as a whole counts none.
-    pub(super) fn usage(&self) -> Option<Value> {
-        if self.prompt_eval_count.is_none() && self.eval_count.is_none() {
-            return None;
-        }
-        let (prompt, completion) = (
-            self.prompt_eval_count.unwrap_or(0),
-            self.eval_count.unwrap_or(0),
-        );
-        Some(
-            json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt.saturating_add(completion)}),
-        )
+    fn usage(&self) -> Option<Usage> {
+        let counted = self.prompt_eval_count.or(self.eval_count).is_some();
+        counted.then(|| Usage {
+            prompt: self.prompt_eval_count.unwrap_or(0),
+            completion: self.eval_count.unwrap_or(0),
+            ..Usage::default()
+        })
     }
 
-    /// `logprobs` of the choice.
-    pub(super) fn logprobs(&mut self) -> Value {
-        match self.logprobs.take() {
-            Some(list @ Value::Array(_)) => json!({"content": list, "refusal": null}),
-            _ => Value::Null,
-        }
-    }
-}
-
-/// What every part of an answer repeats, and what ids are made from.
-#[derive(Debug)]
-pub(super) struct Frame {
-    request: Arc<str>,
-    body: Bytes,
-    id: String,
-    created: u64,
-    model: String,
-    /// Calls of tools so far.
-    pub(super) calls: usize,
-}
-
-impl Frame {
-    pub(super) fn new(call: &Call, model: &str) -> Self {
-        Self {
-            request: Arc::clone(&call.id),
-            body: call.body.clone(),
-            id: format!("chatcmpl-{}", call.id),
-            created: call.created,
-            model: model.to_owned(),
-            calls: 0,
-        }
-    }
-
-    /// Takes what the line says for a message or a delta: members that are empty are left out.
-    pub(super) fn take(&mut self, line: &mut Line) -> Map<String, Value> {
-        if let Some(model) = line.model.take() {
-            self.model = model;
-        }
-        let mut said = Map::new();
-        let Some(message) = line.message.take() else {
-            return said;
+    /// Says what is in it; whether it has a message.
+    fn say(&mut self, to: &mut Sink, out: &mut BytesMut) -> bool {
+        to.model(self.model.as_deref().unwrap_or_default());
+        to.begin(ONLY, out);
+        let Some(message) = self.message.take() else {
+            return false;
         };
-        let text = |text: Option<String>| text.filter(|t| !t.is_empty());
-        said.extend(text(message.thinking).map(|t| ("reasoning_content".to_owned(), t.into())));
-        said.extend(text(message.content).map(|t| ("content".to_owned(), t.into())));
-        let calls: Vec<Value> = message
-            .tool_calls
-            .into_iter()
-            .flatten()
-            .map(|call| self.call(call))
-            .collect();
-        if !calls.is_empty() {
-            said.insert("tool_calls".to_owned(), calls.into());
+        to.reasoning(ONLY, message.thinking.as_deref().unwrap_or_default(), out);
+        let logprobs = match self.logprobs.take() {
+            Some(list @ Value::Array(_)) => Some(json!({"content": list, "refusal": null})),
+            _ => None,
+        };
+        let text = message.content.as_deref().unwrap_or_default();
+        to.text_with(ONLY, text, logprobs, out);
+        for ToolCall { id, function } in message.tool_calls.into_iter().flatten() {
+            let arguments = arguments(function.arguments.as_deref());
+            to.called(ONLY, id.as_deref(), (&function.name, &arguments), None, out);
         }
-        said
+        true
     }
 
-    fn call(&mut self, call: ToolCall) -> Value {
-        let index = self.calls;
-        self.calls += 1;
-        let id = call
-            .id
-            .filter(|id| !id.is_empty())
-            .unwrap_or_else(|| self.call_id(index));
-        let arguments = arguments(call.function.arguments.as_deref());
-        json!({"index": index, "id": id, "type": "function", "function": {"name": call.function.name, "arguments": arguments}})
-    }
-
-    /// An id that another turn of the same conversation does not have, even under the same request id.
-    fn call_id(&self, index: usize) -> String {
-        let mut hasher = blake3::Hasher::new();
-        for part in [
-            self.request.as_bytes(),
-            &self.created.to_le_bytes(),
-            &(index as u64).to_le_bytes(),
-            &self.body,
-        ] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
+    /// Says that it is the end.
+    fn end(&self, to: &mut Sink, out: &mut BytesMut) {
+        let reason = match self.done_reason.as_deref() {
+            Some("length") => Finish::Length,
+            // `stop`, and `load` and `unload` of a request without messages.
+            _ => Finish::Stop,
+        };
+        to.finish(ONLY, reason, out);
+        if let Some(usage) = self.usage() {
+            to.usage(usage);
         }
-        format!("call_{}", &hasher.finalize().to_hex()[..24])
-    }
-
-    /// An answer or a chunk with this choice, or with none.
-    pub(super) fn wrap(&self, object: &str, choice: Option<Value>, usage: Option<Value>) -> Value {
-        let choices: Vec<Value> = choice.into_iter().collect();
-        let mut answer = json!({
-            "id": self.id, "object": object, "created": self.created, "model": self.model, "choices": choices,
-        });
-        if let Some(usage) = usage {
-            answer["usage"] = usage;
-        }
-        answer
+        to.end(out);
     }
 }
 
@@ -175,56 +99,47 @@ fn arguments(raw: Option<&RawValue>) -> String {
     }
 }
 
-/// A chat that came in one piece.
+/// Reads answers.
 #[derive(Debug)]
-pub(super) struct Whole {
-    frame: Frame,
-    body: BytesMut,
-}
+pub(super) struct Reader;
 
-impl Whole {
-    pub(super) fn new(call: &Call, model: &str) -> Self {
-        Self {
-            frame: Frame::new(call, model),
-            body: BytesMut::new(),
-        }
+impl Reader {
+    /// Reads a line; an error in it, Ollama's text or an object as proxies send it, ends the answer.
+    fn read(json: &[u8], to: &mut Sink, out: &mut BytesMut) -> Result<Option<Line>, AdaptError> {
+        let line: Line = serde_json::from_slice(json).map_err(malformed)?;
+        let Some(error) = line.error.as_ref().filter(|error| !error.is_null()) else {
+            return Ok(Some(line));
+        };
+        let mut facts = error_facts(json).unwrap_or_default();
+        facts
+            .kind
+            .get_or_insert_with(|| "upstream_error".to_owned());
+        facts.message.get_or_insert_with(|| error.to_string());
+        to.fail(&facts, out);
+        Ok(None)
     }
 }
 
-impl Translator for Whole {
-    fn push(&mut self, chunk: &[u8], _: &mut BytesMut) -> Result<(), AdaptError> {
-        self.body.extend_from_slice(chunk);
+impl Decoder for Reader {
+    fn event(&mut self, data: &[u8], to: &mut Sink, out: &mut BytesMut) -> Result<(), AdaptError> {
+        if let Some(mut line) = Self::read(data, to, out)? {
+            line.say(to, out);
+            if line.done {
+                line.end(to, out);
+            }
+        }
         Ok(())
     }
 
-    fn finish(&mut self, out: &mut BytesMut) -> Result<(), AdaptError> {
-        let mut line = Line::read(&self.body)?;
-        if line.message.is_none() {
-            return Err(AdaptError::Malformed(
-                "there is no `message` in it".to_owned(),
-            ));
-        }
-        let mut message = self.frame.take(&mut line);
-        let called = self.frame.calls > 0;
-        let nothing = if called { Value::Null } else { "".into() };
-        message.entry("content").or_insert(nothing);
-        message.insert("role".to_owned(), "assistant".into());
-        for call in message
-            .get_mut("tool_calls")
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-        {
-            if let Some(call) = call.as_object_mut() {
-                call.remove("index"); // a stream's
+    fn whole(&mut self, body: &[u8], to: &mut Sink) -> Result<(), AdaptError> {
+        // A whole answer is kept in the sink until it is written.
+        let out = &mut BytesMut::new();
+        if let Some(mut line) = Self::read(body, to, out)? {
+            if !line.say(to, out) {
+                return Err(malformed("there is no `message` in it"));
             }
+            line.end(to, out);
         }
-        let reason = line.finish_reason(called);
-        let choice = json!({"index": 0, "message": message, "logprobs": line.logprobs(), "finish_reason": reason});
-        let answer = self
-            .frame
-            .wrap("chat.completion", Some(choice), line.usage());
-        out.extend_from_slice(answer.to_string().as_bytes());
         Ok(())
     }
 }
@@ -259,8 +174,7 @@ impl Translator for Embeddings {
             embeddings: Vec<&'a RawValue>,
             prompt_eval_count: Option<u64>,
         }
-        let wire: Wire<'_> =
-            serde_json::from_slice(&self.body).map_err(|e| AdaptError::Malformed(e.to_string()))?;
+        let wire: Wire<'_> = serde_json::from_slice(&self.body).map_err(malformed)?;
         let model = wire.model.as_deref().unwrap_or(&self.model);
         embeddings::write(model, &wire.embeddings, wire.prompt_eval_count, out);
         Ok(())

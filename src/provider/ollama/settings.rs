@@ -2,17 +2,18 @@
 //!
 //! Values are kept as they were written: a schema's properties are shown to the model in their order.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
-use super::unsupported;
 use crate::catalog::ollama::{LOADING, SAMPLING};
 use crate::provider::AdaptError;
-
-type Raw = Box<RawValue>;
+use crate::provider::chat::Treatment::{Becomes, Ignored, Native, Refused};
+use crate::provider::chat::{
+    ANY, Asked, Choice, Effort, Format, Object, Table, Treatment, unsupported,
+};
 
 /// Options that OpenAI calls the same.
 const SHARED: [&str; 5] = [
@@ -22,210 +23,185 @@ const SHARED: [&str; 5] = [
     "presence_penalty",
     "frequency_penalty",
 ];
+/// Ollama's limit by OpenAI's names. The newer one stands above the older one, and OpenAI's above Ollama's.
+const LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
 
-/// Members that go to the top of the body, or decide about one that does.
-const TOP: [&str; 10] = [
-    "dimensions",
-    "format",
-    "keep_alive",
-    "logprobs",
-    "shift",
-    "think",
-    "tool_choice",
-    "tools",
-    "top_logprobs",
-    "truncate",
+type Row = (&'static str, Treatment);
+
+const OPTION: Treatment = Becomes("options");
+const NO_COUNTERPART: Treatment = Refused("it has no counterpart there");
+
+const ROWS: [Row; 26] = [
+    ("max_completion_tokens", OPTION),
+    ("max_tokens", OPTION),
+    ("temperature", OPTION),
+    ("top_p", OPTION),
+    ("seed", OPTION),
+    ("stop", OPTION),
+    ("presence_penalty", OPTION),
+    ("frequency_penalty", OPTION),
+    ("options", OPTION),
+    ("response_format", Becomes("format")),
+    ("format", Becomes("format")),
+    ("reasoning_effort", Becomes("think")),
+    ("think", Becomes("think")),
+    ("tools", Becomes("tools")),
+    ("tool_choice", Becomes("tools")),
+    ("keep_alive", Native),
+    ("logprobs", Native),
+    ("top_logprobs", Native),
+    ("shift", Native),
+    ("truncate", Native),
+    ("n", Refused("it gives one answer to a request")),
+    ("logit_bias", NO_COUNTERPART),
+    ("functions", NO_COUNTERPART),
+    ("function_call", NO_COUNTERPART),
+    ("audio", NO_COUNTERPART),
+    ("modalities", NO_COUNTERPART),
+];
+/// What is left: `web_search_options`, and all others, which Ollama's OpenAI path ignores as well.
+const REST: [Row; 2] = [("web_search_options", NO_COUNTERPART), (ANY, Ignored)];
+
+/// Of chats.
+pub(super) const CHAT: Table = &joined::<
+    { ROWS.len() + LOADING.len() + SAMPLING.len() + REST.len() },
+>(&ROWS, &[LOADING, SAMPLING], &REST);
+
+const EMBED_ROWS: [Row; 5] = [
+    ("dimensions", Native),
+    ("keep_alive", Native),
+    ("truncate", Native),
+    ("options", OPTION),
+    // Numbers come; another encoding is made of them later.
+    ("encoding_format", Becomes("the same")),
 ];
 
-/// Members without which the answer would be another one.
-const REFUSED: [&str; 7] = [
-    "n",
-    "logit_bias",
-    "functions",
-    "function_call",
-    "audio",
-    "modalities",
-    "web_search_options",
-];
+/// Of embeddings.
+pub(super) const EMBED: Table =
+    &joined::<{ EMBED_ROWS.len() + LOADING.len() + 1 }>(&EMBED_ROWS, &[LOADING], &[(ANY, Ignored)]);
 
-/// One layer, or several put together.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Settings {
-    top: BTreeMap<&'static str, Raw>,
-    options: BTreeMap<String, Raw>,
-    refused: BTreeMap<&'static str, Raw>,
+/// Rows, those of the options of these names, and the last rows.
+const fn joined<const N: usize>(
+    first: &[Row],
+    options: &[&[&'static str]],
+    last: &[Row],
+) -> [Row; N] {
+    let mut all = [(ANY, Ignored); N];
+    let mut at = 0;
+    while at < first.len() {
+        all[at] = first[at];
+        at += 1;
+    }
+    let mut list = 0;
+    while list < options.len() {
+        let mut name = 0;
+        while name < options[list].len() {
+            all[at] = (options[list][name], OPTION);
+            (at, name) = (at + 1, name + 1);
+        }
+        list += 1;
+    }
+    let mut row = 0;
+    while row < last.len() {
+        all[at] = last[row];
+        (at, row) = (at + 1, row + 1);
+    }
+    all
 }
 
-impl Settings {
-    /// Reads the members that `get` knows. Null is as good as absent.
-    ///
-    /// # Errors
-    /// If one has not the form it must have.
-    pub(super) fn read(get: impl Fn(&str) -> Option<Raw>) -> Result<Self, AdaptError> {
-        let get = |name: &str| get(name).filter(|raw| raw.get() != "null");
-        let mut options: BTreeMap<String, Raw> = match get("options") {
-            None => BTreeMap::new(),
-            Some(raw) => serde_json::from_str(raw.get())
-                .map_err(|_| unsupported("options", "`options` must be an object"))?,
-        };
-        for name in [LOADING, SAMPLING, &SHARED].into_iter().flatten() {
-            options.extend(get(name).map(|raw| ((*name).to_owned(), raw)));
-        }
-        // In this order: the newer name stands above the older one, and OpenAI's above Ollama's.
-        let limits = ["max_tokens", "max_completion_tokens"]
-            .into_iter()
-            .filter_map(&get);
-        options.extend(limits.map(|raw| ("num_predict".to_owned(), raw)));
-        options.extend(get("stop").map(|raw| ("stop".to_owned(), list(raw))));
-        let pick = |names: &[&'static str]| {
-            names
-                .iter()
-                .filter_map(|name| Some((*name, get(name)?)))
-                .collect()
-        };
-        let mut top: BTreeMap<&'static str, Raw> = pick(&TOP);
-        if let Some(raw) = get("response_format") {
-            top.insert("format", format(&raw)?);
-        }
-        if let Some(raw) = get("reasoning_effort") {
-            top.insert("think", think(raw));
-        }
-        Ok(Self {
-            top,
-            options,
-            refused: pick(&REFUSED),
-        })
-    }
+/// Whether a member is an option, or holds some.
+pub(super) fn is_option(name: &str) -> bool {
+    let lists: [&[&str]; 5] = [LOADING, SAMPLING, &SHARED, &LIMITS, &["options", "stop"]];
+    lists.iter().any(|list| list.contains(&name))
+}
 
-    /// These settings under others, which win.
-    pub(super) fn below(mut self, upper: Self) -> Self {
-        self.top.extend(upper.top);
-        self.options.extend(upper.options);
-        self.refused.extend(upper.refused);
-        self
+/// The options that one layer has.
+///
+/// # Errors
+/// If `options` is no object.
+pub(super) fn options<'a>(
+    get: impl Fn(&str) -> Option<Cow<'a, str>>,
+) -> Result<Object, AdaptError> {
+    let get = |name: &str| get(name).filter(|value| value != "null");
+    let mut options = Object::default();
+    if let Some(own) = get("options") {
+        let own: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&own)
+            .map_err(|_| unsupported("options", "`options` must be an object"))?;
+        for (name, value) in own {
+            options.set(name, &value);
+        }
     }
+    for name in [LOADING, SAMPLING, &SHARED].into_iter().flatten() {
+        if let Some(value) = get(name) {
+            options.set_raw(*name, &value)?;
+        }
+    }
+    for value in LIMITS.into_iter().filter_map(&get) {
+        options.set_raw("num_predict", &value)?;
+    }
+    if let Some(stop) = get("stop") {
+        // It may be one text; Ollama wants a list.
+        let one = stop.starts_with('"');
+        let list = if one {
+            format!("[{stop}]").into()
+        } else {
+            stop
+        };
+        options.set_raw("stop", &list)?;
+    }
+    Ok(options)
+}
 
-    /// Makes sure that a chat can be had with them.
-    ///
-    /// # Errors
-    /// Naming the member that stands against it.
-    pub(super) fn allow_chat(&mut self) -> Result<(), AdaptError> {
-        for (name, raw) in &self.refused {
-            let value: Value = serde_json::from_str(raw.get()).unwrap_or_default();
-            let harmless = match &value {
-                Value::Null | Value::Bool(false) => true,
-                Value::Bool(true) => false,
-                Value::Number(n) => *name == "n" && n.as_u64() == Some(1),
-                Value::String(text) => text == "none",
-                Value::Array(items) => items.iter().all(|item| item == "text"),
-                Value::Object(members) => members.is_empty(),
-            };
-            if !harmless {
-                let message = if *name == "n" {
-                    "`n` above 1 is not available: Ollama gives one answer to a request".to_owned()
-                } else {
-                    format!("`{name}` is not available: Ollama has no counterpart")
-                };
-                return Err(AdaptError::Unsupported {
-                    param: (*name).into(),
-                    message,
-                });
+/// A layer of a file.
+pub(super) fn of_file<'a>(fields: &[(String, Value)]) -> impl Fn(&str) -> Option<Cow<'a, str>> {
+    move |name| {
+        let (_, value) = fields.iter().find(|(field, _)| field == name)?;
+        Some(value.to_string().into())
+    }
+}
+
+/// Writes what of a chat's parameters goes to the top of the body, but for those that are passed on.
+///
+/// # Errors
+/// Naming the parameter that can't be had.
+pub(super) fn write(asked: &mut Asked<'_>, body: &mut Object) -> Result<(), AdaptError> {
+    tools(asked, body)?;
+    match asked.first(&["response_format", "format"]) {
+        Some(("format", own)) => {
+            body.set_raw("format", own)?;
+        }
+        _ => match asked.format()? {
+            None | Some(Format::Text) => {}
+            Some(Format::Object) => {
+                body.set("format", "json");
             }
-        }
-        let choice = self.top.remove("tool_choice");
-        let Some(tools) = self.top.get("tools") else {
-            return Ok(());
-        };
-        let kinds: Vec<Tool> = serde_json::from_str(tools.get())
-            .map_err(|_| unsupported("tools", "`tools` must be a list of tools"))?;
-        if let Some(other) = kinds.iter().find(|tool| tool.kind != "function") {
-            return Err(unsupported(
-                "tools",
-                &format!(
-                    "a tool of type `{}` is not available: Ollama knows functions",
-                    other.kind
-                ),
-            ));
-        }
-        if kinds.is_empty() || choice.is_some_and(|raw| raw.get() == "\"none\"") {
-            self.top.remove("tools");
-        }
-        Ok(())
+            Some(Format::Schema { schema, .. }) => {
+                body.set("format", &schema);
+            }
+        },
     }
-
-    /// The members of these names that are there.
-    pub(super) fn members(&self, names: &[&'static str]) -> BTreeMap<&'static str, Raw> {
-        names
-            .iter()
-            .filter_map(|name| Some((*name, self.top.get(name)?.clone())))
-            .collect()
-    }
-
-    /// All options.
-    pub(super) const fn options(&self) -> &BTreeMap<String, Raw> {
-        &self.options
-    }
-
-    /// Those that mean something to an embedding.
-    pub(super) fn loading_options(&self) -> BTreeMap<&str, &RawValue> {
-        let loading = self
-            .options
-            .iter()
-            .filter(|(name, _)| LOADING.contains(&name.as_str()));
-        loading.map(|(name, raw)| (name.as_str(), &**raw)).collect()
-    }
-}
-
-#[derive(Deserialize)]
-struct Tool {
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-/// `stop` may be one text; Ollama wants a list.
-fn list(raw: Raw) -> Raw {
-    if raw.get().starts_with('"') {
-        to_raw_value(&[&raw]).unwrap_or(raw)
-    } else {
-        raw
-    }
-}
-
-fn format(raw: &RawValue) -> Result<Raw, AdaptError> {
-    #[derive(Deserialize)]
-    struct Format {
-        #[serde(rename = "type")]
-        kind: String,
-        json_schema: Option<JsonSchema>,
-    }
-    #[derive(Deserialize)]
-    struct JsonSchema {
-        schema: Option<Box<RawValue>>,
-    }
-    let wrong = |message: &str| unsupported("response_format", message);
-    let format: Format = serde_json::from_str(raw.get())
-        .map_err(|e| wrong(&format!("`response_format` is none: {e}")))?;
-    match (
-        format.kind.as_str(),
-        format.json_schema.and_then(|s| s.schema),
-    ) {
-        // Null, so that a default of the file gives way.
-        ("text", _) => Ok(RawValue::NULL.to_owned()),
-        ("json_object", _) => to_raw_value("json").map_err(|e| wrong(&e.to_string())),
-        ("json_schema", Some(schema)) => Ok(schema),
-        ("json_schema", None) => Err(wrong("`response_format.json_schema.schema` is required")),
-        (other, _) => Err(wrong(&format!(
-            "`response_format.type` must be text, json_object or json_schema, not `{other}`"
-        ))),
-    }
-}
-
-fn think(effort: Raw) -> Raw {
-    let own = match effort.get() {
-        "\"none\"" => to_raw_value(&false),
-        "\"minimal\"" => to_raw_value("low"),
-        "\"xhigh\"" => to_raw_value("max"),
-        _ => return effort,
+    match asked.first(&["reasoning_effort", "think"]) {
+        Some(("think", own)) => body.set_raw("think", own)?,
+        _ => match asked.effort()? {
+            None => body,
+            Some(Effort::None) => body.set("think", &false),
+            Some(Effort::Minimal) => body.set("think", Effort::Low.name()),
+            Some(Effort::Xhigh) => body.set("think", Effort::Max.name()),
+            Some(effort) => body.set("think", effort.name()),
+        },
     };
-    own.unwrap_or(effort)
+    Ok(())
+}
+
+/// The tools as they were written, unless none may be called. Ollama can't be made to call one.
+fn tools(asked: &mut Asked<'_>, body: &mut Object) -> Result<(), AdaptError> {
+    let choice = asked.choice()?;
+    if !matches!(choice, (None | Some(Choice::Auto | Choice::None), None)) {
+        asked.leave_out("tool_choice");
+    }
+    let none = asked.tools()?.is_empty() || choice.0 == Some(Choice::None);
+    if let (Some(tools), false) = (asked.raw("tools"), none) {
+        body.set_raw("tools", tools)?;
+    }
+    Ok(())
 }

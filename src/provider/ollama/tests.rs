@@ -300,3 +300,22 @@ fn headers_say_what_is_wanted() {
         assert_eq!(adapter().adds_usage(&call), stream);
     }
 }
+
+#[test]
+fn what_is_left_out_is_named() {
+    let asked = json!({"user": "u", "unheard_of": 1, "tool_choice": "required", "n": 2});
+    let body = chat(asked).to_string();
+    assert!(
+        adapter()
+            .outbound(&call(Operation::Chat, &body), Authority::default())
+            .is_err(),
+        "`n` is not left out by itself"
+    );
+    let mut target = target(&json!({}), &json!(null));
+    target.dropping.all = true;
+    let adapter = Ollama::new(Arc::new(target)).expect("a target");
+    let request = adapter
+        .outbound(&call(Operation::Chat, &body), Authority::default())
+        .expect("it can be said");
+    assert_eq!(request.dropped, ["n", "unheard_of", "user", "tool_choice"]);
+}

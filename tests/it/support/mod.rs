@@ -20,6 +20,7 @@ mod tls;
 mod yaml;
 
 pub(crate) mod beside;
+pub(crate) mod dialects;
 pub(crate) mod pair;
 pub(crate) mod process;
 pub(crate) mod raw;
