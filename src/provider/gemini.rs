@@ -1,6 +1,6 @@
 //! Google's `generateContent`: the Gemini API (AI Studio) and Gemini at Vertex AI, and the embeddings of both.
 //!
-//! `params.rs` says what becomes of each parameter, `contents.rs` what becomes of the messages, `models.rs` in what the
+//! `table.rs` says what becomes of each parameter, `contents.rs` what becomes of the messages, `models.rs` in what the
 //! models differ, `answer.rs` how answers are read.
 //!
 //! Gemini 3 wants each call of a function back together with the signature of the thought behind it. Clients get it
@@ -19,6 +19,7 @@ mod models;
 mod params;
 mod partner;
 mod refusal;
+mod table;
 
 use std::sync::Arc;
 
@@ -35,8 +36,8 @@ use contents::Style;
 use embeddings::Method;
 use models::Thinks;
 
-pub(super) use params::{ABOUT, CHAT as TABLE};
 pub(super) use partner::Partner;
+pub(super) use table::{ABOUT, CHAT as TABLE};
 
 #[derive(Debug)]
 pub(super) struct Gemini {
@@ -75,8 +76,8 @@ impl Gemini {
             stream: Template::post(&url("streamGenerateContent?alt=sse")?, &streaming),
             embed: Template::post(&url(method.verb())?, &headers),
             method,
-            chat: Layers::new(&target, who, params::CHAT),
-            embeddings: Layers::new(&target, who, params::EMBEDDINGS),
+            chat: Layers::new(&target, who, table::CHAT),
+            embeddings: Layers::new(&target, who, table::EMBEDDINGS),
             thinks: models::thinks(known),
             style: Style {
                 ids: !vertex,

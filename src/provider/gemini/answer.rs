@@ -246,12 +246,12 @@ impl Answer {
         }
         if let Some(blob) = part.inline_data {
             self.said = true;
-            self.media(choice, blob, to, out);
+            self.media(choice, &blob, to, out);
         }
     }
 
     /// Audio in OpenAI's member for it; an image in LiteLLM's, since OpenAI has none.
-    fn media(&mut self, choice: usize, blob: Blob, to: &mut Sink, out: &mut BytesMut) {
+    fn media(&mut self, choice: usize, blob: &Blob, to: &mut Sink, out: &mut BytesMut) {
         let kind = blob
             .mime_type
             .as_deref()
