@@ -32,7 +32,7 @@ pub(super) fn project(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<
         let message = "no project: vertex_project is not given, VERTEXAI_PROJECT and GOOGLE_CLOUD_PROJECT are not set, and the credentials name none";
         ctx.findings.error(node.at, path, message);
     }
-    segment(ctx, node, path, "vertex_project", found?)
+    segment(ctx, node, path, "vertex_project", &found?)
 }
 
 /// The location: `vertex_location`, a variable, or `us-central1`.
@@ -44,7 +44,7 @@ pub(super) fn location(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option
     let found = text(node, "vertex_location")
         .or_else(|| ctx.first_set(&["VERTEXAI_LOCATION", "VERTEX_LOCATION"]))
         .unwrap_or_else(|| LOCATION.to_owned());
-    segment(ctx, node, path, "vertex_location", found)
+    segment(ctx, node, path, "vertex_location", &found)
 }
 
 /// What becomes part of a host's name or of a path.
@@ -53,7 +53,7 @@ fn segment(
     node: &Node,
     path: &str,
     key: &str,
-    text: String,
+    text: &str,
 ) -> Option<String> {
     let text = text.trim().to_owned();
     let valid = text
