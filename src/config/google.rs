@@ -24,7 +24,8 @@ pub(super) fn auth(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<Aut
     expect(dead_code, reason = "called by the dialects to come")
 )]
 pub(super) fn project(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<String> {
-    let found = text(node, "vertex_project")
+    let found = node
+        .filled("vertex_project")
         .or_else(|| ctx.first_set(&["VERTEXAI_PROJECT", "VERTEX_PROJECT"]))
         .or_else(|| of_the_credentials(ctx, node))
         .or_else(|| ctx.first_set(&["GOOGLE_CLOUD_PROJECT"]));
@@ -41,7 +42,8 @@ pub(super) fn project(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<
     expect(dead_code, reason = "called by the dialects to come")
 )]
 pub(super) fn location(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<String> {
-    let found = text(node, "vertex_location")
+    let found = node
+        .filled("vertex_location")
         .or_else(|| ctx.first_set(&["VERTEXAI_LOCATION", "VERTEX_LOCATION"]))
         .unwrap_or_else(|| LOCATION.to_owned());
     segment(ctx, node, path, "vertex_location", &found)
@@ -65,10 +67,6 @@ fn segment(
             .error(node.place(key), &format!("{path}.{key}"), message);
     }
     valid.then_some(text)
-}
-
-fn text(node: &Node, key: &str) -> Option<String> {
-    node.text(key).filter(|text| !text.trim().is_empty())
 }
 
 fn source(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<GoogleSource> {
@@ -126,7 +124,7 @@ fn kind(json: &str) -> Option<String> {
 /// fetched.
 fn of_the_credentials(ctx: &Context<'_>, node: &Node) -> Option<String> {
     let source = match node.get("vertex_credentials").map(|given| &given.value) {
-        Some(Value::Map(_)) => return text(node.get("vertex_credentials")?, "project_id"),
+        Some(Value::Map(_)) => return node.get("vertex_credentials")?.filled("project_id"),
         Some(Value::Scalar(scalar)) if !scalar.text.trim().is_empty() => {
             from_text(ctx, &scalar.text)
         }
