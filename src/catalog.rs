@@ -21,7 +21,7 @@ pub enum Family {
     Azure,
     /// Amazon Bedrock: signed with AWS keys, or a bearer key.
     Bedrock,
-    /// Amazon SageMaker: signed with AWS keys.
+    /// Amazon's `SageMaker`: signed with AWS keys.
     SageMaker,
     /// Google's Gemini API, with a key.
     Gemini,

@@ -283,3 +283,7 @@ fn file(ctx: &mut Context<'_>, node: &Node, path: &str, key: &str) -> Option<Pat
     }
     Some(file)
 }
+
+#[cfg(test)]
+#[path = "credentials_tests.rs"]
+mod tests;

@@ -191,7 +191,7 @@ impl Exchange<'_> {
             })?;
             if let (401 | 403, Some(source), Some(token), false) =
                 (head.status.as_u16(), &self.link.token, &token, renewed)
-                && source.refused(token).await
+                && source.refused(token)
             {
                 renewed = true;
                 continue;

@@ -8,6 +8,7 @@ mod commands;
 mod completions_only;
 mod config;
 mod cooldown;
+mod credentials;
 mod disconnect;
 mod drain;
 mod edge;
