@@ -361,10 +361,22 @@ pub const PROVIDERS: &[Provider] = &[
         &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
         &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"],
     ),
-    untranslated("bedrock"),
-    untranslated("bedrock_converse"),
-    untranslated("sagemaker"),
-    untranslated("sagemaker_chat"),
+    row("bedrock", Family::Bedrock, None, BEDROCK_BASE, BEDROCK_KEY),
+    row(
+        "bedrock_converse",
+        Family::Bedrock,
+        None,
+        BEDROCK_BASE,
+        BEDROCK_KEY,
+    ),
+    row("sagemaker", Family::SageMaker, None, SAGEMAKER_BASE, &[]),
+    row(
+        "sagemaker_chat",
+        Family::SageMaker,
+        None,
+        SAGEMAKER_BASE,
+        &[],
+    ),
     untranslated("gemini"),
     untranslated("vertex_ai"),
     untranslated("vertex_ai_beta"),
@@ -379,6 +391,12 @@ pub const PROVIDERS: &[Provider] = &[
     row("huggingface_local", Family::InsideRasa, None, &[], &[]),
 ];
 
+const BEDROCK_BASE: &[&str] = &[
+    "AWS_BEDROCK_RUNTIME_ENDPOINT",
+    "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+];
+const BEDROCK_KEY: &[&str] = &["AWS_BEARER_TOKEN_BEDROCK"];
+const SAGEMAKER_BASE: &[&str] = &["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"];
 const OLLAMA: &str = "http://localhost:11434";
 const OLLAMA_BASE: &[&str] = &["OLLAMA_API_BASE"];
 const OLLAMA_KEY: &[&str] = &["OLLAMA_API_KEY"];

@@ -288,6 +288,25 @@ pub enum Dialect {
     },
     /// Ollama's own API below `{base}/api`, for options that its OpenAI path ignores.
     Ollama,
+    /// Amazon Bedrock: Converse, and InvokeModel for embeddings, below `{base}/model/{model}`.
+    Bedrock {
+        /// Signed for.
+        region: String,
+    },
+    /// As [`Dialect::OpenAi`], signed where there are keys of AWS.
+    AwsOpenAi {
+        /// Signed for.
+        region: String,
+        /// The service's name in signatures.
+        service: &'static str,
+    },
+    /// Amazon SageMaker: OpenAI bodies to `{base}/endpoints/{model}/invocations`.
+    SageMaker {
+        /// Signed for.
+        region: String,
+        /// The inference component of the endpoint.
+        component: Option<String>,
+    },
 }
 
 /// TLS settings of a deployment beyond the system's trust store.

@@ -47,10 +47,6 @@ pub(super) fn auth(
 }
 
 /// The region: `aws_region_name`, a variable, or the profile's. None at all is an error, which is reported.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "called by the dialects to come")
-)]
 pub(super) fn region(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<String> {
     let Some(region) = find_region(ctx, node) else {
         let message = "no region: aws_region_name is not given, AWS_REGION and AWS_DEFAULT_REGION are not set, and the profile has none";
@@ -72,7 +68,8 @@ pub(super) fn region(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<S
     Some(region)
 }
 
-fn find_region(ctx: &Context<'_>, node: &Node) -> Option<String> {
+/// The region, if it is said anywhere.
+pub(super) fn find_region(ctx: &Context<'_>, node: &Node) -> Option<String> {
     let of_the_profile = || {
         let profiles = Profiles::read(ctx.env);
         let name = profile(ctx, node).unwrap_or_else(|| default_name(ctx.env));

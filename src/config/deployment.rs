@@ -10,7 +10,7 @@ use super::nearest::hint;
 use super::prices::look_up;
 use super::settings::Own;
 use super::tree::{Node, Value};
-use super::{Deployment, anthropic, azure, credentials, endpoint, ollama, value};
+use super::{Deployment, anthropic, azure, bedrock, credentials, endpoint, ollama, value};
 use crate::catalog::{self, Family, PROVIDERS, Provider};
 use crate::types::{Clocks, Cost, Dropping, Price, Target};
 
@@ -43,10 +43,15 @@ pub(super) fn deployment(
         let message = "use_chat_completions_endpoint: false is for deployments with the OpenAI dialect; azure has chat completions";
         ctx.findings.error(node.at, path, message);
     }
-    let endpoint = if azure {
-        azure::endpoint(ctx, node, path)
-    } else {
-        endpoint::endpoint(ctx, node, path, provider, completions_only)
+    let (endpoint, model) = match provider.family {
+        Family::Azure => (azure::endpoint(ctx, node, path), model),
+        Family::Bedrock | Family::SageMaker => model
+            .and_then(|model| bedrock::endpoint(ctx, node, path, provider, &model))
+            .unzip(),
+        _ => (
+            endpoint::endpoint(ctx, node, path, provider, completions_only),
+            model,
+        ),
     };
     let auth = credentials::auth(ctx, node, path, provider);
     let headers = node

@@ -6,6 +6,7 @@
 mod anthropic;
 mod aws;
 mod azure;
+mod bedrock;
 mod check;
 mod context;
 mod credentials;

@@ -6,12 +6,14 @@
 //! row in the catalog.
 
 mod anthropic;
+mod bedrock;
 mod chat;
 mod completions;
 pub mod embeddings;
 mod ollama;
 mod openai;
 mod reference;
+mod sagemaker;
 #[cfg(test)]
 mod vectors;
 
@@ -173,11 +175,11 @@ pub trait Adapter: fmt::Debug + Send + Sync {
 /// # Errors
 /// If the target's URL is none.
 pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
-    match target.dialect {
+    match &target.dialect {
         Dialect::OpenAi { .. } | Dialect::Azure { .. } | Dialect::AzureV1 => {
             Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?))
         }
-        Dialect::Anthropic { ref version } => {
+        Dialect::Anthropic { version } => {
             let version = version.clone();
             let host = anthropic::Host::Api { version };
             Ok(Box::new(anthropic::Anthropic::new(
@@ -186,6 +188,19 @@ pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
             )?))
         }
         Dialect::Ollama => Ok(Box::new(ollama::Ollama::new(Arc::clone(target))?)),
+        Dialect::Bedrock { region } => {
+            Ok(Box::new(bedrock::Bedrock::new(Arc::clone(target), region)?))
+        }
+        Dialect::AwsOpenAi { region, service } => {
+            let signed = bedrock::openai::Signed::new(Arc::clone(target), region, service)?;
+            Ok(Box::new(signed))
+        }
+        Dialect::SageMaker { region, component } => {
+            let (target, component) = (Arc::clone(target), component.as_deref());
+            Ok(Box::new(sagemaker::SageMaker::new(
+                target, region, component,
+            )?))
+        }
     }
 }
 

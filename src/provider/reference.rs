@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::anthropic;
 use super::chat::params::OPENAI;
 use super::chat::{Table, Treatment};
+use super::{anthropic, bedrock};
 
 /// A dialect that is translated.
 struct Row {
@@ -16,12 +16,20 @@ struct Row {
     table: Table,
 }
 
-const DIALECTS: &[Row] = &[Row {
-    title: "Anthropic",
-    providers: &["anthropic"],
-    about: anthropic::ABOUT,
-    table: anthropic::TABLE,
-}];
+const DIALECTS: &[Row] = &[
+    Row {
+        title: "Anthropic",
+        providers: &["anthropic"],
+        about: anthropic::ABOUT,
+        table: anthropic::TABLE,
+    },
+    Row {
+        title: "Amazon Bedrock",
+        providers: &["bedrock", "bedrock_converse"],
+        about: bedrock::ABOUT,
+        table: bedrock::TABLE,
+    },
+];
 
 const INTRODUCTION: &str = "\
 # Dialects that are translated
