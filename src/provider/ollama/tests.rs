@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 use super::*;
 use crate::provider::vectors::{self, call, fields};
 
-fn target(defaults: Value, extra_body: Value) -> Target {
+fn target(defaults: &Value, extra_body: &Value) -> Target {
     Target {
         base_url: "http://host:11434".to_owned(),
-        defaults: fields(&defaults),
-        extra_body: fields(&extra_body),
+        defaults: fields(defaults),
+        extra_body: fields(extra_body),
         renames: &[("max_completion_tokens", "max_tokens")],
         ..vectors::target("ollama", Dialect::Ollama, "m")
     }
 }
 
 fn adapter() -> Ollama {
-    Ollama::new(Arc::new(target(json!({"num_ctx": 8192}), json!(null)))).expect("a target")
+    Ollama::new(Arc::new(target(&json!({"num_ctx": 8192}), &json!(null)))).expect("a target")
 }
 
 fn sent(
@@ -130,7 +130,7 @@ fn what_is_asked_for_has_its_place() {
 fn the_request_stands_above_the_file_and_extra_body_above_both() {
     let file = json!({"num_ctx": 1, "top_k": 1, "max_tokens": 1, "keep_alive": "5m", "think": true, "temperature": 0.1});
     let extra = json!({"top_k": 3, "options": {"min_p": 0.1}});
-    let adapter = Ollama::new(Arc::new(target(file, extra))).expect("a target");
+    let adapter = Ollama::new(Arc::new(target(&file, &extra))).expect("a target");
     let asked = json!({"num_predict": 2, "top_k": 2, "keep_alive": -1, "reasoning_effort": "none", "stream": true});
     let (_, got) = sent(&adapter, Operation::Chat, &chat(asked)).expect("it can be said");
     assert_eq!(
@@ -250,7 +250,7 @@ fn what_cannot_be_said_is_refused_by_name() {
 fn embeddings_and_completions_have_their_own_ways() {
     let file =
         json!({"num_ctx": 1, "top_k": 2, "keep_alive": 0, "temperature": 1, "truncate": false});
-    let adapter = Ollama::new(Arc::new(target(file, json!(null)))).expect("a target");
+    let adapter = Ollama::new(Arc::new(target(&file, &json!(null)))).expect("a target");
     let asked = json!({"model": "g", "input": ["a", "b"], "dimensions": 3, "encoding_format": "base64", "n": 5});
     let expected = json!({"model": "m", "input": ["a", "b"], "dimensions": 3, "truncate": false, "keep_alive": 0, "options": {"num_ctx": 1}});
     let got = sent(&adapter, Operation::Embeddings, &asked).expect("it can be said");
@@ -311,7 +311,7 @@ fn what_is_left_out_is_named() {
             .is_err(),
         "`n` is not left out by itself"
     );
-    let mut target = target(json!({}), json!(null));
+    let mut target = target(&json!({}), &json!(null));
     target.dropping.all = true;
     let adapter = Ollama::new(Arc::new(target)).expect("a target");
     let request = adapter

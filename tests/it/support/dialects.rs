@@ -13,9 +13,12 @@ use waypost::request::RequestHead;
 use waypost::sse;
 use waypost::types::{Auth, Dialect, Dropping, Operation, Target, TlsOptions};
 
+/// A dialect by its name.
+pub(crate) type Row = (&'static str, fn() -> Dialect);
+
 /// The dialects by the names of their fuzz targets and of their folders in `tests/vectors`. A new one is a row here, and a
 /// target beside the others.
-pub(crate) const DIALECTS: &[(&str, fn() -> Dialect)] = &[
+pub(crate) const DIALECTS: &[Row] = &[
     ("anthropic", || Dialect::Anthropic {
         version: "2023-06-01".to_owned(),
     }),
