@@ -1,6 +1,9 @@
 //! The nouns several modules pass around: ids, targets, prices, usage. Nothing here has behaviour beyond its own
 //! arithmetic, and nothing here imports anything of ours.
 
+mod credentials;
+mod quirks;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,9 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-mod credentials;
-
 pub use credentials::*;
+pub use quirks::{Answers, CallIds, History, Names, Pairs, Quirks};
 
 /// A text that must never be shown: `Debug` and `Display` print `***`, and it has no `Serialize`.
 ///
@@ -281,6 +283,11 @@ pub enum Dialect {
     },
     /// Azure's newer path `{base}/openai/v1/{operation}`, with the deployment as the body's model.
     AzureV1,
+    /// Azure AI's inference path `{base}/models/{operation}?api-version=…`, for models of other vendors.
+    AzureModels {
+        /// The dated version.
+        api_version: String,
+    },
     /// Cohere's API below `{base}/v2`.
     Cohere,
     /// Anthropic's Messages at `{base}/v1/messages`.
@@ -290,6 +297,44 @@ pub enum Dialect {
     },
     /// Ollama's own API below `{base}/api`, for options that its OpenAI path ignores.
     Ollama,
+    /// watsonx.ai's own API below `{base}/ml/v1`.
+    Watsonx {
+        /// The dated version.
+        api_version: String,
+        /// What pays for the model. A model `deployment/{id}` has its own.
+        scope: Option<WatsonxScope>,
+    },
+    /// Google's own API: `{base}/{model}:generateContent`.
+    Gemini(GoogleHost),
+    /// A partner's model at Vertex AI: `{base}/{model}:rawPredict`.
+    VertexRaw(Partner),
+}
+
+/// What a request to watsonx.ai belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatsonxScope {
+    /// `project_id`
+    Project(String),
+    /// `space_id`
+    Space(String),
+}
+
+/// Whose dialect a partner's model at Vertex AI speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partner {
+    /// Anthropic's Messages: Claude.
+    Anthropic,
+    /// OpenAI's: Mistral.
+    OpenAi,
+}
+
+/// Who offers Google's models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoogleHost {
+    /// The Gemini API (AI Studio).
+    Studio,
+    /// Vertex AI.
+    Vertex,
 }
 
 /// TLS settings of a deployment beyond the system's trust store.
@@ -341,6 +386,8 @@ pub struct Target {
     pub stream_options: bool,
     /// Whether `encoding_format` may be sent on embeddings.
     pub encoding_format: bool,
+    /// In what else it differs from OpenAI.
+    pub quirks: &'static Quirks,
     /// What happens to parameters that the dialect has no counterpart for.
     pub dropping: Dropping,
     /// TLS beyond the default.

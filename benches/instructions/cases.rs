@@ -18,8 +18,8 @@ use waypost::router::strategy::{Args, build};
 use waypost::router::{Ask, Attempt, Deployment, Outcome, Router};
 use waypost::telemetry::LogFormat;
 use waypost::types::{
-    Auth, Clocks, Cost, Dialect, Dropping, Operation, Price, StrategyKind, Target, TlsOptions,
-    TokenUsage,
+    Auth, Clocks, Cost, Dialect, Dropping, Operation, Price, Quirks, StrategyKind, Target,
+    TlsOptions, TokenUsage,
 };
 
 /// One step, ready to be done again and again.
@@ -155,6 +155,7 @@ fn attempts(kind: StrategyKind, deployments: usize) -> Step {
         now += wait;
         let ask = Ask {
             tried: &[],
+            unfit: &[],
             now,
             unix,
             tokens: USAGE,
@@ -200,6 +201,7 @@ pub(crate) fn deployment(number: usize) -> Deployment {
         renames: &[],
         stream_options: true,
         encoding_format: true,
+        quirks: &Quirks::OPENAI,
         dropping: Dropping::default(),
         tls: TlsOptions::default(),
         organization: None,

@@ -375,6 +375,7 @@ fn reason(why: Why, back_in: Option<Duration>) -> String {
             format!("used {used} of its {limit} tokens of this minute (tpm{back})")
         }
         Why::Full { limit } => format!("has {limit} requests in flight (max_parallel_requests)"),
+        Why::Unfit => "cannot do what the request asks".to_owned(),
     }
 }
 

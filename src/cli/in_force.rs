@@ -275,6 +275,18 @@ fn url(deployment: &Deployment) -> String {
             )
         }
         Dialect::AzureV1 => format!("{base}/openai/v1/{chat}"),
+        Dialect::AzureModels { api_version } => {
+            format!("{base}/models/{chat}?api-version={api_version}")
+        }
+        Dialect::Watsonx { api_version, .. } => {
+            let model = match target.model.strip_prefix("deployment/") {
+                Some(id) => format!("deployments/{id}/"),
+                None => String::new(),
+            };
+            format!("{base}/ml/v1/{model}text/chat?version={api_version}")
+        }
+        Dialect::Gemini(_) => format!("{base}/{}:generateContent", target.model),
+        Dialect::VertexRaw(_) => format!("{base}/{}:rawPredict", target.model),
         Dialect::Cohere => format!("{base}/v2/chat"),
         Dialect::Anthropic { version } => {
             format!("{base}/v1/messages (Anthropic's Messages of {version})")

@@ -1,9 +1,10 @@
-//! `waypost schema`: the JSON Schema of the configuration file, or its reference page.
+//! `waypost schema`: the JSON Schema of the configuration file, its reference page, or that of the providers' dialects.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::config::schema;
+use crate::provider;
 
 /// Print the JSON Schema of the configuration file.
 #[derive(clap::Args, Debug)]
@@ -11,6 +12,9 @@ pub struct Args {
     /// Print the reference page instead
     #[arg(long)]
     markdown: bool,
+    /// Print what becomes of parameters at providers with an API of their own instead
+    #[arg(long, conflicts_with = "markdown")]
+    providers: bool,
 }
 
 /// Prints it.
@@ -18,7 +22,9 @@ pub struct Args {
 /// # Errors
 /// If standard output cannot be written to.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let text = if args.markdown {
+    let text = if args.providers {
+        provider::reference()
+    } else if args.markdown {
         schema::markdown()
     } else {
         let mut text = serde_json::to_string_pretty(&schema::json_schema())?;

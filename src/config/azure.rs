@@ -10,7 +10,7 @@ use super::endpoint::Endpoint;
 use super::nearest::hint;
 use super::tree::Node;
 use super::{endpoint, value};
-use crate::catalog;
+use crate::catalog::{self, Provider};
 use crate::types::{Auth, Dialect, EntraCredential, EntraSource, Secret, TokenCredential};
 
 /// The first version that knows `stream_options` and `max_completion_tokens`.
@@ -20,8 +20,13 @@ const ENCODING_FORMAT: &str = "2024-03-01";
 const AUTHORITY: &str = "https://login.microsoftonline.com";
 
 /// Base and dialect of an Azure deployment.
-pub(super) fn endpoint(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<Endpoint> {
-    let base = endpoint::base(ctx, node, path, &["AZURE_API_BASE"], None)?;
+pub(super) fn endpoint(
+    ctx: &mut Context<'_>,
+    node: &Node,
+    path: &str,
+    provider: &Provider,
+) -> Option<Endpoint> {
+    let base = endpoint::base(ctx, node, path, provider)?;
     let mut url = endpoint::url(ctx, &base)?;
     // The portal shows the address of a whole request, version and all.
     let in_url = url
@@ -48,10 +53,7 @@ pub(super) fn endpoint(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option
     let newest = |base_url| {
         Some(Endpoint {
             base_url,
-            dialect: Dialect::AzureV1,
-            renames: &[],
-            stream_options: true,
-            encoding_format: true,
+            ..Endpoint::of(provider, Dialect::AzureV1)
         })
     };
     match version.as_deref() {
@@ -72,9 +74,6 @@ pub(super) fn endpoint(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option
             let stream_options = date >= STREAM_OPTIONS;
             Some(Endpoint {
                 base_url,
-                dialect: Dialect::Azure {
-                    api_version: version.to_owned(),
-                },
                 renames: if stream_options {
                     &[]
                 } else {
@@ -82,6 +81,12 @@ pub(super) fn endpoint(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option
                 },
                 stream_options,
                 encoding_format: date >= ENCODING_FORMAT,
+                ..Endpoint::of(
+                    provider,
+                    Dialect::Azure {
+                        api_version: version.to_owned(),
+                    },
+                )
             })
         }
         Some(version) => {

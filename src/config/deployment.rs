@@ -10,9 +10,12 @@ use super::nearest::hint;
 use super::prices::look_up;
 use super::settings::Own;
 use super::tree::{Node, Value};
-use super::{Deployment, anthropic, azure, cohere, credentials, endpoint, ollama, value};
+use super::{
+    Deployment, anthropic, azure, azure_ai, cohere, credentials, endpoint, ollama, value, vertex,
+    watsonx,
+};
 use crate::catalog::{self, Family, PROVIDERS, Provider};
-use crate::types::{Clocks, Cost, Dropping, Price, Target};
+use crate::types::{Auth, Clocks, Cost, Dropping, Price, Target};
 
 /// What a group passes on to its deployments.
 pub(super) struct Inherited<'a> {
@@ -36,17 +39,22 @@ pub(super) fn deployment(
     let provider_name = node.text("provider")?;
     let provider = provider(ctx, node, path, &provider_name)?;
     let azure = provider.family == Family::Azure;
-    let model = model(ctx, node, path, provider, &provider_name);
-    let completions_only =
-        inherited.completions_only || node.flag("use_chat_completions_endpoint") == Some(false);
+    let mut model = model(ctx, node, path, provider, &provider_name);
+    let chats = node
+        .flag("use_chat_completions_endpoint")
+        .unwrap_or(!provider.completions_only);
+    let completions_only = inherited.completions_only || !chats;
     if completions_only && azure {
         let message = "use_chat_completions_endpoint: false is for deployments with the OpenAI dialect; azure has chat completions";
         ctx.findings.error(node.at, path, message);
     }
-    let endpoint = if azure {
-        azure::endpoint(ctx, node, path)
-    } else {
-        endpoint::endpoint(ctx, node, path, provider, completions_only)
+    let endpoint = match (provider.family, &mut model) {
+        (Family::Azure, _) => azure::endpoint(ctx, node, path, provider),
+        (Family::AzureAi, _) => azure_ai::endpoint(ctx, node, path, provider, completions_only),
+        (Family::Watsonx, _) => watsonx::endpoint(ctx, node, path, provider),
+        (Family::Gemini, Some(model)) => vertex::studio(ctx, node, path, provider, model),
+        (Family::Vertex, Some(model)) => vertex::endpoint(ctx, node, path, provider, model),
+        _ => endpoint::endpoint(ctx, node, path, provider, completions_only),
     };
     let auth = credentials::auth(ctx, node, path, provider);
     let headers = node
@@ -88,7 +96,13 @@ pub(super) fn deployment(
         renames,
         stream_options,
         encoding_format,
+        quirks,
+        key_header,
     } = endpoint;
+    let auth = match (auth, key_header) {
+        (Auth::Bearer(key), Some(header)) => Auth::Header(header, key),
+        (auth, _) => auth,
+    };
     let target = Target {
         id: id(ctx, node, path, inherited.group_id, &model).into(),
         provider: provider_name.into(),
@@ -103,6 +117,7 @@ pub(super) fn deployment(
         renames,
         stream_options,
         encoding_format,
+        quirks,
         dropping: dropping(node, inherited),
         tls,
         organization,
@@ -161,7 +176,7 @@ fn provider(
     match catalog::find(name) {
         Some(provider) if provider.family == Family::Untranslated => {
             let message = format!(
-                "provider \"{name}\" speaks a dialect this version does not translate yet; put it behind a proxy with an OpenAI endpoint (provider litellm_proxy), or remove this entry"
+                "provider \"{name}\" speaks a dialect this version does not translate; put it behind a proxy with an OpenAI endpoint (provider litellm_proxy), or remove this entry"
             );
             ctx.findings.error(at, &key, message);
             None

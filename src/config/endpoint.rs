@@ -5,8 +5,8 @@ use url::Url;
 use super::context::Context;
 use super::tree::{Node, Pos};
 use super::value;
-use crate::catalog::{Family, Provider, Renames};
-use crate::types::Dialect;
+use crate::catalog::{Provider, Renames};
+use crate::types::{Dialect, Quirks};
 
 /// Base URL and dialect of a deployment.
 pub(super) struct Endpoint {
@@ -15,6 +15,24 @@ pub(super) struct Endpoint {
     pub(super) renames: Renames,
     pub(super) stream_options: bool,
     pub(super) encoding_format: bool,
+    pub(super) quirks: &'static Quirks,
+    /// The header of the key, where it is not `Authorization`.
+    pub(super) key_header: Option<&'static str>,
+}
+
+impl Endpoint {
+    /// As the provider's row has it, with no base yet.
+    pub(super) fn of(provider: &Provider, dialect: Dialect) -> Self {
+        Self {
+            base_url: String::new(),
+            dialect,
+            renames: provider.renames,
+            stream_options: provider.stream_options,
+            encoding_format: provider.encoding_format,
+            quirks: provider.quirks,
+            key_header: None,
+        }
+    }
 }
 
 /// What people paste behind a base URL; the operation is appended by us.
@@ -28,7 +46,7 @@ pub(super) fn endpoint(
     provider: &Provider,
     completions_only: bool,
 ) -> Option<Endpoint> {
-    let base = base(ctx, node, path, provider.base_env, provider.default_base)?;
+    let base = base(ctx, node, path, provider)?;
     let mut url = url(ctx, &base)?;
     let (at, key) = (base.at, base.key);
     if url.query().is_some() {
@@ -48,18 +66,22 @@ pub(super) fn endpoint(
             format!("ends in {operation}, which is appended to the base anyway; taken without it");
         ctx.findings.warning(at, &key, message);
         url.set_path(rest);
-    } else if trimmed.is_empty()
-        && matches!(provider.family, Family::OpenAiUnderV1 | Family::Ollama)
-    {
-        url.set_path("/v1");
+    } else if trimmed.is_empty() {
+        url.set_path(provider.under);
     }
     Some(Endpoint {
         base_url: url.as_str().trim_end_matches('/').to_owned(),
-        dialect: Dialect::OpenAi { completions_only },
-        renames: provider.renames,
-        stream_options: provider.stream_options,
-        encoding_format: provider.encoding_format,
+        ..Endpoint::of(provider, Dialect::OpenAi { completions_only })
     })
+}
+
+/// A path without what people paste behind a base.
+pub(super) fn without_operation(path: &str) -> &str {
+    let trimmed = path.trim_end_matches('/');
+    OPERATIONS
+        .iter()
+        .find_map(|operation| trimmed.strip_suffix(operation))
+        .unwrap_or(trimmed)
 }
 
 /// A base URL before it was looked at.
@@ -76,9 +98,20 @@ pub(super) fn base(
     ctx: &mut Context<'_>,
     node: &Node,
     path: &str,
-    variables: &[&str],
-    default: Option<&str>,
+    provider: &Provider,
 ) -> Option<Base> {
+    base_or(ctx, node, path, provider, None)
+}
+
+/// As [`base`], with a base of this deployment's own instead of the provider's.
+pub(super) fn base_or(
+    ctx: &mut Context<'_>,
+    node: &Node,
+    path: &str,
+    provider: &Provider,
+    own: Option<String>,
+) -> Option<Base> {
+    let variables = provider.base_env;
     let key = format!("{path}.api_base");
     if let Some(given) = node.get("api_base") {
         let text = value::text(given).ok()?.trim().to_owned();
@@ -100,15 +133,20 @@ pub(super) fn base(
             });
         }
     }
+    let (default, missing) = match own {
+        Some(own) => (Some(own), None),
+        None => own_base(ctx, provider),
+    };
     if let Some(text) = default {
         return Some(Base {
-            text: text.to_owned(),
+            shown: text.clone(),
+            text,
             at: node.at,
             key,
-            shown: text.to_owned(),
         });
     }
-    let or = match variables {
+    let all: Vec<&str> = variables.iter().copied().chain(missing).collect();
+    let or = match &all[..] {
         [] => String::new(),
         some => format!(", or the variable {}", some.join(" or ")),
     };
@@ -129,6 +167,23 @@ pub(super) fn address(text: &str) -> Option<String> {
         && url.password().is_none()
         && url.fragment().is_none();
     valid.then(|| url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// The provider's own base, or the variable that it lacks.
+fn own_base(ctx: &mut Context<'_>, provider: &Provider) -> (Option<String>, Option<&'static str>) {
+    let Some(base) = provider.default_base else {
+        return (None, None);
+    };
+    let Some((before, (name, after))) = base
+        .split_once("${")
+        .and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+    else {
+        return (Some(base.to_owned()), None);
+    };
+    match ctx.first_set(&[name]) {
+        Some(value) => (Some(format!("{before}{}{after}", value.trim())), None),
+        None => (None, Some(name)),
+    }
 }
 
 /// The base as a URL that can be used as one. What is wrong is said without repeating a password.

@@ -19,10 +19,6 @@ pub(super) fn auth(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<Aut
 
 /// The project: `vertex_project`, a variable, or the one that the credentials name. None at all is an error, which is
 /// reported.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "called by the dialects to come")
-)]
 pub(super) fn project(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<String> {
     let found = text(node, "vertex_project")
         .or_else(|| ctx.first_set(&["VERTEXAI_PROJECT", "VERTEX_PROJECT"]))
@@ -36,10 +32,6 @@ pub(super) fn project(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<
 }
 
 /// The location: `vertex_location`, a variable, or `us-central1`.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "called by the dialects to come")
-)]
 pub(super) fn location(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<String> {
     let found = text(node, "vertex_location")
         .or_else(|| ctx.first_set(&["VERTEXAI_LOCATION", "VERTEX_LOCATION"]))

@@ -6,6 +6,7 @@
 mod anthropic;
 mod aws;
 mod azure;
+mod azure_ai;
 mod check;
 mod cohere;
 mod context;
@@ -30,6 +31,8 @@ mod settings;
 mod tokens;
 mod tree;
 mod value;
+mod vertex;
+mod watsonx;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

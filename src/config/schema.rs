@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::keys::{Effect, GROUP, Key, Kind, Section, Unknown, WAYPOST};
-use crate::catalog::{Family, PROVIDERS, ollama};
+use crate::catalog::{Family, PROVIDERS, Provider, ollama};
+use crate::types::CallIds;
 
 /// JSON Schema of `endpoints.yml`, for editors. Numbers and booleans may also be a `${NAME}`.
 #[must_use]
@@ -153,6 +154,20 @@ const PROVIDERS_TITLE: &str = "
 |---|---|---|
 ";
 
+const DIFFERENCES: &str = "
+### What is not as OpenAI has it
+
+All else passes as it is. What is *not sent* changes no answer, and `x-waypost-dropped-params` names it. What is *refused*
+would: a request that asks for it gets 400 `unsupported_parameter`, unless `drop_params` or `additional_drop_params` allow
+to leave it out, or `allowed_openai_params` to send it; values that ask for nothing (`null`, `false`, an empty list, `n: 1`)
+are left out instead. *Without earlier reasoning*: `reasoning_content`, `thinking_blocks` and `extra_content` in the messages
+stay here; all others but the blocks of other dialects get them back. The text of the reasoning comes as the provider names
+it, `reasoning_content` or `reasoning`.
+
+| Provider | Differences |
+|---|---|
+";
+
 const OLLAMA_TITLE: &str = "
 ### Ollama's own API
 
@@ -251,20 +266,14 @@ fn providers(out: &mut String) {
             refused.push(format!("`{}`", provider.name));
             continue;
         }
-        let code = |names: &[&str]| {
-            names
-                .iter()
-                .map(|n| format!("`{n}`"))
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        let base: Vec<String> = [
-            code(provider.base_env),
-            provider.default_base.unwrap_or_default().to_owned(),
-        ]
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect();
+        let base = provider.default_base.map(|base| match base.contains('$') {
+            true => format!("`{base}`"),
+            false => base.to_owned(),
+        });
+        let base: Vec<String> = [code(provider.base_env), base.unwrap_or_default()]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect();
         let key = match (code(provider.key_env), provider.key_required) {
             (key, true) => key,
             (key, false) if key.is_empty() => "none needed".to_owned(),
@@ -282,4 +291,104 @@ fn providers(out: &mut String) {
         "\nKnown, but refused so far: {}.\n",
         refused.join(", ")
     );
+    out.push_str(DIFFERENCES);
+    for provider in PROVIDERS {
+        let says = differences(provider);
+        if !says.is_empty() {
+            let _ = writeln!(out, "| `{}` | {} |", provider.name, says.join("; "));
+        }
+    }
+}
+
+fn code(names: &[&str]) -> String {
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// What requests to a provider and its answers have otherwise than OpenAI's.
+fn differences(provider: &Provider) -> Vec<String> {
+    let quirks = provider.quirks;
+    let arrows = |pairs: &[(&str, &str)]| {
+        pairs
+            .iter()
+            .map(|(from, to)| match from.is_empty() {
+                true => format!("empty → `{to}`"),
+                false => format!("`{from}` → `{to}`"),
+            })
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let mut ignored = quirks.ignored.to_vec();
+    if !provider.stream_options && !ignored.contains(&"stream_options") {
+        ignored.push("stream_options");
+    }
+    let values: Vec<String> = quirks
+        .values
+        .iter()
+        .map(|(name, ours, theirs)| format!("`{name}: {ours}` → `{theirs}`"))
+        .collect();
+    let finish: Vec<(&str, &str)> = quirks
+        .answers
+        .finish
+        .iter()
+        .chain(quirks.answers.failures)
+        .copied()
+        .collect();
+    let lists = [
+        ("not sent: ", code(&ignored)),
+        ("refused: ", code(quirks.refused)),
+        ("renamed: ", arrows(provider.renames)),
+        ("in embeddings: ", arrows(quirks.embedding_renames)),
+        ("added to embeddings: ", arrows(quirks.embedding_defaults)),
+        ("values: ", values.join(", ")),
+        ("in tools not sent: ", code(quirks.tool_fields)),
+        ("`finish_reason`: ", arrows(&finish)),
+    ];
+    let ids = match quirks.history.ids {
+        CallIds::Any => String::new(),
+        CallIds::AtMost(most) => format!("ids of calls longer than {most} characters are replaced"),
+        CallIds::Nine => "ids of calls are nine letters and digits".to_owned(),
+    };
+    let flags = [
+        (quirks.embeddings_only, "embeddings only"),
+        (
+            !provider.encoding_format,
+            "`encoding_format` is seen to here",
+        ),
+        (provider.completions_only, "chat is asked as a completion"),
+        (quirks.history.strict, "without earlier reasoning"),
+        (quirks.history.no_nulls, "assistant messages without nulls"),
+        (quirks.history.no_names, "messages without `name`"),
+        (
+            quirks.answers.content_lists,
+            "thinking in lists becomes `reasoning_content`",
+        ),
+        (
+            quirks.answers.reasoning_apart,
+            "`completion_tokens` made to hold the reasoning",
+        ),
+        (
+            quirks.answers.whole_messages,
+            "chunks without the message so far",
+        ),
+        (
+            quirks.answers.cached_tokens.is_some(),
+            "`prompt_tokens_details.cached_tokens` filled in",
+        ),
+    ];
+    lists
+        .into_iter()
+        .filter(|(_, list)| !list.is_empty())
+        .map(|(what, list)| format!("{what}{list}"))
+        .chain((!ids.is_empty()).then_some(ids))
+        .chain(
+            flags
+                .iter()
+                .filter(|(is, _)| *is)
+                .map(|(_, says)| (*says).to_owned()),
+        )
+        .collect()
 }

@@ -1,5 +1,6 @@
 //! What a request may do and is expected to use: attempts, time, tokens; and what it ends in when that is used up.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -66,6 +67,26 @@ pub(super) fn refused(uncommitted: Uncommitted, group: &Group, index: usize) -> 
         },
         Uncommitted::Unsupported { param, message } => Error::Unsupported { param, message },
         Uncommitted::Failed(failure) => Error::Failed(vec![failure]),
+    }
+}
+
+/// The deployments that can't do what a request asks, and what the first of them lacks.
+#[derive(Debug, Default)]
+pub(super) struct Unfit {
+    pub(super) deployments: Vec<usize>,
+    lacking: Option<(Cow<'static, str>, String)>,
+}
+
+impl Unfit {
+    pub(super) fn add(&mut self, deployment: usize, param: Cow<'static, str>, message: String) {
+        self.deployments.push(deployment);
+        self.lacking.get_or_insert((param, message));
+    }
+
+    /// No deployment can do it.
+    pub(super) fn error(self) -> Error {
+        let (param, message) = self.lacking.unwrap_or_default();
+        Error::Unsupported { param, message }
     }
 }
 

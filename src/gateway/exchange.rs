@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
@@ -35,7 +34,7 @@ use crate::upstream::{Answer, SendError};
 use crate::usage::meter;
 
 /// The largest plain answer. 2,048 embeddings of 3,072 numbers are about 75 MB as text.
-const HOLD_BODY: usize = 256 * 1024 * 1024;
+pub(super) const HOLD_BODY: usize = 256 * 1024 * 1024;
 /// A stream's preamble up to this size is held back.
 const HOLD_PREAMBLE: usize = 256 * 1024;
 /// Of an error answer no more than this is read.
@@ -43,18 +42,16 @@ const HOLD_ERROR: usize = 1024 * 1024;
 /// And no longer than this.
 const ERROR_TIME: Duration = Duration::from_secs(5);
 
-/// Calls that a call for many embeddings has under way at a time.
-const PIECES_AT_ONCE: usize = 8;
 /// Names the parameters that were left out.
-const DROPPED: &str = "x-waypost-dropped-params";
+pub(super) const DROPPED: &str = "x-waypost-dropped-params";
 
 /// A call under way.
-struct Sent {
-    head: Head,
-    body: Answer,
-    masks: Masks,
+pub(super) struct Sent {
+    pub(super) head: Head,
+    pub(super) body: Answer,
+    pub(super) masks: Masks,
     /// Parameters that were left out.
-    dropped: Vec<Cow<'static, str>>,
+    pub(super) dropped: Vec<Cow<'static, str>>,
 }
 
 /// What an attempt needs to know.
@@ -69,7 +66,7 @@ pub(super) struct Exchange<'a> {
 }
 
 /// Either something went wrong on the way, or the upstream said something.
-enum Trouble {
+pub(super) enum Trouble {
     Fault(Fault, Cause),
     Answer(UpstreamAnswer),
     Adapt(AdaptError),
@@ -88,7 +85,7 @@ impl From<AdaptError> for Trouble {
 }
 
 /// A plain answer in OpenAI's form.
-fn translated(inbound: Inbound, body: Bytes) -> Result<Bytes, AdaptError> {
+pub(super) fn translated(inbound: Inbound, body: Bytes) -> Result<Bytes, AdaptError> {
     match inbound {
         Inbound::Translate(mut translator) if error_facts(&body).is_none() => {
             let mut out = BytesMut::new();
@@ -100,7 +97,7 @@ fn translated(inbound: Inbound, body: Bytes) -> Result<Bytes, AdaptError> {
     }
 }
 
-fn broken(text: impl Into<String>) -> Trouble {
+pub(super) fn broken(text: impl Into<String>) -> Trouble {
     Trouble::Fault(Fault::Broken, Cause::Transport(text.into()))
 }
 
@@ -172,7 +169,7 @@ impl Exchange<'_> {
     }
 
     /// Sends the call, once more with a fresh token if the one that was held is refused.
-    async fn send(&self, call: &Call, began: Instant) -> Result<Sent, Trouble> {
+    pub(super) async fn send(&self, call: &Call, began: Instant) -> Result<Sent, Trouble> {
         let mut renewed = false;
         loop {
             let (token, masks) = self.token().await?;
@@ -191,7 +188,7 @@ impl Exchange<'_> {
             })?;
             if let (401 | 403, Some(source), Some(token), false) =
                 (head.status.as_u16(), &self.link.token, &token, renewed)
-                && source.refused(token).await
+                && source.refused(token)
             {
                 renewed = true;
                 continue;
@@ -223,7 +220,7 @@ impl Exchange<'_> {
     }
 
     /// What an answer that is no success means.
-    async fn refused(
+    pub(super) async fn refused(
         &self,
         status: StatusCode,
         fields: &Fields,
@@ -318,7 +315,7 @@ impl Exchange<'_> {
     }
 
     /// Makes sure that a plain answer is one.
-    fn answered(
+    pub(super) fn answered(
         &self,
         trial: &mut Trial,
         mut body: Bytes,
@@ -353,60 +350,6 @@ impl Exchange<'_> {
             body = embeddings::encode(&body, self.call.head.encoding_format)?;
         }
         Ok(CommittedBody::Whole(body, usage))
-    }
-
-    /// The calls that one for more embeddings than the provider makes at once is made of.
-    fn pieces(&self) -> Option<Vec<Call>> {
-        if self.call.operation != Operation::Embeddings {
-            return None;
-        }
-        embeddings::split(self.call, self.link.adapter.most_inputs()?)
-    }
-
-    /// Makes several calls, a few at a time, and joins what they answer. The first one that fails fails them all.
-    async fn in_pieces(
-        &self,
-        calls: &[Call],
-        trial: &mut Trial,
-        clock: &mut Stopwatch<'_>,
-    ) -> Result<(StatusCode, Fields, CommittedBody), Trouble> {
-        let began = clock.began();
-        let pieces: Vec<_> = calls
-            .iter()
-            .map(|call| self.piece(call, began).boxed())
-            .collect();
-        let answers = stream::iter(pieces)
-            .buffered(PIECES_AT_ONCE)
-            .try_collect::<Vec<_>>();
-        let answers = clock.total(pin!(answers)).await??;
-        let (fields, bodies): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
-        let mut fields = fields.into_iter().next().unwrap_or_default();
-        fields.set("content-type", "application/json");
-        let body = self.answered(trial, embeddings::join(&bodies)?, &fields)?;
-        Ok((StatusCode::OK, fields, body))
-    }
-
-    async fn piece(&self, call: &Call, began: Instant) -> Result<(Fields, Bytes), Trouble> {
-        let Sent {
-            head,
-            body,
-            masks,
-            dropped,
-        } = self.send(call, began).await?;
-        let mut fields = relayed(head.fields, &masks);
-        if !dropped.is_empty() {
-            fields.add(DROPPED, &dropped.join(","));
-        }
-        if !head.status.is_success() {
-            return Err(self.refused(head.status, &fields, body, &masks).await);
-        }
-        let inbound = self.link.adapter.inbound(call, &fields);
-        let collected = body.collect_up_to(HOLD_BODY).await;
-        let (body, complete) = collected.map_err(|error| broken(chain(&error)))?;
-        if !complete {
-            return Err(broken("the answer is too large"));
-        }
-        Ok((fields, translated(inbound, masks.apply(body))?))
     }
 
     fn estimated(&self, body: &Bytes) -> TokenUsage {

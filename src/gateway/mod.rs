@@ -15,6 +15,7 @@ pub mod message;
 pub mod observe;
 #[doc(hidden)]
 pub mod parts;
+mod pieces;
 mod plain;
 pub mod plan;
 pub mod record;
@@ -33,7 +34,7 @@ pub use error::Error;
 pub use message::{Incoming, Refusal, Reply, ReplyBody, ReplyFacts};
 pub use snapshot::{BuildError, Snapshot};
 
-use budget::{estimate, failures_of, limits, refused, retries_by_sdk, stopped};
+use budget::{Unfit, estimate, failures_of, limits, refused, retries_by_sdk, stopped};
 use caching::{Cached, Recorder};
 use committed::{Committed, CommittedBody, End, Uncommitted};
 use error::{Failure, Failures};
@@ -126,9 +127,6 @@ impl Gateway {
             Ok(answered) => Ok(self.reply(answered, record, alarm)),
             Err(error) => {
                 record.outcome = error.outcome();
-                if matches!(error, Error::Unsupported { .. }) {
-                    record.attempts = record.attempts.saturating_sub(1); // the last one never left
-                }
                 record.failures = failures_of(&error)
                     .iter()
                     .map(Failure::brief)
@@ -227,6 +225,7 @@ impl Gateway {
         let by_sdk = retries_by_sdk(incoming);
         let mut plan = Plan::new(limits(group, by_sdk, began));
         let mut tried: Vec<usize> = Vec::new();
+        let mut unfit = Unfit::default();
         let mut failures: Failures = Vec::new();
         let mut step = Step::Try {
             even_cooling: false,
@@ -235,10 +234,13 @@ impl Gateway {
         loop {
             let event = match step {
                 Step::Try { even_cooling } => {
-                    match group
-                        .router
-                        .begin(&ask(call, &tried, tokens, even_cooling, moment))
-                    {
+                    match group.router.begin(&ask(
+                        call,
+                        (&tried, &unfit.deployments),
+                        tokens,
+                        even_cooling,
+                        moment,
+                    )) {
                         Err(_) => Event::NoneEligible,
                         Ok(attempt) => {
                             plan.begin();
@@ -259,6 +261,15 @@ impl Gateway {
                                     tried.push(index);
                                     Event::Failed
                                 }
+                                Err(Uncommitted::Unsupported { param, message }) => {
+                                    plan.forgo();
+                                    record.attempts = plan.made();
+                                    unfit.add(index, param, message);
+                                    if unfit.deployments.len() == group.links.len() {
+                                        return Err(unfit.error());
+                                    }
+                                    Event::Unfit
+                                }
                                 Err(other) => return Err(refused(other, group, index)),
                             }
                         }
@@ -271,9 +282,13 @@ impl Gateway {
                 Step::Stop(stop) => return Err(stopped(stop, failures, group, began, &plan)),
             };
             (now, moment) = (Instant::now(), self.deps.clock.moment());
-            let offer = group
-                .router
-                .availability(&ask(call, &tried, tokens, false, moment));
+            let offer = group.router.availability(&ask(
+                call,
+                (&tried, &unfit.deployments),
+                tokens,
+                false,
+                moment,
+            ));
             step = plan.next(event, &offer, now, &mut *self.deps.rng());
         }
     }
@@ -390,13 +405,14 @@ enum Answered {
 
 fn ask<'a>(
     call: &Call,
-    tried: &'a [usize],
+    (tried, unfit): (&'a [usize], &'a [usize]),
     tokens: TokenUsage,
     even_cooling: bool,
     moment: Moment,
 ) -> Ask<'a> {
     Ask {
         tried,
+        unfit,
         now: moment.now,
         unix: moment.unix,
         tokens,

@@ -44,6 +44,8 @@ pub enum Event {
     NoneEligible,
     /// An attempt failed for a reason another attempt may not meet.
     Failed,
+    /// A deployment can't do what is asked, so that another one is needed.
+    Unfit,
     /// A wait is over.
     Waited,
 }
@@ -119,6 +121,11 @@ impl Plan {
         self.limits.attempts = retries.saturating_add(1);
     }
 
+    /// The attempt that has begun could not be made: its deployment can't do what is asked, and nothing was sent.
+    pub const fn forgo(&mut self) {
+        self.made = self.made.saturating_sub(1);
+    }
+
     /// The next step after `event`, with what the router could offer at `now`.
     pub fn next(
         &mut self,
@@ -138,7 +145,7 @@ impl Plan {
             | (Availability::OnlyTried, Event::NoneEligible | Event::Waited) => Step::Try {
                 even_cooling: false,
             },
-            (Availability::OnlyTried, Event::Failed) => {
+            (Availability::OnlyTried, Event::Failed | Event::Unfit) => {
                 let wait = self.backoff(rng);
                 // Without time for another attempt the failure there is is the answer.
                 // The pause is part of trying again, not waiting for a deployment to come back.

@@ -293,7 +293,16 @@ impl Chunk {
         }
         while let Some(name) = scanner.member()? {
             match &*name {
-                b"usage" => chunk.usage = meter::reported(&mut scanner)?,
+                b"usage" => chunk.usage = meter::reported(&mut scanner)?.or(chunk.usage),
+                b"x_groq" if scanner.object() => {
+                    while let Some(name) = scanner.member()? {
+                        if *name == *b"usage" && chunk.usage.is_none() {
+                            chunk.usage = meter::reported(&mut scanner)?;
+                        } else {
+                            scanner.skip()?;
+                        }
+                    }
+                }
                 b"model" => {
                     chunk.model = Some(scanner.skip()?).filter(|at| &data[at.clone()] != b"null")
                 }

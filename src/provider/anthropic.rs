@@ -26,9 +26,12 @@ use crate::request::{Outbound, Payload, Template};
 use crate::types::{Operation, Target};
 use models::Model;
 
-#[expect(unused_imports, reason = "for other hosts of Claude")]
+#[cfg_attr(
+    not(test),
+    expect(unused_imports, reason = "for other hosts of Claude")
+)]
 pub(in crate::provider) use blocks::call_id;
-pub(in crate::provider) use params::TABLE;
+pub(in crate::provider) use params::{ABOUT, TABLE};
 
 /// As messages call the dialect.
 pub(in crate::provider) const WHO: &str = "Anthropic's Messages";
@@ -44,7 +47,6 @@ pub(in crate::provider) enum Host {
         /// Of the API, a date.
         version: String,
     },
-    #[expect(dead_code, reason = "Vertex AI is to come")]
     /// Vertex AI: the model in the URL, the version in the body.
     Vertex {
         /// `…:rawPredict`

@@ -10,10 +10,14 @@ mod chat;
 mod cohere;
 mod completions;
 pub mod embeddings;
+mod gemini;
+mod members;
 mod ollama;
 mod openai;
+mod reference;
 #[cfg(test)]
 mod vectors;
+mod watsonx;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,6 +32,8 @@ use serde_json::value::RawValue;
 use crate::h1::Fields;
 use crate::request::{Outbound, RequestHead};
 use crate::types::{AwsKeys, Dialect, Operation, Target, Token};
+
+pub use reference::reference;
 
 /// One client request as adapters see it.
 #[derive(Debug, Clone)]
@@ -172,9 +178,11 @@ pub trait Adapter: fmt::Debug + Send + Sync {
 /// If the target's URL is none.
 pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
     match target.dialect {
-        Dialect::OpenAi { .. } | Dialect::Azure { .. } | Dialect::AzureV1 => {
-            Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?))
-        }
+        Dialect::OpenAi { .. }
+        | Dialect::Azure { .. }
+        | Dialect::AzureV1
+        | Dialect::AzureModels { .. } => Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?)),
+        Dialect::Watsonx { .. } => Ok(Box::new(watsonx::Watsonx::new(Arc::clone(target))?)),
         Dialect::Cohere => Ok(Box::new(cohere::Cohere::new(Arc::clone(target))?)),
         Dialect::Anthropic { ref version } => {
             let version = version.clone();
@@ -185,6 +193,8 @@ pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
             )?))
         }
         Dialect::Ollama => Ok(Box::new(ollama::Ollama::new(Arc::clone(target))?)),
+        Dialect::Gemini(_) => Ok(Box::new(gemini::Gemini::new(Arc::clone(target))?)),
+        Dialect::VertexRaw(partner) => Ok(Box::new(gemini::Partner::new(target, partner)?)),
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `request.json` | what the client asks |
 //! | `deployment.json` | how the deployment differs from the dialect's usual one: `model`, `defaults`, `extra_body`, `drop_params` |
 //! | `outbound.json` | the body that is sent |
+//! | `refused` | or the parameter that can't be had |
 //! | `dropped` | the parameters that are left out, one a line |
 //! | `upstream.json`, or with any other ending for a stream | what comes back |
 //! | `status` | its status, if that is no success |
@@ -23,12 +24,18 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{AdaptError, Adapter, Authority, Call, Inbound, adapter};
+use crate::catalog;
 use crate::h1::Fields;
 use crate::request::RequestHead;
-use crate::types::{Auth, Dialect, Dropping, Operation, Secret, Target, TlsOptions};
+use crate::types::{
+    Auth, Dialect, Dropping, GoogleHost, Operation, Quirks, Secret, Target, TlsOptions,
+    WatsonxScope,
+};
 
-/// Each folder's usual deployment.
-const FOLDERS: &[(&str, fn() -> Target)] = &[
+/// A folder, and its usual deployment.
+type Folder = (&'static str, fn() -> Target);
+
+const FOLDERS: &[Folder] = &[
     ("anthropic", || Target {
         auth: Auth::Header("x-api-key", Secret::new("k")),
         ..target(
@@ -39,11 +46,17 @@ const FOLDERS: &[(&str, fn() -> Target)] = &[
             "claude-opus-4-6",
         )
     }),
+    ("databricks", || row("databricks")),
+    ("mistral", || row("mistral")),
+    ("gemini", || google(GoogleHost::Studio)),
+    ("vertex", || google(GoogleHost::Vertex)),
     ("cohere", || target("cohere", Dialect::Cohere, "m")),
     ("ollama", || Target {
         defaults: fields(&json!({"num_ctx": 8192, "keep_alive": "10m"})),
         ..target("ollama", Dialect::Ollama, "m")
     }),
+    ("perplexity", || row("perplexity")),
+    ("watsonx", || row("watsonx")),
 ];
 
 /// Cases that each dialect has.
@@ -74,11 +87,37 @@ pub(super) fn target(provider: &str, dialect: Dialect, model: &str) -> Target {
         extra_headers: vec![],
         renames: &[],
         stream_options: true,
+        quirks: &Quirks::OPENAI,
         encoding_format: true,
         dropping: Dropping::default(),
         tls: TlsOptions::default(),
         organization: None,
     }
+}
+
+/// A deployment of a provider that differs from OpenAI by a row of the catalog.
+pub(super) fn row(name: &str) -> Target {
+    let row = catalog::find(name).expect("a provider");
+    let dialect = match name {
+        "watsonx" => Dialect::Watsonx {
+            api_version: "2024-10-08".to_owned(),
+            scope: Some(WatsonxScope::Project("p1".to_owned())),
+        },
+        _ => Dialect::OpenAi {
+            completions_only: row.completions_only,
+        },
+    };
+    Target {
+        renames: row.renames,
+        stream_options: row.stream_options,
+        encoding_format: row.encoding_format,
+        quirks: row.quirks,
+        ..target(name, dialect, "m")
+    }
+}
+
+fn google(host: GoogleHost) -> Target {
+    target("gemini", Dialect::Gemini(host), "gemini-3-pro-preview")
 }
 
 /// An object's members.
@@ -106,14 +145,18 @@ pub(super) fn back<'a>(
     call: &Call,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<String, AdaptError> {
-    let Inbound::Translate(mut translator) = adapter.inbound(call, &Fields::default()) else {
-        panic!("it translates")
-    };
     let mut out = BytesMut::new();
-    for piece in pieces {
-        translator.push(piece, &mut out)?;
+    match adapter.inbound(call, &Fields::default()) {
+        Inbound::Passthrough => pieces
+            .into_iter()
+            .for_each(|piece| out.extend_from_slice(piece)),
+        Inbound::Translate(mut translator) => {
+            for piece in pieces {
+                translator.push(piece, &mut out)?;
+            }
+            translator.finish(&mut out)?;
+        }
     }
-    translator.finish(&mut out)?;
     Ok(String::from_utf8(out.to_vec()).expect("text"))
 }
 
@@ -170,6 +213,14 @@ impl Case {
         };
         let call = call(operation, &request);
         let sent = adapter.outbound(&call, Authority::default());
+        if let Some(param) = self.read("refused") {
+            assert!(
+                matches!(&sent, Err(AdaptError::Unsupported { param: refused, .. }) if refused == param.trim()),
+                "{}: {sent:?}",
+                self.folder.display()
+            );
+            return;
+        }
         let sent = sent.unwrap_or_else(|e| panic!("{}: {e}", self.folder.display()));
         let body: Value = serde_json::from_slice(&sent.payload.to_bytes()).expect("json");
         let parse = |text: String| serde_json::from_str::<Value>(&text).expect("json");

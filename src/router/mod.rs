@@ -66,6 +66,8 @@ impl fmt::Debug for Desk {
 pub struct Ask<'a> {
     /// Indices of the deployments this request has tried. They are used again only when no other is eligible.
     pub tried: &'a [usize],
+    /// Indices of the deployments that can't do what the request asks. They are never used for it.
+    pub unfit: &'a [usize],
     /// Monotonic time.
     pub now: Instant,
     /// Wall time since the epoch, for windows of a minute.
@@ -102,6 +104,8 @@ pub enum Why {
         /// The limit.
         limit: u32,
     },
+    /// It can't do what the request asks.
+    Unfit,
 }
 
 impl Why {
@@ -109,6 +113,7 @@ impl Why {
     const fn may_pass(self) -> bool {
         match self {
             Self::Cooling(fault) => fault.may_pass(),
+            Self::Unfit => false,
             Self::Probing | Self::OverRpm { .. } | Self::OverTpm { .. } | Self::Full { .. } => true,
         }
     }
@@ -235,7 +240,7 @@ impl Router {
         let question = Question::of(ask);
         let mut any = false;
         for (index, row) in self.rows.iter().enumerate() {
-            if row.is_open(&question) {
+            if !ask.unfit.contains(&index) && row.is_open(&question) {
                 if !ask.tried.contains(&index) {
                     return Availability::Fresh;
                 }
@@ -251,12 +256,13 @@ impl Router {
 
     /// The eligible of the lowest order: untried ones, or if there are none, tried ones.
     fn eligible<'a>(&self, question: &Question<'_>, room: &'a mut [usize]) -> &'a mut [usize] {
-        let tried = question.ask.tried;
-        let mut found = if tried.is_empty() {
+        let Ask { tried, unfit, .. } = *question.ask;
+        let mut found = if tried.is_empty() && unfit.is_empty() {
             self.open(question, |_| true, room)
         } else {
-            match self.open(question, |i| !tried.contains(&i), room) {
-                0 => self.open(question, |i| tried.contains(&i), room),
+            let fit = |i| !unfit.contains(&i);
+            match self.open(question, |i| fit(i) && !tried.contains(&i), room) {
+                0 => self.open(question, |i| fit(i) && tried.contains(&i), room),
                 found => found,
             }
         };
@@ -289,6 +295,7 @@ impl Router {
     fn least_bad(&self, question: &Question<'_>) -> Option<usize> {
         let tried = question.ask.tried;
         (0..self.rows.len())
+            .filter(|i| !question.ask.unfit.contains(i))
             .filter_map(|i| match self.rows[i].ineligible(question) {
                 Some((Why::Cooling(_), back_in)) => Some((tried.contains(&i), back_in, i)),
                 _ => None,
@@ -298,8 +305,12 @@ impl Router {
     }
 
     fn none_eligible(&self, question: &Question<'_>) -> NoneEligible {
-        let reason = |(deployment, row): (&Arc<Deployment>, &Row)| {
-            let (why, back_in) = row.ineligible(question)?;
+        let reason = |(index, (deployment, row)): (usize, (&Arc<Deployment>, &Row))| {
+            let (why, back_in) = if question.ask.unfit.contains(&index) {
+                (Why::Unfit, None)
+            } else {
+                row.ineligible(question)?
+            };
             Some(Ineligible {
                 deployment: Arc::clone(&deployment.target.id),
                 why,
@@ -312,6 +323,7 @@ impl Router {
                 .deployments
                 .iter()
                 .zip(&self.rows)
+                .enumerate()
                 .filter_map(reason)
                 .collect(),
         }

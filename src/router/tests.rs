@@ -6,7 +6,7 @@ use super::*;
 use crate::router::cooldown::Rule;
 use crate::router::scores::{Scores, minute_of};
 use crate::types::{
-    Auth, Clocks, Cost, Dialect, Dropping, Price, StrategyKind, Target, TlsOptions,
+    Auth, Clocks, Cost, Dialect, Dropping, Price, Quirks, StrategyKind, Target, TlsOptions,
 };
 
 mod threads;
@@ -30,6 +30,7 @@ fn deployment(id: &str) -> Deployment {
         renames: &[],
         stream_options: true,
         encoding_format: true,
+        quirks: &Quirks::OPENAI,
         dropping: Dropping::default(),
         tls: TlsOptions::default(),
         organization: None,
@@ -69,6 +70,7 @@ fn ask(tried: &[usize], now: Instant) -> Ask<'_> {
     };
     Ask {
         tried,
+        unfit: &[],
         now,
         unix: 90 * S,
         tokens,

@@ -22,6 +22,8 @@ const LEAVES: &[&str] = &[
 const MAY: &[(&str, &[&str])] = &[
     ("main.rs", &["cli"]),
     ("cli/", &["api", "gateway", "config", "lab", "router", LEAF]),
+    // The reference page of the dialects is theirs.
+    ("cli/schema.rs", &["config", "provider"]),
     ("api/", &["gateway", LEAF]),
     ("api/mod.rs", &["gateway", "config", LEAF]),
     ("api/auth.rs", &["config", LEAF]),
@@ -54,7 +56,8 @@ const MAY: &[(&str, &[&str])] = &[
     ("aws_profiles.rs", &[]),
     // How lines are written is one choice for all logs.
     ("access_log.rs", &["telemetry"]),
-    ("catalog", &[]),
+    ("catalog", &["types"]),
+    ("types/", &[]),
     ("clock.rs", &["types"]),
     ("h1", &[]),
     ("json", &[]),

@@ -2,6 +2,7 @@
 
 mod command;
 mod files;
+mod providers;
 mod rules;
 mod values;
 

@@ -1,5 +1,6 @@
 //! The one integration test binary: everything through the public library and the compiled command.
 
+mod anthropic;
 mod architecture;
 mod azure;
 mod caching;
@@ -8,6 +9,7 @@ mod commands;
 mod completions_only;
 mod config;
 mod cooldown;
+mod credentials;
 mod dialects;
 mod disconnect;
 mod drain;
@@ -15,11 +17,13 @@ mod edge;
 mod embeddings;
 mod errors;
 mod forwarding;
+mod gemini;
 mod in_flight;
 mod keys;
 mod limits;
 mod metrics;
 mod ollama;
+mod providers_like;
 mod retries;
 mod routing;
 mod scenarios;
@@ -28,4 +32,5 @@ mod stream_errors;
 mod streaming;
 mod support;
 mod threads;
+mod unfit;
 mod upstream;

@@ -164,6 +164,7 @@ async fn picks_of_the_same_moment_see_each_other() {
     let wrong = OnceLock::new();
     let ask = |minute: u64| Ask {
         tried: &[],
+        unfit: &[],
         now: gateway.deps().clock.now(),
         unix: s(60 * minute),
         tokens: TokenUsage::default(),

@@ -24,8 +24,13 @@ const KEYS: &[Key] = &[
     on("deployment", Kind::Text, "Azure's name of the deployment; required for azure."),
     on("api_base", Kind::Text, "Base URL of the provider, `http://` or `https://`.").or("variable, or the provider's own"),
     on("api_key", Kind::Secret, "Key of the provider, as `${NAME}`.").or("the provider's variable"),
-    on("api_version", Kind::Text, "Azure's API version, a date. Absent, `v1` or `preview`: the path `/openai/v1`.")
-        .or("`AZURE_API_VERSION`"),
+    on(
+        "api_version",
+        Kind::Text,
+        "The API's version, a date: of azure (absent, `v1` or `preview`: the path `/openai/v1`), azure_ai and watsonx, and \
+         anthropic's header `anthropic-version`.",
+    )
+    .or("`AZURE_API_VERSION`; `2023-06-01` for anthropic"),
     none(
         "api_type",
         Kind::Choice(&["openai", "azure"]),
@@ -129,8 +134,9 @@ const OTHER_DIALECTS: &[Key] = &[
     .or("`GOOGLE_APPLICATION_CREDENTIALS`, gcloud's file, or the metadata server"),
     on("token", Kind::Secret, "A token of watsonx instead of `api_key`, used as it is.").or("`WATSONX_TOKEN`"),
     on("zen_api_key", Kind::Secret, "A Zen API key of watsonx instead of `api_key`.").or("`WATSONX_ZENAPIKEY`"),
-    later("project_id", Kind::Text, UNTRANSLATED, "Project of watsonx."),
-    later("space_id", Kind::Text, UNTRANSLATED, "Space of watsonx."),
+    on("project_id", Kind::Text, "Project of watsonx; this or `space_id`, unless the model is `deployment/ID`.")
+        .or("`WATSONX_PROJECT_ID`"),
+    on("space_id", Kind::Text, "Deployment space of watsonx.").or("`WATSONX_DEPLOYMENT_SPACE_ID`"),
     on(
         "client_id",
         Kind::Secret,

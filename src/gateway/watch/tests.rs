@@ -116,6 +116,18 @@ fn usage_only_we_asked_for_is_hidden_whatever_the_cut() {
 }
 
 #[test]
+fn groqs_own_usage_counts_as_well() {
+    let usage = "{\"prompt_tokens\":3,\"completion_tokens\":2}";
+    let groq =
+        format!("data: {{\"choices\":[{{}}],\"x_groq\":{{\"id\":\"r\",\"usage\":{usage}}}}}\n\n");
+    let error = "data: {\"choices\":[],\"x_groq\":\"odd\"}\n\n";
+    let mut watch = plain();
+    run(&mut watch, &[TEXT, &groq, error, STOP, DONE]);
+    let got = watch.usage(0);
+    assert_eq!((got.input, got.output, got.reported), (3, 2, true));
+}
+
+#[test]
 fn an_error_ends_it() {
     let error = "data: {\"error\":{\"message\":\"m\",\"code\":429}}\n\n";
     let mut watch = plain();

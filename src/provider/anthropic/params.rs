@@ -8,6 +8,24 @@ const NO_LOGPROBS: &str = "it gives no probabilities";
 const NO_PENALTIES: &str = "it has no penalties";
 const TEXT_ONLY: &str = "its answers are text";
 
+/// What else is to be known, for the reference page.
+pub(in crate::provider) const ABOUT: &str = "\
+Chats go to `{api_base}/v1/messages`, of Anthropic or of any host that serves Messages: `https://RESOURCE.services.ai.azure.com/\
+anthropic`, `https://WORKSPACE/serving-endpoints/anthropic` of Databricks (with its bearer token). `/completions` and \
+`/embeddings` are refused. The key goes in `x-api-key`, the token of `ANTHROPIC_AUTH_TOKEN` as a bearer. `api_version` is the \
+API's version, `2023-06-01` if it is not given; `extra_headers` may hold `anthropic-beta`. Models differ in what they take; \
+they are known by their names, where `model` is no name of Anthropic's by `base_model`.
+
+- System and developer messages are joined at the front; neighbouring messages of one side become one; results of tools come \
+first in their message. Ids of calls that other providers made are replaced where Anthropic would not take them.
+- Images come by URL or as base64, PDF and text as `file`. Audio is refused.
+- What the model thought comes as `reasoning_content`, and signed in `thinking_blocks`: give these back in the assistant's \
+message. They go only to the account and model that made them. With models that think up to a budget, thinking is left out of \
+a request whose last assistant's message called tools and lacks its `thinking_blocks`.
+- `cache_control` and `prompt_cache_breakpoint` of parts, messages and tools are kept; of more than four the last four.
+- A schema in `response_format` gets `additionalProperties: false` where it says nothing about it, since Anthropic wants that.
+- `usage.prompt_tokens` includes what was read from the cache or written to it.";
+
 /// OpenAI's parameters, and Anthropic's own.
 pub(in crate::provider) const TABLE: Table = &[
     (
@@ -105,5 +123,4 @@ pub(in crate::provider) const TABLE: Table = &[
     ("inference_geo", Native),
     ("mcp_servers", Native),
     ("speed", Native),
-    ("user_profile_id", Native),
 ];

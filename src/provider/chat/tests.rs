@@ -71,7 +71,9 @@ fn what_can_not_be_had_is_refused_or_dropped() {
             ..Dropping::default()
         };
     });
-    let cases: &[(&Layers, Value, Result<&[&str], &str>)] = &[
+    /// Of whom, what is asked, and what is left out or refused.
+    type Case<'a> = (&'a Layers, Value, Result<&'a [&'a str], &'a str>);
+    let cases: &[Case<'_>] = &[
         (&plain, json!({"n": 2}), Err("n")),
         (&plain, json!({"n": 1, "frequency_penalty": 0.0}), Ok(&[])),
         (&plain, json!({"unheard_of": 1}), Err("unheard_of")),

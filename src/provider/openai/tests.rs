@@ -1,8 +1,10 @@
 //! What goes out, and how answers and errors are read.
 
+mod rows;
+
 use super::*;
 use crate::request::RequestHead;
-use crate::types::{Dropping, Secret, TlsOptions, Token};
+use crate::types::{Dropping, Quirks, Secret, TlsOptions, Token};
 
 fn target() -> Target {
     Target {
@@ -21,6 +23,7 @@ fn target() -> Target {
         renames: &[],
         stream_options: true,
         encoding_format: true,
+        quirks: &Quirks::OPENAI,
         dropping: Dropping::default(),
         tls: TlsOptions::default(),
         organization: None,

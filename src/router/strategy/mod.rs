@@ -197,6 +197,7 @@ pub(super) mod testing {
     ) -> Vec<usize> {
         let ask = Ask {
             tried: &[],
+            unfit: &[],
             now: Instant::now(),
             unix: Duration::ZERO,
             tokens: TokenUsage {

@@ -12,6 +12,7 @@ fn schema_and_reference_page_are_up_to_date() {
     for (path, arguments) in [
         ("config/endpoints.schema.json", &["schema"][..]),
         ("docs/configuration.md", &["schema", "--markdown"][..]),
+        ("docs/providers.md", &["schema", "--providers"][..]),
     ] {
         let output = waypost(arguments);
         assert!(output.status.success());

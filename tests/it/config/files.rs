@@ -138,7 +138,7 @@ const REFUSED: &[(&str, &[Expected])] = &[
                 7,
                 19,
                 "model_groups[0].models[1].provider",
-                "does not translate yet",
+                "speaks a dialect this version does not translate",
             ),
             (
                 9,

@@ -11,7 +11,7 @@ use waypost::h1::Fields;
 use waypost::provider::{Adapter, Call, Inbound, adapter};
 use waypost::request::RequestHead;
 use waypost::sse;
-use waypost::types::{Auth, Dialect, Dropping, Operation, Target, TlsOptions};
+use waypost::types::{Auth, Dialect, Dropping, Operation, Quirks, Target, TlsOptions};
 
 /// A dialect by its name.
 pub(crate) type Row = (&'static str, fn() -> Dialect);
@@ -59,6 +59,7 @@ pub(crate) fn speaker(name: &str) -> Box<dyn Adapter> {
         renames: &[],
         stream_options: true,
         encoding_format: true,
+        quirks: &Quirks::OPENAI,
         dropping: Dropping::default(),
         tls: TlsOptions::default(),
         organization: None,

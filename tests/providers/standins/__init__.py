@@ -1,0 +1,1 @@
+"""Local servers that behave as the providers do, and refuse what they would refuse. See `base`."""
