@@ -11,7 +11,7 @@ use waypost::h1::Fields;
 use waypost::provider::{Adapter, Call, Inbound, adapter};
 use waypost::request::RequestHead;
 use waypost::sse;
-use waypost::types::{Auth, Dialect, Dropping, Operation, Quirks, Target, TlsOptions};
+use waypost::types::{Auth, Dialect, Dropping, GoogleHost, Operation, Quirks, Target, TlsOptions};
 
 /// A dialect by its name.
 pub(crate) type Row = (&'static str, fn() -> Dialect);
@@ -23,6 +23,7 @@ pub(crate) const DIALECTS: &[Row] = &[
         version: "2023-06-01".to_owned(),
     }),
     ("cohere", || Dialect::Cohere),
+    ("gemini", || Dialect::Gemini(GoogleHost::Studio)),
     ("ollama", || Dialect::Ollama),
 ];
 
