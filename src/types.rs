@@ -308,6 +308,25 @@ pub enum Dialect {
     Gemini(GoogleHost),
     /// A partner's model at Vertex AI: `{base}/{model}:rawPredict`.
     VertexRaw(Partner),
+    /// Amazon Bedrock: Converse, and InvokeModel for embeddings, below `{base}/model/{model}`.
+    Bedrock {
+        /// Signed for.
+        region: String,
+    },
+    /// As [`Dialect::OpenAi`], signed where there are keys of AWS.
+    AwsOpenAi {
+        /// Signed for.
+        region: String,
+        /// The service's name in signatures.
+        service: &'static str,
+    },
+    /// Amazon SageMaker: OpenAI bodies to `{base}/endpoints/{model}/invocations`.
+    SageMaker {
+        /// Signed for.
+        region: String,
+        /// The inference component of the endpoint.
+        component: Option<String>,
+    },
 }
 
 /// What a request to watsonx.ai belongs to.

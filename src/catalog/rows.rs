@@ -8,6 +8,13 @@ const MISTRAL: Renames = &[
     ("seed", "random_seed"),
 ];
 
+const BEDROCK_BASE: &[&str] = &[
+    "AWS_BEDROCK_RUNTIME_ENDPOINT",
+    "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+];
+const BEDROCK_KEY: &[&str] = &["AWS_BEARER_TOKEN_BEDROCK"];
+const SAGEMAKER_BASE: &[&str] = &["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"];
+
 /// All providers, in the order of the documentation.
 pub const PROVIDERS: &[Provider] = &[
     Provider::named("openai", Family::OpenAi)
@@ -221,10 +228,10 @@ pub const PROVIDERS: &[Provider] = &[
             &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
             &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"],
         ),
-    Provider::named("bedrock", Family::Untranslated),
-    Provider::named("bedrock_converse", Family::Untranslated),
-    Provider::named("sagemaker", Family::Untranslated),
-    Provider::named("sagemaker_chat", Family::Untranslated),
+    Provider::named("bedrock", Family::Bedrock).env(BEDROCK_BASE, BEDROCK_KEY),
+    Provider::named("bedrock_converse", Family::Bedrock).env(BEDROCK_BASE, BEDROCK_KEY),
+    Provider::named("sagemaker", Family::SageMaker).env(SAGEMAKER_BASE, &[]),
+    Provider::named("sagemaker_chat", Family::SageMaker).env(SAGEMAKER_BASE, &[]),
     Provider::named("gemini", Family::Gemini)
         .at("https://generativelanguage.googleapis.com")
         .env(&["GEMINI_API_BASE"], &["GEMINI_API_KEY", "GOOGLE_API_KEY"]),

@@ -288,6 +288,18 @@ fn url(deployment: &Deployment) -> String {
         Dialect::Gemini(_) => format!("{base}/{}:generateContent", target.model),
         Dialect::VertexRaw(_) => format!("{base}/{}:rawPredict", target.model),
         Dialect::Cohere => format!("{base}/v2/chat"),
+        Dialect::Bedrock { region } => {
+            format!("{base}/model/{}/converse (region {region})", target.model)
+        }
+        Dialect::AwsOpenAi { region, service } => {
+            format!("{base}/{chat} (region {region}, service {service})")
+        }
+        Dialect::SageMaker { region, .. } => {
+            format!(
+                "{base}/endpoints/{}/invocations (region {region})",
+                target.model
+            )
+        }
         Dialect::Anthropic { version } => {
             format!("{base}/v1/messages (Anthropic's Messages of {version})")
         }

@@ -26,7 +26,7 @@ pub(super) fn auth(
     path: &str,
     bearer_env: &[&str],
 ) -> Option<Auth> {
-    if let Some(key) = given(node, "api_key") {
+    if let Some(key) = node.filled("api_key") {
         return bearer(ctx, node, path, &key);
     }
     let role = role(ctx, node);
@@ -47,10 +47,6 @@ pub(super) fn auth(
 }
 
 /// The region: `aws_region_name`, a variable, or the profile's. None at all is an error, which is reported.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "called by the dialects to come")
-)]
 pub(super) fn region(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<String> {
     let Some(region) = find_region(ctx, node) else {
         let message = "no region: aws_region_name is not given, AWS_REGION and AWS_DEFAULT_REGION are not set, and the profile has none";
@@ -72,24 +68,22 @@ pub(super) fn region(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<S
     Some(region)
 }
 
-fn find_region(ctx: &Context<'_>, node: &Node) -> Option<String> {
+/// The region, if it is said anywhere.
+pub(super) fn find_region(ctx: &Context<'_>, node: &Node) -> Option<String> {
     let of_the_profile = || {
         let profiles = Profiles::read(ctx.env);
         let name = profile(ctx, node).unwrap_or_else(|| default_name(ctx.env));
         profiles.get(&name)?.get("region").map(str::to_owned)
     };
-    given(node, "aws_region_name")
+    node.filled("aws_region_name")
         .or_else(|| ctx.first_set(&["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"]))
         .map(|region| region.trim().to_owned())
         .or_else(of_the_profile)
 }
 
-fn given(node: &Node, key: &str) -> Option<String> {
-    node.text(key).filter(|text| !text.trim().is_empty())
-}
-
 fn profile(ctx: &Context<'_>, node: &Node) -> Option<String> {
-    given(node, "aws_profile_name").or_else(|| ctx.first_set(&["AWS_PROFILE_NAME"]))
+    node.filled("aws_profile_name")
+        .or_else(|| ctx.first_set(&["AWS_PROFILE_NAME"]))
 }
 
 fn bearer(ctx: &mut Context<'_>, node: &Node, path: &str, key: &str) -> Option<Auth> {
@@ -106,7 +100,7 @@ fn bearer(ctx: &mut Context<'_>, node: &Node, path: &str, key: &str) -> Option<A
 
 /// `aws_role_name`, with the names that LiteLLM gives the variables of these keys.
 fn role(ctx: &Context<'_>, node: &Node) -> Option<AwsRole> {
-    let text = |key: &str, variable: &str| given(node, key).or_else(|| ctx.first_set(&[variable]));
+    let text = |key: &str, variable: &str| node.filled(key).or_else(|| ctx.first_set(&[variable]));
     Some(AwsRole {
         arn: text("aws_role_name", "AWS_ROLE_NAME")?,
         session_name: text("aws_session_name", "AWS_SESSION_NAME")
@@ -116,8 +110,9 @@ fn role(ctx: &Context<'_>, node: &Node) -> Option<AwsRole> {
 }
 
 fn source(ctx: &mut Context<'_>, node: &Node, path: &str, role: bool) -> Option<AwsSource> {
-    if let Some(token) =
-        given(node, "aws_web_identity_token").or_else(|| ctx.first_set(&["AWS_WEB_IDENTITY_TOKEN"]))
+    if let Some(token) = node
+        .filled("aws_web_identity_token")
+        .or_else(|| ctx.first_set(&["AWS_WEB_IDENTITY_TOKEN"]))
     {
         if !role {
             let message = "a web identity is exchanged for the keys of a role; aws_role_name is required with it";
@@ -129,14 +124,16 @@ fn source(ctx: &mut Context<'_>, node: &Node, path: &str, role: bool) -> Option<
         return web_token(ctx, node, path, token.trim()).map(AwsSource::WebIdentity);
     }
     let (id, secret) = (
-        given(node, "aws_access_key_id"),
-        given(node, "aws_secret_access_key"),
+        node.filled("aws_access_key_id"),
+        node.filled("aws_secret_access_key"),
     );
     match (id, secret) {
         (Some(id), Some(secret)) => Some(AwsSource::Static(AwsKeys {
             access_key_id: Secret::new(id.trim()),
             secret_access_key: Secret::new(secret.trim()),
-            session_token: given(node, "aws_session_token").map(|t| Secret::new(t.trim())),
+            session_token: node
+                .filled("aws_session_token")
+                .map(|t| Secret::new(t.trim())),
         })),
         (None, None) => Some(profile(ctx, node).map_or(AwsSource::Default, AwsSource::Profile)),
         (id, _) => {
@@ -178,7 +175,8 @@ fn web_token(ctx: &mut Context<'_>, node: &Node, path: &str, text: &str) -> Opti
 
 /// Where roles are assumed, if not at the region's own token service.
 fn sts_endpoint(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<Option<String>> {
-    let found = given(node, "aws_sts_endpoint")
+    let found = node
+        .filled("aws_sts_endpoint")
         .or_else(|| ctx.first_set(&["AWS_STS_ENDPOINT", "AWS_ENDPOINT_URL_STS"]));
     let Some(text) = found else {
         return Some(None);

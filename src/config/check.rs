@@ -229,6 +229,11 @@ impl Node {
         self.get(key).and_then(|node| value::text(node).ok())
     }
 
+    /// Blank text, as of a variable that is empty, counts as none.
+    pub(super) fn filled(&self, key: &str) -> Option<String> {
+        self.text(key).filter(|text| !text.trim().is_empty())
+    }
+
     pub(super) fn flag(&self, key: &str) -> Option<bool> {
         self.get(key).and_then(|node| value::flag(node).ok())
     }

@@ -172,6 +172,8 @@ const ELSEWHERE: &[Belonging] = &[
             "aws_external_id",
             "aws_web_identity_token",
             "aws_sts_endpoint",
+            "aws_bedrock_runtime_endpoint",
+            "model_id",
         ],
         |provider| matches!(provider.family, Family::Bedrock | Family::SageMaker),
         "it is for bedrock and sagemaker",
@@ -283,3 +285,7 @@ fn file(ctx: &mut Context<'_>, node: &Node, path: &str, key: &str) -> Option<Pat
     }
     Some(file)
 }
+
+#[cfg(test)]
+#[path = "credentials_tests.rs"]
+mod tests;

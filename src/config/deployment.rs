@@ -11,8 +11,8 @@ use super::prices::look_up;
 use super::settings::Own;
 use super::tree::{Node, Value};
 use super::{
-    Deployment, anthropic, azure, azure_ai, cohere, credentials, endpoint, ollama, value, vertex,
-    watsonx,
+    Deployment, anthropic, azure, azure_ai, bedrock, cohere, credentials, endpoint, ollama, value,
+    vertex, watsonx,
 };
 use crate::catalog::{self, Family, PROVIDERS, Provider};
 use crate::types::{Auth, Clocks, Cost, Dropping, Price, Target};
@@ -52,6 +52,9 @@ pub(super) fn deployment(
         (Family::Azure, _) => azure::endpoint(ctx, node, path, provider),
         (Family::AzureAi, _) => azure_ai::endpoint(ctx, node, path, provider, completions_only),
         (Family::Watsonx, _) => watsonx::endpoint(ctx, node, path, provider),
+        (Family::Bedrock | Family::SageMaker, Some(model)) => {
+            bedrock::endpoint(ctx, node, path, provider, model)
+        }
         (Family::Gemini, Some(model)) => vertex::studio(ctx, node, path, provider, model),
         (Family::Vertex, Some(model)) => vertex::endpoint(ctx, node, path, provider, model),
         _ => endpoint::endpoint(ctx, node, path, provider, completions_only),

@@ -20,7 +20,8 @@ pub(super) fn auth(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<Aut
 /// The project: `vertex_project`, a variable, or the one that the credentials name. None at all is an error, which is
 /// reported.
 pub(super) fn project(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<String> {
-    let found = text(node, "vertex_project")
+    let found = node
+        .filled("vertex_project")
         .or_else(|| ctx.first_set(&["VERTEXAI_PROJECT", "VERTEX_PROJECT"]))
         .or_else(|| of_the_credentials(ctx, node))
         .or_else(|| ctx.first_set(&["GOOGLE_CLOUD_PROJECT"]));
@@ -28,15 +29,16 @@ pub(super) fn project(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<
         let message = "no project: vertex_project is not given, VERTEXAI_PROJECT and GOOGLE_CLOUD_PROJECT are not set, and the credentials name none";
         ctx.findings.error(node.at, path, message);
     }
-    segment(ctx, node, path, "vertex_project", found?)
+    segment(ctx, node, path, "vertex_project", &found?)
 }
 
 /// The location: `vertex_location`, a variable, or `us-central1`.
 pub(super) fn location(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<String> {
-    let found = text(node, "vertex_location")
+    let found = node
+        .filled("vertex_location")
         .or_else(|| ctx.first_set(&["VERTEXAI_LOCATION", "VERTEX_LOCATION"]))
         .unwrap_or_else(|| LOCATION.to_owned());
-    segment(ctx, node, path, "vertex_location", found)
+    segment(ctx, node, path, "vertex_location", &found)
 }
 
 /// What becomes part of a host's name or of a path.
@@ -45,7 +47,7 @@ fn segment(
     node: &Node,
     path: &str,
     key: &str,
-    text: String,
+    text: &str,
 ) -> Option<String> {
     let text = text.trim().to_owned();
     let valid = text
@@ -57,10 +59,6 @@ fn segment(
             .error(node.place(key), &format!("{path}.{key}"), message);
     }
     valid.then_some(text)
-}
-
-fn text(node: &Node, key: &str) -> Option<String> {
-    node.text(key).filter(|text| !text.trim().is_empty())
 }
 
 fn source(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<GoogleSource> {
@@ -118,7 +116,7 @@ fn kind(json: &str) -> Option<String> {
 /// fetched.
 fn of_the_credentials(ctx: &Context<'_>, node: &Node) -> Option<String> {
     let source = match node.get("vertex_credentials").map(|given| &given.value) {
-        Some(Value::Map(_)) => return text(node.get("vertex_credentials")?, "project_id"),
+        Some(Value::Map(_)) => return node.get("vertex_credentials")?.filled("project_id"),
         Some(Value::Scalar(scalar)) if !scalar.text.trim().is_empty() => {
             from_text(ctx, &scalar.text)
         }

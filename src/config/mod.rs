@@ -7,6 +7,7 @@ mod anthropic;
 mod aws;
 mod azure;
 mod azure_ai;
+mod bedrock;
 mod check;
 mod cohere;
 mod context;

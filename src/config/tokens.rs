@@ -23,7 +23,7 @@ pub(super) fn watsonx(ctx: &mut Context<'_>, node: &Node, path: &str) -> Option<
     ];
     let in_file = WAYS
         .iter()
-        .find_map(|(key, _)| Some((*key, given(node, key)?)));
+        .find_map(|(key, _)| Some((*key, node.filled(key)?)));
     let (way, secret) = match in_file.or_else(|| {
         WAYS.iter()
             .find_map(|(key, variables)| Some((*key, ctx.first_set(variables)?)))
@@ -79,12 +79,12 @@ pub(super) fn databricks(
         ("client_id", "DATABRICKS_CLIENT_ID"),
         ("client_secret", "DATABRICKS_CLIENT_SECRET"),
     ];
-    let in_file = NAMES.iter().any(|(key, _)| given(node, key).is_some());
-    if !in_file && given(node, "api_key").is_some() {
+    let in_file = NAMES.iter().any(|(key, _)| node.filled(key).is_some());
+    if !in_file && node.filled("api_key").is_some() {
         return Ok(None);
     }
     let [id, secret] =
-        NAMES.map(|(key, variable)| given(node, key).or_else(|| ctx.first_set(&[variable])));
+        NAMES.map(|(key, variable)| node.filled(key).or_else(|| ctx.first_set(&[variable])));
     let (client_id, client_secret) = match (id, secret) {
         (Some(id), Some(secret)) => (id, secret),
         _ if !in_file => return Ok(None),
@@ -101,7 +101,7 @@ pub(super) fn databricks(
         return Err(());
     }
     // A missing or wrong base is reported where requests need it.
-    let base = given(node, "api_base").or_else(|| ctx.first_set(base_env));
+    let base = node.filled("api_base").or_else(|| ctx.first_set(base_env));
     let workspace = base
         .and_then(|base| url::Url::parse(base.trim()).ok())
         .ok_or(())?;
@@ -112,10 +112,6 @@ pub(super) fn databricks(
     };
     let url = format!("{}/oidc/v1/token", workspace.origin().ascii_serialization());
     Ok(Some(token(grant, url)))
-}
-
-fn given(node: &Node, key: &str) -> Option<String> {
-    node.text(key).filter(|text| !text.trim().is_empty())
 }
 
 fn token(grant: OAuthGrant, url: String) -> Auth {

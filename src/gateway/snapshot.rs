@@ -217,7 +217,8 @@ fn link(deployment: &Deployment, group: &Arc<str>, deps: &Deps) -> Result<Link, 
             })?;
     let (key, token) = match &target.auth {
         Auth::None => (None, None),
-        Auth::Bearer(key) | Auth::Header(_, key) => (Some(key.expose()), None),
+        // A scheme may stand before the key, and the key alone is secret.
+        Auth::Bearer(key) | Auth::Header(_, key) => (key.expose().rsplit(' ').next(), None),
         Auth::Token(credential) => (None, Some(deps.credentials.source(credential))),
     };
     let masks = Masks::new(

@@ -32,6 +32,7 @@ use models::Model;
 )]
 pub(in crate::provider) use blocks::call_id;
 pub(in crate::provider) use params::{ABOUT, TABLE};
+pub(in crate::provider) use request::thought;
 
 /// As messages call the dialect.
 pub(in crate::provider) const WHO: &str = "Anthropic's Messages";

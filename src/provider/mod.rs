@@ -6,6 +6,7 @@
 //! row in the catalog.
 
 mod anthropic;
+mod bedrock;
 mod chat;
 mod cohere;
 mod completions;
@@ -15,6 +16,7 @@ mod members;
 mod ollama;
 mod openai;
 mod reference;
+mod sagemaker;
 #[cfg(test)]
 mod vectors;
 mod watsonx;
@@ -177,14 +179,14 @@ pub trait Adapter: fmt::Debug + Send + Sync {
 /// # Errors
 /// If the target's URL is none.
 pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
-    match target.dialect {
+    match &target.dialect {
         Dialect::OpenAi { .. }
         | Dialect::Azure { .. }
         | Dialect::AzureV1
         | Dialect::AzureModels { .. } => Ok(Box::new(openai::OpenAi::new(Arc::clone(target))?)),
         Dialect::Watsonx { .. } => Ok(Box::new(watsonx::Watsonx::new(Arc::clone(target))?)),
         Dialect::Cohere => Ok(Box::new(cohere::Cohere::new(Arc::clone(target))?)),
-        Dialect::Anthropic { ref version } => {
+        Dialect::Anthropic { version } => {
             let version = version.clone();
             let host = anthropic::Host::Api { version };
             Ok(Box::new(anthropic::Anthropic::new(
@@ -194,7 +196,20 @@ pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
         }
         Dialect::Ollama => Ok(Box::new(ollama::Ollama::new(Arc::clone(target))?)),
         Dialect::Gemini(_) => Ok(Box::new(gemini::Gemini::new(Arc::clone(target))?)),
-        Dialect::VertexRaw(partner) => Ok(Box::new(gemini::Partner::new(target, partner)?)),
+        Dialect::VertexRaw(partner) => Ok(Box::new(gemini::Partner::new(target, *partner)?)),
+        Dialect::Bedrock { region } => {
+            Ok(Box::new(bedrock::Bedrock::new(Arc::clone(target), region)?))
+        }
+        Dialect::AwsOpenAi { region, service } => {
+            let signed = bedrock::openai::Signed::new(Arc::clone(target), region, service)?;
+            Ok(Box::new(signed))
+        }
+        Dialect::SageMaker { region, component } => {
+            let (target, component) = (Arc::clone(target), component.as_deref());
+            Ok(Box::new(sagemaker::SageMaker::new(
+                target, region, component,
+            )?))
+        }
     }
 }
 

@@ -277,7 +277,10 @@ fn applies(name: &str, call: &Call) -> bool {
 fn url(target: &Target, operation: Operation, streams: bool) -> String {
     let (base, path) = (&target.base_url, operation.path());
     match &target.dialect {
-        Dialect::OpenAi { .. } => format!("{base}/{path}"),
+        Dialect::OpenAi { .. }
+        | Dialect::AwsOpenAi { .. }
+        | Dialect::Bedrock { .. }
+        | Dialect::SageMaker { .. } => format!("{base}/{path}"),
         Dialect::Azure { api_version } => {
             format!(
                 "{base}/openai/deployments/{}/{path}?api-version={api_version}",

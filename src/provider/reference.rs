@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::chat::params::OPENAI;
 use super::chat::{Table, Treatment};
-use super::{anthropic, gemini};
+use super::{anthropic, bedrock, gemini};
 
 /// A dialect that is translated.
 struct Row {
@@ -22,6 +22,12 @@ const DIALECTS: &[Row] = &[
         providers: &["anthropic"],
         about: anthropic::ABOUT,
         table: anthropic::TABLE,
+    },
+    Row {
+        title: "Amazon Bedrock",
+        providers: &["bedrock", "bedrock_converse"],
+        about: bedrock::ABOUT,
+        table: bedrock::TABLE,
     },
     Row {
         title: "Gemini",

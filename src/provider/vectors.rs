@@ -51,6 +51,11 @@ const FOLDERS: &[Folder] = &[
     ("gemini", || google(GoogleHost::Studio)),
     ("vertex", || google(GoogleHost::Vertex)),
     ("cohere", || target("cohere", Dialect::Cohere, "m")),
+    ("bedrock", || {
+        let region = "us-east-1".to_owned();
+        let model = "anthropic.claude-sonnet-4-5-20250929-v1:0";
+        target("bedrock", Dialect::Bedrock { region }, model)
+    }),
     ("ollama", || Target {
         defaults: fields(&json!({"num_ctx": 8192, "keep_alive": "10m"})),
         ..target("ollama", Dialect::Ollama, "m")

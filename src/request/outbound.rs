@@ -85,6 +85,42 @@ fn line(head: &mut impl BufMut, name: &str, value: &[u8]) {
 }
 
 impl Outbound {
+    /// Path and query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.text().split(' ').nth(1).unwrap_or("/")
+    }
+
+    /// The header lines, names in lower case, up to the first one that is no text.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let lines = self.text().split("\r\n").skip(1);
+        lines.filter_map(|line| line.split_once(": "))
+    }
+
+    /// The head up to the first value that is no text; those come last, from the client.
+    fn text(&self) -> &str {
+        match std::str::from_utf8(&self.head) {
+            Ok(text) => text,
+            Err(error) => {
+                std::str::from_utf8(&self.head[..error.valid_up_to()]).unwrap_or_default()
+            }
+        }
+    }
+
+    /// With these header lines as well.
+    #[must_use]
+    pub fn with(mut self, fields: &[(&'static str, HeaderValue)]) -> Self {
+        let mut head = BytesMut::with_capacity(self.head.len() + 2 * VARYING);
+        // Before the empty line.
+        head.put_slice(&self.head[..self.head.len().saturating_sub(2)]);
+        for (name, value) in fields {
+            line(&mut head, name, value.as_bytes());
+        }
+        head.put_slice(b"\r\n");
+        self.head = head.freeze();
+        self
+    }
+
     /// The request line without the version: no secret.
     fn line(head: &[u8]) -> std::borrow::Cow<'_, str> {
         let end = head.windows(5).position(|part| part == b" HTTP");
@@ -146,6 +182,18 @@ mod tests {
             );
             assert_eq!(request.head, expected);
         }
+    }
+
+    #[test]
+    fn lines_can_be_added_and_read() {
+        let payload = Payload::from(Bytes::from_static(b"{}"));
+        let request = template("http://host/a%3Ab?c").request(&[], payload);
+        let signed = request.with(&[("x-sum", HeaderValue::from_static("1 2"))]);
+        assert_eq!(signed.path(), "/a%3Ab?c");
+        let fields: Vec<_> = signed.fields().collect();
+        assert_eq!(fields[0], ("host", "host"));
+        assert_eq!(fields[4..], [("content-length", "2"), ("x-sum", "1 2")]);
+        assert!(signed.head.ends_with(b"x-sum: 1 2\r\n\r\n"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod anthropic;
 mod architecture;
 mod azure;
+mod bedrock;
 mod caching;
 mod cohere;
 mod commands;

@@ -121,8 +121,14 @@ const OTHER_DIALECTS: &[Key] = &[
     ),
     on("aws_sts_endpoint", Kind::Text, "Where roles are assumed, `http://` or `https://`.")
         .or("`AWS_ENDPOINT_URL_STS`, or the region's"),
-    later("aws_bedrock_runtime_endpoint", Kind::Text, UNTRANSLATED, "Endpoint of Bedrock."),
-    later("model_id", Kind::Text, UNTRANSLATED, "Model or profile of Bedrock."),
+    on("aws_bedrock_runtime_endpoint", Kind::Text, "Where Bedrock is, for LiteLLM's users: `api_base` says the same.")
+        .or("`AWS_BEDROCK_RUNTIME_ENDPOINT`, or the region's"),
+    on(
+        "model_id",
+        Kind::Text,
+        "bedrock: what is called in place of `model`, such as an inference profile's ARN; `model` says what is behind it. \
+         sagemaker: the inference component of the endpoint.",
+    ),
     on("vertex_project", Kind::Text, "Project of vertex_ai.")
         .or("`VERTEXAI_PROJECT`, the credentials', or `GOOGLE_CLOUD_PROJECT`"),
     on("vertex_location", Kind::Text, "Location of vertex_ai, or `global`.").or("`VERTEXAI_LOCATION`, or `us-central1`"),

@@ -117,7 +117,7 @@ fn tier(asked: &mut Asked<'_>, body: &mut Object) -> Result<(), AdaptError> {
 
 /// What the request says about thinking, or what its effort means. A tool that must be called goes before thinking that may
 /// be left out.
-fn thought(
+pub(in crate::provider) fn thought(
     asked: &mut Asked<'_>,
     model: &Model,
     turns: &[Turn],

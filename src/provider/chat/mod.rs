@@ -25,7 +25,7 @@ pub(super) use asked::{Choice, Effort, Format, Tool};
 pub(super) use messages::{CacheMark, Message, Part, PartKind, Role, Source, ToolCall};
 pub(super) use object::{Object, members};
 pub(super) use params::{ANY, Asked, Layers, Table, Treatment};
-pub(super) use refusal::{error, refusal};
+pub(super) use refusal::{body as error_body, error, refusal};
 pub(super) use sink::{Finish, Sink, Usage};
 pub(super) use thinking::{Thinking, account};
 pub(super) use turns::{Item, Speaker, Turn, joined_text, turns};

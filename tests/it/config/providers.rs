@@ -128,8 +128,12 @@ fn what_a_base_lacks_is_said() {
     let both = [watsonx[0], watsonx[1], "project_id: p", "space_id: s"];
     let claude = [
         "provider: azure_ai",
-        "api_base: https://r.services.ai.azure.com/anthropic",
+        "api_base: https://r.services.ai.azure.com/anthropic/v1/messages",
     ];
+    assert_eq!(
+        load(&claude, &|_| None).expect("Claude's own API"),
+        "https://r.services.ai.azure.com/anthropic"
+    );
     for (lines, said) in [
         (
             &["provider: cloudflare"][..],
@@ -137,7 +141,6 @@ fn what_a_base_lacks_is_said() {
         ),
         (&watsonx[..], "project_id or space_id is required"),
         (&both[..], "together with space_id"),
-        (&claude[..], "Anthropic's dialect"),
     ] {
         let error = load(lines, &|_| None).expect_err("it lacks something");
         assert!(error.contains(said), "{lines:?}: {error}");
