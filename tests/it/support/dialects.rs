@@ -22,6 +22,9 @@ pub(crate) const DIALECTS: &[Row] = &[
     ("anthropic", || Dialect::Anthropic {
         version: "2023-06-01".to_owned(),
     }),
+    ("bedrock", || Dialect::Bedrock {
+        region: "us-east-1".into(),
+    }),
     ("cohere", || Dialect::Cohere),
     ("gemini", || Dialect::Gemini(GoogleHost::Studio)),
     ("ollama", || Dialect::Ollama),
