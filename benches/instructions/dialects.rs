@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Value, json};
 use waypost::gateway::parts;
 use waypost::h1::Fields;
@@ -23,6 +23,35 @@ struct Speaker {
     opening: &'static str,
     /// A piece of text.
     piece: &'static str,
+    /// How these two stand on the wire.
+    wire: fn(&'static str) -> Bytes,
+}
+
+/// As they are written.
+fn text(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+/// As a frame of AWS's event stream: the name of the event is the first line, the rest is what it says.
+fn frame(text: &'static str) -> Bytes {
+    let (event, payload) = text.split_once('\n').expect("two lines");
+    let mut headers = Vec::new();
+    for (name, value) in [(":message-type", "event"), (":event-type", event)] {
+        headers.put_u8(u8::try_from(name.len()).expect("short"));
+        headers.put_slice(name.as_bytes());
+        headers.put_u8(7); // a text
+        headers.put_u16(u16::try_from(value.len()).expect("short"));
+        headers.put_slice(value.as_bytes());
+    }
+    let length = |bytes: usize| u32::try_from(bytes).expect("short");
+    let mut frame = BytesMut::new();
+    frame.put_u32(length(16 + headers.len() + payload.len()));
+    frame.put_u32(length(headers.len()));
+    frame.put_u32(crc32fast::hash(&frame));
+    frame.put_slice(&headers);
+    frame.put_slice(payload.as_bytes());
+    frame.put_u32(crc32fast::hash(&frame));
+    frame.freeze()
 }
 
 /// OpenAI's first: the others are held against it. A new dialect is a row.
@@ -41,6 +70,7 @@ const SPEAKERS: &[Speaker] = &[
             \"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n",
         piece: "data: {\"id\":\"chatcmpl-9xQ3\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"m\",\
             \"choices\":[{\"index\":0,\"delta\":{\"content\":\" word\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n",
+        wire: text,
     },
     Speaker {
         name: "anthropic",
@@ -57,6 +87,20 @@ const SPEAKERS: &[Speaker] = &[
             \"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
         piece: "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\
             \"delta\":{\"type\":\"text_delta\",\"text\":\" word\"}}\n\n",
+        wire: text,
+    },
+    Speaker {
+        name: "bedrock",
+        dialect: || Dialect::Bedrock {
+            region: "eu-central-1".to_owned(),
+        },
+        answer: |text| {
+            json!({"output": {"message": {"role": "assistant", "content": [{"text": text}]}}, "stopReason": "end_turn",
+                "usage": {"inputTokens": 250, "outputTokens": 80, "totalTokens": 330}, "metrics": {"latencyMs": 800}})
+        },
+        opening: "messageStart\n{\"p\":\"abcdefgh\",\"role\":\"assistant\"}",
+        piece: "contentBlockDelta\n{\"contentBlockIndex\":0,\"delta\":{\"text\":\" word\"},\"p\":\"abcdefghijklmnop\"}",
+        wire: frame,
     },
     Speaker {
         name: "cohere",
@@ -69,6 +113,7 @@ const SPEAKERS: &[Speaker] = &[
             \"content\":[],\"tool_plan\":\"\",\"tool_calls\":[],\"citations\":[]}}}\n\n",
         piece: "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":0,\
             \"delta\":{\"message\":{\"content\":{\"text\":\" word\"}}}}\n\n",
+        wire: text,
     },
     Speaker {
         name: "gemini",
@@ -82,6 +127,7 @@ const SPEAKERS: &[Speaker] = &[
         piece: "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \" word\"}],\"role\": \"model\"},\"index\": 0}],\
             \"usageMetadata\": {\"promptTokenCount\": 250,\"candidatesTokenCount\": 7,\"totalTokenCount\": 257},\
             \"modelVersion\": \"m\",\"responseId\": \"r1\"}\n\n",
+        wire: text,
     },
     Speaker {
         name: "ollama",
@@ -93,6 +139,7 @@ const SPEAKERS: &[Speaker] = &[
         opening: "",
         piece: "{\"model\":\"m\",\"created_at\":\"2026-01-01T00:00:00.5Z\",\
             \"message\":{\"role\":\"assistant\",\"content\":\" word\"},\"done\":false}\n",
+        wire: text,
     },
 ];
 
@@ -183,8 +230,10 @@ fn answer(speaker: &Speaker) -> Step {
 fn chunk(speaker: &Speaker) -> Step {
     let (adapter, call) = speak(speaker, true);
     let mut watch = parts::watch_through(translator(&*adapter, &call));
-    watch(Bytes::from_static(speaker.opening.as_bytes()));
-    let piece = Bytes::from_static(speaker.piece.as_bytes());
+    if !speaker.opening.is_empty() {
+        watch((speaker.wire)(speaker.opening));
+    }
+    let piece = (speaker.wire)(speaker.piece);
     watch(piece.clone());
     Box::new(move || assert!(watch(black_box(piece.clone())) > 0))
 }
