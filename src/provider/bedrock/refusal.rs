@@ -155,8 +155,7 @@ fn is_no_endpoint(text: &str) -> bool {
 const fn of_the_model(original: Option<u16>) -> u16 {
     match original {
         Some(400 | 413 | 422) => 400,
-        Some(429) => 429,
-        Some(status @ 500..=599) => status,
+        Some(status @ (401..=404 | 429 | 500..=599)) => status,
         _ => 424,
     }
 }
@@ -297,6 +296,30 @@ mod tests {
                 "ModelError",
             ),
             (
+                424,
+                "ModelError",
+                r#"{"Message":"o","OriginalMessage":"m","OriginalStatusCode":401}"#,
+                401,
+                "authentication_error",
+                "ModelError",
+            ),
+            (
+                424,
+                "ModelError",
+                r#"{"Message":"o","OriginalMessage":"m","OriginalStatusCode":403}"#,
+                403,
+                "permission_error",
+                "ModelError",
+            ),
+            (
+                424,
+                "ModelError",
+                r#"{"Message":"o","OriginalMessage":"m","OriginalStatusCode":404}"#,
+                404,
+                "not_found_error",
+                "ModelError",
+            ),
+            (
                 400,
                 "ValidationError",
                 r#"{"Message":"Endpoint e of account 1 not found."}"#,
@@ -372,6 +395,11 @@ mod tests {
                 "modelStreamErrorException",
                 r#"{"originalStatusCode":429}"#,
                 "rate_limit_error",
+            ),
+            (
+                "modelStreamErrorException",
+                r#"{"originalStatusCode":404}"#,
+                "not_found_error",
             ),
             (
                 "modelStreamErrorException",
