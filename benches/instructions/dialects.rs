@@ -9,7 +9,7 @@ use waypost::gateway::parts;
 use waypost::h1::Fields;
 use waypost::provider::{Adapter, Authority, Call, Inbound, Translator, adapter};
 use waypost::request::RequestHead;
-use waypost::types::{Dialect, Operation, Target};
+use waypost::types::{Dialect, GoogleHost, Operation, Target};
 
 use crate::cases::{Case, Step, case, deployment};
 
@@ -69,6 +69,19 @@ const SPEAKERS: &[Speaker] = &[
             \"content\":[],\"tool_plan\":\"\",\"tool_calls\":[],\"citations\":[]}}}\n\n",
         piece: "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":0,\
             \"delta\":{\"message\":{\"content\":{\"text\":\" word\"}}}}\n\n",
+    },
+    Speaker {
+        name: "gemini",
+        dialect: || Dialect::Gemini(GoogleHost::Studio),
+        answer: |text| {
+            json!({"candidates": [{"content": {"parts": [{"text": text}], "role": "model"}, "index": 0, "finishReason": "STOP"}],
+                "usageMetadata": {"promptTokenCount": 250, "candidatesTokenCount": 80, "totalTokenCount": 330},
+                "modelVersion": "m", "responseId": "r1"})
+        },
+        opening: "",
+        piece: "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \" word\"}],\"role\": \"model\"},\"index\": 0}],\
+            \"usageMetadata\": {\"promptTokenCount\": 250,\"candidatesTokenCount\": 7,\"totalTokenCount\": 257},\
+            \"modelVersion\": \"m\",\"responseId\": \"r1\"}\n\n",
     },
     Speaker {
         name: "ollama",

@@ -63,7 +63,7 @@ pub(super) fn refused(uncommitted: Uncommitted, group: &Group, index: usize) -> 
         Uncommitted::Rejected { rejection, answer } => Error::Rejected {
             deployment,
             rejection,
-            answer: Box::new(answer),
+            answer,
         },
         Uncommitted::Unsupported { param, message } => Error::Unsupported { param, message },
         Uncommitted::Failed(failure) => Error::Failed(vec![failure]),

@@ -61,7 +61,7 @@ pub(super) enum Uncommitted {
     /// The caller's fault.
     Rejected {
         rejection: Rejection,
-        answer: UpstreamAnswer,
+        answer: Box<UpstreamAnswer>,
     },
     /// The adapter can't express the call.
     Unsupported {

@@ -91,7 +91,7 @@ pub struct Failure {
 #[derive(Debug)]
 pub enum Cause {
     /// The upstream answered with an error.
-    Answer(UpstreamAnswer),
+    Answer(Box<UpstreamAnswer>),
     /// A clock ran out.
     Clock {
         /// Its name in the configuration.

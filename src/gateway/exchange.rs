@@ -68,7 +68,7 @@ pub(super) struct Exchange<'a> {
 /// Either something went wrong on the way, or the upstream said something.
 pub(super) enum Trouble {
     Fault(Fault, Cause),
-    Answer(UpstreamAnswer),
+    Answer(Box<UpstreamAnswer>),
     Adapt(AdaptError),
 }
 
@@ -236,7 +236,7 @@ impl Exchange<'_> {
             .unwrap_or_default();
         let body = masks.apply(body);
         let refusal = self.link.adapter.refusal(status, fields, &body);
-        Trouble::Answer(answer(refusal, fields, body))
+        Trouble::Answer(Box::new(answer(refusal, fields, body)))
     }
 
     /// Reads a stream up to its first content.
@@ -273,7 +273,8 @@ impl Exchange<'_> {
                 held.push_back(masks.apply(chunk));
             }
             if let Some((facts, raw)) = watch.error() {
-                return Err(Trouble::Answer(in_stream(facts, &masks.apply(raw.clone()))));
+                let answer = in_stream(facts, &masks.apply(raw.clone()));
+                return Err(Trouble::Answer(Box::new(answer)));
             }
             if ended == Some(Ending::Truncated) {
                 return Err(broken("the stream ended before any content"));
@@ -330,12 +331,12 @@ impl Exchange<'_> {
             && let Some(facts) = error_facts(&body)
         {
             let status = facts_status(&facts).unwrap_or(StatusCode::BAD_GATEWAY);
-            return Err(Trouble::Answer(UpstreamAnswer {
+            return Err(Trouble::Answer(Box::new(UpstreamAnswer {
                 status,
                 headers: fields.to_map(),
                 facts: Some(facts),
                 body,
-            }));
+            })));
         }
         trial.note_first_content();
         let usage = parsed.usage.unwrap_or_else(|| self.estimated(&body));

@@ -36,6 +36,8 @@ use crate::request::{Outbound, Payload, Template};
 use crate::types::{Operation, Target};
 use answer::Reader;
 
+pub(super) use params::{ABOUT, CHAT as TABLE};
+
 /// Texts of one call for embeddings (the SDK's `embed_batch_size`).
 const MOST_TEXTS: usize = 96;
 /// How messages call the dialect.

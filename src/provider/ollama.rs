@@ -26,6 +26,8 @@ mod messages;
 mod settings;
 mod stream;
 
+pub(super) use settings::{ABOUT, CHAT as TABLE};
+
 use std::borrow::Cow;
 use std::sync::Arc;
 

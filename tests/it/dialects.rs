@@ -23,6 +23,9 @@ fn answers(dialect: &str) -> Vec<Vec<Vec<u8>>> {
 }
 
 fn pieces(answer: &[u8]) -> Vec<Vec<u8>> {
+    if answer.first() == Some(&0) {
+        return frames(answer);
+    }
     let lines = answer.split_inclusive(|byte| *byte == b'\n');
     let mut pieces: Vec<Vec<u8>> = vec![Vec::new()];
     for line in lines {
@@ -33,6 +36,19 @@ fn pieces(answer: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     pieces
+}
+
+/// Amazon's frames, which begin with their length.
+fn frames(mut answer: &[u8]) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    while let Some(length) = answer.first_chunk() {
+        let length = usize::try_from(u32::from_be_bytes(*length)).expect("small");
+        let (frame, rest) = answer.split_at(length.clamp(4, answer.len()));
+        frames.push(frame.to_vec());
+        answer = rest;
+    }
+    frames.push(answer.to_vec());
+    frames
 }
 
 #[derive(Debug, Clone)]

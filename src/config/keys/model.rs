@@ -16,7 +16,6 @@ pub(in super::super) static MODEL: Section = Section {
 
 const TAGS: &str = "tag filtering is not built yet; every deployment is eligible for every request";
 const LIMITS: &str = "only rpm and tpm are enforced so far";
-const UNTRANSLATED: &str = "it belongs to a provider whose dialect is not translated yet";
 
 const KEYS: &[Key] = &[
     on("provider", Kind::Text, "Name of the provider, compared exactly; see the table below.").or("`azure`, if `deployment` is given"),

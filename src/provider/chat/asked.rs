@@ -41,7 +41,6 @@ pub(in crate::provider) enum Format {
         name: Option<String>,
         description: Option<String>,
         schema: Box<RawValue>,
-        strict: Option<bool>,
     },
 }
 
@@ -258,7 +257,6 @@ impl Asked<'_> {
             name: Option<String>,
             description: Option<String>,
             schema: Option<Box<RawValue>>,
-            strict: Option<bool>,
         }
         let wire: Option<Wire> = self.read("response_format", "an object with a `type`")?;
         let Some(wire) = wire else { return Ok(None) };
@@ -271,13 +269,11 @@ impl Asked<'_> {
                     name,
                     description,
                     schema: Some(schema),
-                    strict,
                 }),
             ) => Ok(Some(Format::Schema {
                 name,
                 description,
                 schema,
-                strict,
             })),
             ("json_schema", _) => Err(unsupported(
                 "response_format",

@@ -395,11 +395,6 @@ impl Sink {
         self.usage = Some(usage);
     }
 
-    /// The usage so far.
-    pub(in crate::provider) fn used(&self) -> Usage {
-        self.usage.unwrap_or_default()
-    }
-
     /// The stream is over, as it should be.
     pub(in crate::provider) fn end(&mut self, out: &mut BytesMut) {
         if self.over || !self.stream {

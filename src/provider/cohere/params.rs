@@ -15,7 +15,17 @@ const P: (f64, f64) = (0.01, 0.99);
 const ONE_ANSWER: &str = "it gives one answer to a request";
 const NO_COUNTERPART: &str = "it has no counterpart there";
 
-pub(super) const CHAT: Table = &[
+/// What is to be known beside the table.
+pub(in crate::provider) const ABOUT: &str = "Chats go to `{api_base}/v2/chat`, embeddings to `/v2/embed`, up to 96 texts at a \
+time; a base that ends in `/compatibility/v1` is spoken to in OpenAI's dialect. `/completions` is refused.
+
+- Images go as URLs, which Cohere fetches itself, or as base64.
+- A plan for the tools (`tool_plan`) and what was thought come as `reasoning_content`; with calls of tools it goes back as \
+`tool_plan`. Citations stand in the message as Cohere writes them, under `citations`.
+- `input_type` of embeddings is `search_document`, unless the deployment or the request says otherwise.";
+
+/// What becomes of a chat's parameters.
+pub(in crate::provider) const CHAT: Table = &[
     ("max_completion_tokens", Becomes("max_tokens")),
     ("max_tokens", Becomes("max_tokens")),
     ("temperature", Native),

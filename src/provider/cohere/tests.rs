@@ -6,10 +6,10 @@ use super::*;
 use crate::provider::vectors::{self, back, call, fields};
 use crate::types::Dialect;
 
-fn target(defaults: Value, extra_body: Value) -> Target {
+fn target(defaults: &Value, extra_body: &Value) -> Target {
     Target {
-        defaults: fields(&defaults),
-        extra_body: fields(&extra_body),
+        defaults: fields(defaults),
+        extra_body: fields(extra_body),
         ..vectors::target("cohere", Dialect::Cohere, "m")
     }
 }
@@ -24,7 +24,7 @@ fn cohere(target: Target) -> Cohere {
 }
 
 fn adapter() -> Cohere {
-    cohere(target(json!(null), json!(null)))
+    cohere(target(&json!(null), &json!(null)))
 }
 
 fn chat(more: Value) -> Call {
@@ -123,7 +123,7 @@ fn what_cannot_be_said_is_refused_by_name() {
 
 #[test]
 fn what_is_left_out_is_named() {
-    let mut target = target(json!({"verbosity": "low"}), json!(null));
+    let mut target = target(&json!({"verbosity": "low"}), &json!(null));
     target.dropping.all = true;
     let adapter = cohere(target);
     let asked = chat(json!({"user": "u", "n": 2, "seed": 1}));
@@ -136,7 +136,7 @@ fn what_is_left_out_is_named() {
 #[test]
 fn the_request_stands_above_the_file_and_extra_body_above_both() {
     let file = json!({"input_type": "clustering", "temperature": 0.1, "max_tokens": 5, "top_k": 2, "safety_mode": "OFF"});
-    let adapter = cohere(target(file, json!({"k": 9, "raw": true})));
+    let adapter = cohere(target(&file, &json!({"k": 9, "raw": true})));
     let got = sent(&adapter, &chat(json!({"max_completion_tokens": 6}))).expect("it can be said");
     assert_eq!(
         got,

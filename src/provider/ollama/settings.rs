@@ -62,8 +62,18 @@ const ROWS: [Row; 26] = [
 /// What is left: `web_search_options`, and all others, which Ollama's OpenAI path ignores as well.
 const REST: [Row; 2] = [("web_search_options", NO_COUNTERPART), (ANY, Ignored)];
 
+/// What is to be known beside the table.
+pub(in crate::provider) const ABOUT: &str =
+    "Only a deployment that configures an option of Ollama's own is spoken to in its own \
+dialect: chats at `{api_base}/api/chat`, embeddings at `/api/embed` (see *Ollama's own API* in \
+[configuration.md](configuration.md)). All others, and `/completions`, go to its OpenAI path.
+
+- Images must be `data:` URLs. The texts of a message's parts are joined by a blank line.
+- What the model thought comes as `reasoning_content`, and goes back from there.
+- Ollama sends no ids; those of calls are made here.";
+
 /// Of chats.
-pub(super) const CHAT: Table = &joined::<
+pub(in crate::provider) const CHAT: Table = &joined::<
     { ROWS.len() + LOADING.len() + SAMPLING.len() + REST.len() },
 >(&ROWS, &[LOADING, SAMPLING], &REST);
 

@@ -419,6 +419,20 @@ fn no_finding_and_no_debug_output_holds_a_secret() {
 }
 
 #[test]
+fn the_file_with_a_deployment_of_each_kind_loads() {
+    let ends = ["_KEY", "_KEY_ID", "_CLIENT_ID", "_SECRET", "_TOKEN_BEDROCK"];
+    let key = |name: &str| {
+        let given = ends.iter().any(|end| name.ends_with(end));
+        given.then(|| "a-key".to_owned())
+    };
+    let (config, findings) =
+        config::load(&root().join("config/providers.yml"), &key, true).expect("it loads");
+    assert_eq!(findings, []);
+    assert_eq!(config.groups[0].deployments.len(), 3);
+    assert_eq!(config.groups.len(), 12);
+}
+
+#[test]
 fn the_file_to_start_from_loads_without_variables() {
     let (config, findings) = config::load(&root().join("config/endpoints.yml"), &|_| None, true)
         .expect("config/endpoints.yml loads");

@@ -11,15 +11,22 @@ use waypost::h1::Fields;
 use waypost::provider::{Adapter, Call, Inbound, adapter};
 use waypost::request::RequestHead;
 use waypost::sse;
-use waypost::types::{Auth, Dialect, Dropping, Operation, Quirks, Target, TlsOptions};
+use waypost::types::{Auth, Dialect, Dropping, GoogleHost, Operation, Quirks, Target, TlsOptions};
+
+/// A dialect by its name.
+pub(crate) type Row = (&'static str, fn() -> Dialect);
 
 /// The dialects by the names of their fuzz targets and of their folders in `tests/vectors`. A new one is a row here, and a
 /// target beside the others.
-pub(crate) const DIALECTS: &[(&str, fn() -> Dialect)] = &[
+pub(crate) const DIALECTS: &[Row] = &[
     ("anthropic", || Dialect::Anthropic {
         version: "2023-06-01".to_owned(),
     }),
+    ("bedrock", || Dialect::Bedrock {
+        region: "us-east-1".into(),
+    }),
     ("cohere", || Dialect::Cohere),
+    ("gemini", || Dialect::Gemini(GoogleHost::Studio)),
     ("ollama", || Dialect::Ollama),
 ];
 
