@@ -151,7 +151,7 @@ pub fn join(bodies: &[Bytes]) -> Result<Bytes, AdaptError> {
             .map_err(|e| AdaptError::Malformed(format!("embeddings: {e}")))?;
         vectors.extend(part.data.into_iter().filter_map(|item| item.embedding));
         if let Some(more) = part.usage.and_then(|usage| usage.prompt_tokens) {
-            tokens = Some(tokens.unwrap_or(0) + more);
+            tokens = Some(more.saturating_add(tokens.unwrap_or(0)));
         }
         model = part.model.unwrap_or(model);
     }
