@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::h1::Fields;
 use crate::provider::chat::{error, refusal};
-use crate::provider::{ErrorFacts, Refusal, error_facts};
+use crate::provider::{ErrorFacts, Refusal};
 
 /// Kinds of errors, without `Exception` at their ends and in any case; the status that says what is meant, and the code if
 /// it is not the kind.
@@ -78,12 +78,7 @@ pub(in crate::provider) fn answer(status: StatusCode, fields: &Fields, body: &[u
     let header = fields.get("x-amzn-errortype");
     let header = header.map(|value| String::from_utf8_lossy(value).into_owned());
     if header.is_none() && wire.kind.is_none() && wire.message.is_none() {
-        return Refusal {
-            status,
-            facts: error_facts(body),
-            retry_after: None,
-            body: None,
-        };
+        return Refusal::as_sent(status, body);
     }
     let kind = header.or_else(|| wire.kind.clone()).unwrap_or_default();
     let (status, facts) = meaning(&kind, Some(status), wire);
