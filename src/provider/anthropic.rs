@@ -26,11 +26,6 @@ use crate::request::{Outbound, Payload, Template};
 use crate::types::{Operation, Target};
 use models::Model;
 
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "for other hosts of Claude")
-)]
-pub(in crate::provider) use blocks::call_id;
 pub(in crate::provider) use params::{ABOUT, TABLE};
 pub(in crate::provider) use request::thought;
 

@@ -28,11 +28,11 @@ use http::header::ACCEPT;
 use http::{HeaderValue, StatusCode, Uri};
 
 use self::answer::Converse;
-use self::embeddings::Embeddings;
 use self::models::Model;
 use self::signed::Service;
 use self::stream::Stream;
 use super::chat::{Layers, Sink, Whole, account, unsupported};
+use super::embeddings::Embeddings;
 use super::openai::headers;
 use super::{AdaptError, Adapter, Authority, Call, Inbound, Refusal};
 use crate::h1::Fields;
@@ -124,7 +124,9 @@ impl Adapter for Bedrock {
 
     fn inbound(&self, call: &Call, fields: &Fields) -> Inbound {
         if call.operation == Operation::Embeddings {
-            return Inbound::Translate(Box::new(Embeddings::new(&self.target.model, fields)));
+            let tokens = embeddings::tokens(fields);
+            let answer = Embeddings::new(&self.target.model, tokens, embeddings::read);
+            return Inbound::Translate(Box::new(answer));
         }
         let sink = Sink::new(call, &self.target.model, &self.account);
         let decoder = Converse::new(call);

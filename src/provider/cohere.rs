@@ -29,6 +29,7 @@ use http::{HeaderValue, StatusCode, Uri};
 use serde::Deserialize;
 
 use super::chat::{self, Events, Layers, Object, Sink, Whole, account, unsupported};
+use super::embeddings::Embeddings;
 use super::openai::headers;
 use super::{AdaptError, Adapter, Authority, Call, Inbound, Refusal};
 use crate::h1::Fields;
@@ -111,7 +112,7 @@ impl Adapter for Cohere {
         let model = &self.target.model;
         let sink = || Sink::new(call, model, &self.account);
         Inbound::Translate(match call.operation {
-            Operation::Embeddings => Box::new(embed::Answer::new(model)),
+            Operation::Embeddings => Box::new(Embeddings::new(model, None, embed::read)),
             _ if call.head.stream => Box::new(Events::new(Reader::default(), sink())),
             _ => Box::new(Whole::new(Reader::default(), sink())),
         })
@@ -128,12 +129,7 @@ impl Adapter for Cohere {
             _ => status,
         };
         let Ok(Wire { message }) = serde_json::from_slice(body) else {
-            return Refusal {
-                status,
-                facts: super::error_facts(body),
-                retry_after: None,
-                body: None,
-            };
+            return Refusal::as_sent(status, body);
         };
         let too_long = message.starts_with("too many tokens");
         let code = too_long.then_some("context_length_exceeded");

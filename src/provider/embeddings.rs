@@ -12,7 +12,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{AdaptError, Call};
+use super::{AdaptError, Call, Translator};
 use crate::request::{Edit, EncodingFormat, RequestHead, splice};
 
 #[derive(Deserialize)]
@@ -151,7 +151,7 @@ pub fn join(bodies: &[Bytes]) -> Result<Bytes, AdaptError> {
             .map_err(|e| AdaptError::Malformed(format!("embeddings: {e}")))?;
         vectors.extend(part.data.into_iter().filter_map(|item| item.embedding));
         if let Some(more) = part.usage.and_then(|usage| usage.prompt_tokens) {
-            tokens = Some(tokens.unwrap_or(0) + more);
+            tokens = Some(more.saturating_add(tokens.unwrap_or(0)));
         }
         model = part.model.unwrap_or(model);
     }
@@ -160,8 +160,56 @@ pub fn join(bodies: &[Bytes]) -> Result<Bytes, AdaptError> {
     Ok(out.freeze())
 }
 
+/// What a provider's answer holds, whatever its form.
+pub(super) struct Found<'a> {
+    /// The model that made them, if it is said.
+    pub(super) model: Option<String>,
+    /// Lists of numbers.
+    pub(super) vectors: Vec<&'a RawValue>,
+    /// Of all inputs together, if they are counted.
+    pub(super) tokens: Option<u64>,
+}
+
+/// Reads a whole answer; an error says what it lacks.
+pub(super) type Read = for<'a> fn(&'a [u8]) -> Result<Found<'a>, AdaptError>;
+
+/// A provider's embeddings as OpenAI's, in numbers; another encoding is made of them later.
+#[derive(Debug)]
+pub(super) struct Embeddings {
+    model: Arc<str>,
+    tokens: Option<u64>,
+    read: Read,
+    body: BytesMut,
+}
+
+impl Embeddings {
+    /// For answers of `model` that `read` reads. `tokens` is the count where the body has none.
+    pub(super) fn new(model: &Arc<str>, tokens: Option<u64>, read: Read) -> Self {
+        Self {
+            model: Arc::clone(model),
+            tokens,
+            read,
+            body: BytesMut::new(),
+        }
+    }
+}
+
+impl Translator for Embeddings {
+    fn push(&mut self, chunk: &[u8], _: &mut BytesMut) -> Result<(), AdaptError> {
+        self.body.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut BytesMut) -> Result<(), AdaptError> {
+        let found = (self.read)(&self.body)?;
+        let model = found.model.as_deref().unwrap_or(&self.model);
+        write(model, &found.vectors, found.tokens.or(self.tokens), out);
+        Ok(())
+    }
+}
+
 /// An answer with these vectors, whose numbers are neither read nor written again.
-pub(super) fn write(model: &str, vectors: &[&RawValue], tokens: Option<u64>, out: &mut BytesMut) {
+fn write(model: &str, vectors: &[&RawValue], tokens: Option<u64>, out: &mut BytesMut) {
     out.put_slice(b"{\"object\":\"list\",\"data\":[");
     for (index, numbers) in vectors.iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };

@@ -27,6 +27,7 @@ use http::header::ACCEPT;
 use http::{HeaderValue, StatusCode, Uri};
 
 use super::chat::{Asked, Events, Layers, Object, Sink, Whole, account, turns, unsupported};
+use super::embeddings::Embeddings;
 use super::openai::headers;
 use super::{AdaptError, Adapter, Authority, Call, Inbound, Refusal};
 use crate::h1::Fields;
@@ -141,7 +142,8 @@ impl Adapter for Gemini {
     fn inbound(&self, call: &Call, _fields: &Fields) -> Inbound {
         let model = &self.target.model;
         if call.operation == Operation::Embeddings {
-            return Inbound::Translate(Box::new(embeddings::Vectors::new(model)));
+            let answer = Embeddings::new(model, None, embeddings::read);
+            return Inbound::Translate(Box::new(answer));
         }
         let sink = Sink::new(call, model, &self.account);
         let decoder = answer::Answer::new(call.head.stream);

@@ -148,6 +148,19 @@ pub struct Refusal {
     pub body: Option<Bytes>,
 }
 
+impl Refusal {
+    /// An answer that goes on as it was sent, with what OpenAI's form says in it, if it has that.
+    #[must_use]
+    pub fn as_sent(status: StatusCode, body: &[u8]) -> Self {
+        Self {
+            status,
+            facts: error_facts(body),
+            retry_after: None,
+            body: None,
+        }
+    }
+}
+
 /// One deployment's dialect.
 pub trait Adapter: fmt::Debug + Send + Sync {
     /// The request to send.
@@ -159,12 +172,7 @@ pub trait Adapter: fmt::Debug + Send + Sync {
     fn inbound(&self, call: &Call, fields: &Fields) -> Inbound;
     /// Reads an answer whose status is no success.
     fn refusal(&self, status: StatusCode, _fields: &Fields, body: &[u8]) -> Refusal {
-        Refusal {
-            status,
-            facts: error_facts(body),
-            retry_after: None,
-            body: None,
-        }
+        Refusal::as_sent(status, body)
     }
     /// How many texts one call for embeddings may have; a larger one is made in several calls, whose answers are joined.
     fn most_inputs(&self) -> Option<usize> {

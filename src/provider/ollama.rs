@@ -36,8 +36,9 @@ use http::{HeaderValue, StatusCode, Uri};
 use serde_json::Value;
 
 use super::chat::{self, Layers, Object, Sink, Whole, account};
+use super::embeddings::{Embeddings, texts};
 use super::openai::{OpenAi, headers};
-use super::{AdaptError, Adapter, Authority, Call, Inbound, Refusal, embeddings, error_facts};
+use super::{AdaptError, Adapter, Authority, Call, Inbound, Refusal, error_facts};
 use crate::catalog::ollama::LOADING;
 use crate::h1::Fields;
 use crate::request::{Outbound, Payload, Template};
@@ -112,7 +113,7 @@ impl Ollama {
         body.set("model", &*self.target.model);
         if embeds {
             // As it was written, once it is known to be text.
-            embeddings::texts(call)?;
+            texts(call)?;
             let input = call.head.raw(&call.body, "input").unwrap_or_default();
             body.set_raw("input", &String::from_utf8_lossy(input))?;
         } else {
@@ -158,7 +159,7 @@ impl Adapter for Ollama {
         let sink = || Sink::new(call, model, &self.account);
         Inbound::Translate(match call.operation {
             Operation::Completions => return self.openai.inbound(call, fields),
-            Operation::Embeddings => Box::new(answer::Embeddings::new(model)),
+            Operation::Embeddings => Box::new(Embeddings::new(model, None, answer::embeddings)),
             Operation::Chat if call.head.stream => Box::new(Lines::new(sink())),
             Operation::Chat => Box::new(Whole::new(Reader, sink())),
         })

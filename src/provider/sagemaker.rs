@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::header::ACCEPT;
 use http::{HeaderName, HeaderValue, StatusCode, Uri};
 
@@ -15,6 +15,7 @@ use super::openai::{OpenAi, headers};
 use super::{AdaptError, Adapter, Authority, Call, ErrorFacts, Inbound, Refusal, Translator};
 use crate::h1::Fields;
 use crate::request::{Outbound, Template};
+use crate::sse;
 use crate::types::Target;
 
 /// Which of several models of an endpoint is meant.
@@ -78,8 +79,8 @@ impl Adapter for SageMaker {
         Inbound::Translate(Box::new(Unframed {
             frames: Frames::default(),
             inner: match inner {
-                Inbound::Passthrough => None,
-                Inbound::Translate(translator) => Some(translator),
+                Inbound::Passthrough => Box::new(Whole::default()),
+                Inbound::Translate(translator) => translator,
             },
             over: false,
         }))
@@ -98,16 +99,17 @@ impl Adapter for SageMaker {
 #[derive(Debug)]
 struct Unframed {
     frames: Frames,
-    inner: Option<Box<dyn Translator>>,
+    /// Says nothing of an event before it is whole, so that an error can follow.
+    inner: Box<dyn Translator>,
     over: bool,
 }
 
 impl Unframed {
-    /// The stream ends in an error. What came before may have been half an event.
+    /// The stream ends in an error. Half an event before it is not said.
     fn fail(&mut self, facts: &ErrorFacts, out: &mut BytesMut) {
         self.over = true;
         let error = super::chat::error_body(facts);
-        out.extend_from_slice(format!("\n\ndata: {error}\n\n").as_bytes());
+        out.extend_from_slice(format!("data: {error}\n\n").as_bytes());
     }
 }
 
@@ -117,10 +119,7 @@ impl Translator for Unframed {
         while let Some(frame) = self.frames.next()? {
             match frame {
                 _ if self.over => {}
-                Frame::Event { payload, .. } => match &mut self.inner {
-                    Some(inner) => inner.push(&payload, out)?,
-                    None => out.extend_from_slice(&payload),
-                },
+                Frame::Event { payload, .. } => self.inner.push(&payload, out)?,
                 Frame::Exception { kind, payload } => {
                     self.fail(&refusal::exception(&kind, &payload), out);
                 }
@@ -133,10 +132,26 @@ impl Translator for Unframed {
     }
 
     fn finish(&mut self, out: &mut BytesMut) -> Result<(), AdaptError> {
-        match &mut self.inner {
-            Some(inner) if !self.over => inner.finish(out),
-            _ => Ok(()),
+        if self.over {
+            return Ok(());
         }
+        self.inner.finish(out)
+    }
+}
+
+/// Events as they are, each once it is whole.
+#[derive(Debug, Default)]
+struct Whole(sse::Splitter);
+
+impl Translator for Whole {
+    fn push(&mut self, chunk: &[u8], out: &mut BytesMut) -> Result<(), AdaptError> {
+        out.extend_from_slice(&self.0.push(Bytes::copy_from_slice(chunk)));
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut BytesMut) -> Result<(), AdaptError> {
+        out.extend_from_slice(&self.0.finish());
+        Ok(())
     }
 }
 

@@ -13,16 +13,16 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::chat::malformed;
+use super::embeddings::{Embeddings, Found};
 use super::openai::OpenAi;
-use super::{
-    AdaptError, Adapter, Authority, Call, ErrorFacts, Inbound, Refusal, Translator, error_facts,
-};
+use super::{AdaptError, Adapter, Authority, Call, ErrorFacts, Inbound, Refusal, error_facts};
 use crate::h1::Fields;
 use crate::request::{Edit, Outbound, quoted, splice};
 use crate::types::{Dialect, Operation, Target, WatsonxScope};
@@ -116,10 +116,10 @@ impl Adapter for Watsonx {
 
     fn inbound(&self, call: &Call, fields: &Fields) -> Inbound {
         match call.operation {
-            Operation::Embeddings => Inbound::Translate(Box::new(Embeddings {
-                model: Arc::clone(&self.model),
-                body: BytesMut::new(),
-            })),
+            Operation::Embeddings => {
+                let answer = Embeddings::new(&self.model, None, read_embeddings);
+                Inbound::Translate(Box::new(answer))
+            }
             Operation::Chat | Operation::Completions => self.openai.inbound(call, fields),
         }
     }
@@ -224,54 +224,24 @@ pub(super) fn as_openai(facts: &ErrorFacts) -> Value {
     }})
 }
 
-/// Embeddings, as numbers; another encoding is made of them later.
-#[derive(Debug)]
-struct Embeddings {
-    model: Arc<str>,
-    body: BytesMut,
-}
-
-impl Translator for Embeddings {
-    fn push(&mut self, chunk: &[u8], _: &mut BytesMut) -> Result<(), AdaptError> {
-        self.body.extend_from_slice(chunk);
-        Ok(())
+/// Reads an answer with embeddings.
+fn read_embeddings(body: &[u8]) -> Result<Found<'_>, AdaptError> {
+    #[derive(Deserialize)]
+    struct Wire<'a> {
+        #[serde(borrow)]
+        results: Vec<Item<'a>>,
+        model_id: Option<String>,
+        input_token_count: Option<u64>,
     }
-
-    fn finish(&mut self, out: &mut BytesMut) -> Result<(), AdaptError> {
-        #[derive(Deserialize)]
-        struct Wire<'a> {
-            #[serde(borrow)]
-            results: Vec<Item<'a>>,
-            model_id: Option<String>,
-            input_token_count: Option<u64>,
-        }
-        #[derive(Deserialize)]
-        struct Item<'a> {
-            #[serde(borrow)]
-            embedding: &'a RawValue,
-        }
-        let wire: Wire<'_> =
-            serde_json::from_slice(&self.body).map_err(|e| AdaptError::Malformed(e.to_string()))?;
-        let mut json = Vec::with_capacity(self.body.len() + 256);
-        json.extend_from_slice(b"{\"object\":\"list\",\"data\":[");
-        for (index, item) in wire.results.iter().enumerate() {
-            if index > 0 {
-                json.push(b',');
-            }
-            let start = format!("{{\"object\":\"embedding\",\"index\":{index},\"embedding\":");
-            json.extend_from_slice(start.as_bytes());
-            // The numbers are neither read nor written again.
-            json.extend_from_slice(item.embedding.get().as_bytes());
-            json.push(b'}');
-        }
-        let model = Value::from(wire.model_id.as_deref().unwrap_or(&self.model));
-        json.extend_from_slice(format!("],\"model\":{model}").as_bytes());
-        if let Some(tokens) = wire.input_token_count {
-            let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens});
-            json.extend_from_slice(format!(",\"usage\":{usage}").as_bytes());
-        }
-        json.push(b'}');
-        out.put_slice(&json);
-        Ok(())
+    #[derive(Deserialize)]
+    struct Item<'a> {
+        #[serde(borrow)]
+        embedding: &'a RawValue,
     }
+    let wire: Wire<'_> = serde_json::from_slice(body).map_err(malformed)?;
+    Ok(Found {
+        model: wire.model_id,
+        vectors: wire.results.iter().map(|item| item.embedding).collect(),
+        tokens: wire.input_token_count,
+    })
 }

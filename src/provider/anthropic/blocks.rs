@@ -61,9 +61,9 @@ pub(super) fn parts(turns: &[Turn]) -> impl Iterator<Item = &Part> {
     })
 }
 
-/// The id of a call as Anthropic, Bedrock and Vertex AI take it; one that another provider made of other characters
+/// The id of a call as Anthropic and Vertex AI take it; one that another provider made of other characters
 /// always becomes the same one.
-pub(in crate::provider) fn call_id(id: &str) -> Cow<'_, str> {
+pub(super) fn call_id(id: &str) -> Cow<'_, str> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if (1..=ID).contains(&id.len()) && id.bytes().all(fits) {
         return Cow::Borrowed(id);

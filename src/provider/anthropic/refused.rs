@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use crate::provider::chat::{error, refusal};
-use crate::provider::{ErrorFacts, Refusal, error_facts};
+use crate::provider::{ErrorFacts, Refusal};
 
 /// `{"type": "error", "error": …}`
 #[derive(Deserialize)]
@@ -76,11 +76,6 @@ impl Wire {
 pub(super) fn read(status: StatusCode, body: &[u8]) -> Refusal {
     match serde_json::from_slice::<Wire>(body) {
         Ok(wire) => refusal(status, wire.facts(Some(status)), None),
-        Err(_) => Refusal {
-            status,
-            facts: error_facts(body),
-            retry_after: None,
-            body: None,
-        },
+        Err(_) => Refusal::as_sent(status, body),
     }
 }

@@ -125,7 +125,12 @@ pub(in crate::provider) fn thought(
     forced: bool,
 ) -> Result<Thought, AdaptError> {
     let effort = asked.effort()?;
-    let native: Option<Value> = asked.read("thinking", "an object")?;
+    // The request goes before the file, whichever of the two names it uses.
+    let own = asked.first(&["thinking", "reasoning_effort"]);
+    let native: Option<Value> = match own {
+        Some(("thinking", _)) => asked.read("thinking", "an object")?,
+        _ => None,
+    };
     let (thought, name) = match (native, effort) {
         (Some(thinking), effort) => {
             let beside = effort.and_then(|effort| model.thought(effort, limit));

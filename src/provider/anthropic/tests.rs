@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::blocks::call_id;
 use super::*;
 use crate::provider::vectors::{back, call, fields, target};
 use crate::types::{Auth, Dialect, Secret};
@@ -328,6 +329,26 @@ fn a_schema_keeps_its_order() {
     let body = String::from_utf8(body.to_vec()).expect("text");
     let z = body.find("\"z\":").expect("z");
     assert!(z < body.find("\"a\":").expect("a"), "{body}");
+}
+
+/// The request goes before the file, also where they use different names for it.
+#[test]
+fn thinking_of_the_request_goes_before_the_files() {
+    let budget = |tokens: u64| json!({"type": "enabled", "budget_tokens": tokens});
+    let effort = || json!({"reasoning_effort": "low"});
+    let cases = [
+        (json!({"thinking": budget(3000)}), json!({}), budget(3000)),
+        (json!({"thinking": budget(3000)}), effort(), budget(1024)),
+        (effort(), json!({"thinking": budget(3000)}), budget(3000)),
+    ];
+    for (file, request, expected) in cases {
+        let adapter = of("claude-sonnet-4-5", |target| {
+            target.defaults = fields(&file)
+        });
+        let (body, _) = adapter.body(&chat(&request)).expect("it can be said");
+        let body: Value = serde_json::from_slice(&body).expect("json");
+        assert_eq!(body["thinking"], expected, "{file} {request}");
+    }
 }
 
 #[test]

@@ -124,7 +124,7 @@ impl<'m> Writer<'m> {
         &mut self,
         turns: &'a [Turn],
     ) -> Result<Vec<Message<'a>>, AdaptError> {
-        let mut messages = Vec::with_capacity(turns.len());
+        let mut messages: Vec<Message<'a>> = Vec::with_capacity(turns.len());
         for turn in turns {
             let mut content = Vec::with_capacity(turn.items.len());
             for item in &turn.items {
@@ -134,8 +134,11 @@ impl<'m> Writer<'m> {
                 Speaker::User => "user",
                 Speaker::Assistant => "assistant",
             };
-            if !content.is_empty() {
-                messages.push(Message { role, content });
+            match messages.last_mut() {
+                _ if content.is_empty() => {}
+                // Sides must alternate, also where one had only blanks to say.
+                Some(last) if last.role == role => last.content.extend(content),
+                _ => messages.push(Message { role, content }),
             }
         }
         Ok(messages)

@@ -1,14 +1,14 @@
 //! Embeddings by InvokeModel, in the forms of Titan and Cohere.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::h1::Fields;
 use crate::provider::chat::{Asked, Object, Table, Treatment, malformed, unsupported};
-use crate::provider::embeddings::{texts, write};
-use crate::provider::{AdaptError, Call, Translator};
+use crate::provider::embeddings::{Found, texts};
+use crate::provider::{AdaptError, Call};
 
 use Treatment::{Becomes, Ignored};
 
@@ -127,15 +127,6 @@ impl Family {
     }
 }
 
-/// An answer that comes in one piece.
-#[derive(Debug)]
-pub(super) struct Embeddings {
-    model: String,
-    /// The count of the header.
-    tokens: Option<u64>,
-    body: BytesMut,
-}
-
 #[derive(Deserialize)]
 struct Answer<'a> {
     /// Titan's one.
@@ -156,44 +147,36 @@ struct ByType<'a> {
     float: Vec<&'a RawValue>,
 }
 
-impl Embeddings {
-    pub(super) fn new(model: &str, fields: &Fields) -> Self {
-        let count = fields
-            .get(TOKENS)
-            .and_then(|value| std::str::from_utf8(value).ok());
-        Self {
-            model: model.to_owned(),
-            tokens: count.and_then(|count| count.trim().parse().ok()),
-            body: BytesMut::new(),
-        }
-    }
+/// The count of tokens in the header.
+pub(super) fn tokens(fields: &Fields) -> Option<u64> {
+    let count = std::str::from_utf8(fields.get(TOKENS)?).ok()?;
+    count.trim().parse().ok()
 }
 
-impl Translator for Embeddings {
-    fn push(&mut self, chunk: &[u8], _: &mut BytesMut) -> Result<(), AdaptError> {
-        self.body.extend_from_slice(chunk);
-        Ok(())
-    }
-
-    fn finish(&mut self, out: &mut BytesMut) -> Result<(), AdaptError> {
-        let answer: Answer<'_> = serde_json::from_slice(&self.body).map_err(malformed)?;
-        let vectors = match (answer.embedding, answer.embeddings.map(RawValue::get)) {
-            (Some(one), _) => vec![one],
-            (None, Some(lists)) if lists.starts_with('[') => {
-                serde_json::from_str(lists).map_err(malformed)?
-            }
-            (None, Some(types)) => {
-                let types: ByType<'_> = serde_json::from_str(types).map_err(malformed)?;
-                types.float
-            }
-            (None, None) => {
-                let why = answer
-                    .message
-                    .unwrap_or_else(|| "there is no embedding in it".to_owned());
-                return Err(malformed(why));
-            }
-        };
-        write(&self.model, &vectors, answer.tokens.or(self.tokens), out);
-        Ok(())
-    }
+/// Reads an answer.
+///
+/// # Errors
+/// If there is no embedding in it.
+pub(super) fn read(body: &[u8]) -> Result<Found<'_>, AdaptError> {
+    let answer: Answer<'_> = serde_json::from_slice(body).map_err(malformed)?;
+    let vectors = match (answer.embedding, answer.embeddings.map(RawValue::get)) {
+        (Some(one), _) => vec![one],
+        (None, Some(lists)) if lists.starts_with('[') => {
+            serde_json::from_str(lists).map_err(malformed)?
+        }
+        (None, Some(types)) => {
+            let types: ByType<'_> = serde_json::from_str(types).map_err(malformed)?;
+            types.float
+        }
+        (None, None) => {
+            let why = answer.message;
+            let why = why.unwrap_or_else(|| "there is no embedding in it".to_owned());
+            return Err(malformed(why));
+        }
+    };
+    Ok(Found {
+        model: None,
+        vectors,
+        tokens: answer.tokens,
+    })
 }

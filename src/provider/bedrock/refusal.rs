@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::h1::Fields;
 use crate::provider::chat::{error, refusal};
-use crate::provider::{ErrorFacts, Refusal, error_facts};
+use crate::provider::{ErrorFacts, Refusal};
 
 /// Kinds of errors, without `Exception` at their ends and in any case; the status that says what is meant, and the code if
 /// it is not the kind.
@@ -78,12 +78,7 @@ pub(in crate::provider) fn answer(status: StatusCode, fields: &Fields, body: &[u
     let header = fields.get("x-amzn-errortype");
     let header = header.map(|value| String::from_utf8_lossy(value).into_owned());
     if header.is_none() && wire.kind.is_none() && wire.message.is_none() {
-        return Refusal {
-            status,
-            facts: error_facts(body),
-            retry_after: None,
-            body: None,
-        };
+        return Refusal::as_sent(status, body);
     }
     let kind = header.or_else(|| wire.kind.clone()).unwrap_or_default();
     let (status, facts) = meaning(&kind, Some(status), wire);
@@ -155,8 +150,7 @@ fn is_no_endpoint(text: &str) -> bool {
 const fn of_the_model(original: Option<u16>) -> u16 {
     match original {
         Some(400 | 413 | 422) => 400,
-        Some(429) => 429,
-        Some(status @ 500..=599) => status,
+        Some(status @ (401..=404 | 429 | 500..=599)) => status,
         _ => 424,
     }
 }
@@ -297,6 +291,30 @@ mod tests {
                 "ModelError",
             ),
             (
+                424,
+                "ModelError",
+                r#"{"Message":"o","OriginalMessage":"m","OriginalStatusCode":401}"#,
+                401,
+                "authentication_error",
+                "ModelError",
+            ),
+            (
+                424,
+                "ModelError",
+                r#"{"Message":"o","OriginalMessage":"m","OriginalStatusCode":403}"#,
+                403,
+                "permission_error",
+                "ModelError",
+            ),
+            (
+                424,
+                "ModelError",
+                r#"{"Message":"o","OriginalMessage":"m","OriginalStatusCode":404}"#,
+                404,
+                "not_found_error",
+                "ModelError",
+            ),
+            (
                 400,
                 "ValidationError",
                 r#"{"Message":"Endpoint e of account 1 not found."}"#,
@@ -372,6 +390,11 @@ mod tests {
                 "modelStreamErrorException",
                 r#"{"originalStatusCode":429}"#,
                 "rate_limit_error",
+            ),
+            (
+                "modelStreamErrorException",
+                r#"{"originalStatusCode":404}"#,
+                "not_found_error",
             ),
             (
                 "modelStreamErrorException",

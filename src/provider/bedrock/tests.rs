@@ -203,6 +203,37 @@ fn what_is_asked_for_has_its_place() {
 }
 
 #[test]
+fn sides_alternate() {
+    let say = |role: &str, text: &str| json!({"role": role, "content": text});
+    let messages = json!([
+        say("user", "a"),
+        say("assistant", " "),
+        say("user", "b"),
+        say("assistant", ""),
+        say("user", "c"),
+    ]);
+    let got = sent(CLAUDE, json!({"messages": messages})).expect("it can be said");
+    let expected =
+        json!([{"role": "user", "content": [{"text": "a"}, {"text": "b"}, {"text": "c"}]}]);
+    assert_eq!(got["messages"], expected);
+}
+
+#[test]
+fn a_tool_that_cannot_be_forced_is_the_only_one() {
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
+    let asked = json!({
+        "tools": [tool("f"), tool("g")],
+        "tool_choice": {"type": "function", "function": {"name": "g"}},
+        "thinking": {"type": "enabled", "budget_tokens": 2000},
+    });
+    let got = sent(CLAUDE, asked).expect("it can be said");
+    let config = &got["toolConfig"];
+    assert_eq!(config["toolChoice"], json!({"auto": {}}));
+    assert_eq!(config["tools"][0]["toolSpec"]["name"], "g");
+    assert_eq!(config["tools"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn what_cannot_be_said_is_refused_by_name() {
     let part = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});
     let cases = [

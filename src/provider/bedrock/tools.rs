@@ -105,7 +105,11 @@ impl Tools {
         more: &mut Object,
     ) -> Result<Object, AdaptError> {
         let mut config = Object::default();
-        let entries = self.entries(model)?;
+        let only = match &self.choice {
+            Some(Choice::Named(name)) if !forces && model.claude.is_some() => Some(name.as_str()),
+            _ => None,
+        };
+        let entries = self.entries(model, only)?;
         if entries.is_empty() {
             return Ok(config);
         }
@@ -133,9 +137,15 @@ impl Tools {
         Ok(config)
     }
 
-    fn entries<'a>(&'a self, model: &Model) -> Result<Vec<Entry<'a>>, AdaptError> {
+    /// The entries. `only` is the tool to be called by a model that can't be made to: the others are left out.
+    fn entries<'a>(
+        &'a self,
+        model: &Model,
+        only: Option<&str>,
+    ) -> Result<Vec<Entry<'a>>, AdaptError> {
         let mut entries = Vec::with_capacity(self.tools.len() + 1);
-        for tool in &self.tools {
+        let given = |tool: &&Tool| only.is_none_or(|only| tool.name == only);
+        for tool in self.tools.iter().filter(given) {
             entries.push(Entry::ToolSpec(spec(tool, model)?));
             entries.extend(CachePoint::of(tool.cache.as_ref(), model).map(Entry::CachePoint));
         }

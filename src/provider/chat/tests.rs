@@ -152,13 +152,18 @@ fn neighbours_are_one_turn_and_results_come_first() {
             {"role": "developer", "content": "d"},
             {"role": "tool", "tool_call_id": "1", "content": "y"},
             {"role": "assistant", "content": ""},
+            {"role": "user", "content": "e"},
         ]),
         "",
     );
     assert_eq!(joined_text(&system), "s\n\nd");
     assert_eq!(
         short(&turns),
-        ["User: a, b", "Assistant: f({}), g({})", "User: 2=g, 1=f, c"]
+        [
+            "User: a, b",
+            "Assistant: f({}), g({})",
+            "User: 2=g, 1=f, c, e"
+        ]
     );
 }
 

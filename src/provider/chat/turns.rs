@@ -38,12 +38,12 @@ pub(in crate::provider) fn turns(messages: Vec<Message>, account: &str) -> (Vec<
     let mut system = Vec::new();
     let mut turns: Vec<Turn> = Vec::with_capacity(messages.len());
     for message in messages {
-        let (speaker, items) = match message.role {
+        let (speaker, items): (_, Vec<_>) = match message.role {
             Role::System => {
                 system.extend(message.parts);
                 continue;
             }
-            Role::User => (Speaker::User, parts(message.parts).collect::<Vec<_>>()),
+            Role::User => (Speaker::User, parts(message.parts).collect()),
             Role::Assistant => {
                 let own = message
                     .thinking
@@ -65,6 +65,8 @@ pub(in crate::provider) fn turns(messages: Vec<Message>, account: &str) -> (Vec<
             }
         };
         match turns.last_mut() {
+            // Who says nothing does not part what the other side says before and after.
+            _ if items.is_empty() => {}
             Some(last) if last.speaker == speaker => last.items.extend(items),
             _ => turns.push(Turn { speaker, items }),
         }
@@ -76,7 +78,6 @@ pub(in crate::provider) fn turns(messages: Vec<Message>, account: &str) -> (Vec<
                 .sort_by_key(|item| !matches!(item, Item::Result { .. }));
         }
     }
-    turns.retain(|turn| !turn.items.is_empty());
     (system, turns)
 }
 

@@ -103,10 +103,20 @@ pub(super) fn write(
     }
     asked.pass_on(body)?;
     body.set_some("max_tokens", asked.limit()?);
-    if let Some(p) = asked.number("top_p")?.and_then(|p| p.as_f64()) {
+    // OpenAI's name goes before Cohere's, unless it is only the file's.
+    let counts = |ours, theirs| {
+        asked
+            .first(&[ours, theirs])
+            .is_some_and(|(name, _)| name == ours)
+    };
+    if counts("top_p", "p")
+        && let Some(p) = asked.number("top_p")?.and_then(|p| p.as_f64())
+    {
         body.set("p", &p.clamp(P.0, P.1));
     }
-    body.set_some("k", asked.number("top_k")?);
+    if counts("top_k", "k") {
+        body.set_some("k", asked.number("top_k")?);
+    }
     let stops = asked.stop()?;
     if stops.len() > MOST_STOPS {
         let message = format!(
@@ -115,15 +125,16 @@ pub(super) fn write(
         );
         return Err(unsupported("stop", message));
     }
-    if !stops.is_empty() {
+    if !stops.is_empty() && counts("stop", "stop_sequences") {
         body.set("stop_sequences", &stops);
     }
-    tools(asked, body)?;
-    format(asked, body)?;
-    if let Some(effort) = asked.effort()? {
+    if let Some(effort) = asked.effort()?
+        && counts("reasoning_effort", "thinking")
+    {
         body.set("thinking", &thinking(effort));
     }
-    Ok(())
+    tools(asked, body)?;
+    format(asked, body)
 }
 
 #[derive(Serialize)]

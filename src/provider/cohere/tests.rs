@@ -80,6 +80,27 @@ fn what_is_asked_for_has_its_place() {
     }
 }
 
+/// OpenAI's names and Cohere's mean the same; the request goes before the file, whichever of them it uses.
+#[test]
+fn the_request_stands_above_the_file() {
+    let ours = json!({"top_p": 0.5, "top_k": 3, "stop": "a", "reasoning_effort": "low"});
+    let theirs =
+        json!({"p": 0.7, "k": 5, "stop_sequences": ["b"], "thinking": {"type": "disabled"}});
+    let ours_there = json!({"p": 0.5, "k": 3, "stop_sequences": ["a"],
+        "thinking": {"type": "enabled", "token_budget": 1024}});
+    for (file, request, expected) in [
+        (&ours, &theirs, &theirs),
+        (&theirs, &ours, &ours_there),
+        (&ours, &json!({}), &ours_there),
+    ] {
+        let adapter = cohere(target(file, &json!(null)));
+        let mut got = sent(&adapter, &chat(request.clone())).expect("it can be said");
+        let members = got.as_object_mut().expect("an object");
+        members.retain(|name, _| !["model", "messages"].contains(&name.as_str()));
+        assert_eq!(got, *expected, "{file} {request}");
+    }
+}
+
 #[test]
 fn what_cannot_be_said_is_refused_by_name() {
     let part = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});

@@ -60,7 +60,7 @@ pub(super) fn contents(mut turns: Vec<Turn>, style: Style) -> Result<Vec<Content
     let mut contents = Vec::with_capacity(turns.len());
     let mut called: Vec<String> = Vec::new();
     for turn in &mut turns {
-        contents.push(match turn.speaker {
+        let content = match turn.speaker {
             Speaker::User => {
                 in_order(&mut turn.items, &called);
                 user(&turn.items, style)?
@@ -69,7 +69,11 @@ pub(super) fn contents(mut turns: Vec<Turn>, style: Style) -> Result<Vec<Content
                 called = turn.items.iter().filter_map(call_id).collect();
                 model(&turn.items, style)?
             }
-        });
+        };
+        // A turn of which only the thought came back has none; it would be refused.
+        if !content.parts.is_empty() {
+            contents.push(content);
+        }
     }
     Ok(contents)
 }

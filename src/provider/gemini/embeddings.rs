@@ -1,12 +1,12 @@
 //! Embeddings: three methods, by host and model.
 
-use bytes::BytesMut;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::provider::chat::{Asked, Object, malformed};
-use crate::provider::{AdaptError, Call, Translator, embeddings};
+use crate::provider::embeddings::{self, Found};
+use crate::provider::{AdaptError, Call};
 
 /// How a model is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,22 +134,6 @@ fn content(text: &str) -> serde_json::Value {
     json!({"parts": [{"text": text}]})
 }
 
-/// The answer of any of the three methods.
-#[derive(Debug)]
-pub(super) struct Vectors {
-    model: String,
-    body: BytesMut,
-}
-
-impl Vectors {
-    pub(super) fn new(model: &str) -> Self {
-        Self {
-            model: model.to_owned(),
-            body: BytesMut::new(),
-        }
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire<'a> {
@@ -188,42 +172,41 @@ struct UsageMetadata {
     prompt_token_count: Option<u64>,
 }
 
-impl Translator for Vectors {
-    fn push(&mut self, chunk: &[u8], _: &mut BytesMut) -> Result<(), AdaptError> {
-        self.body.extend_from_slice(chunk);
-        Ok(())
+/// Reads the answer of any of the three methods.
+///
+/// # Errors
+/// If it is none of theirs.
+pub(super) fn read(body: &[u8]) -> Result<Found<'_>, AdaptError> {
+    let wire: Wire<'_> = serde_json::from_slice(body).map_err(malformed)?;
+    let predictions = wire.predictions.unwrap_or_default();
+    let all: Vec<Embedding<'_>> = wire
+        .embeddings
+        .unwrap_or_default()
+        .into_iter()
+        .chain(wire.embedding)
+        .chain(predictions.into_iter().map(|one| one.embeddings))
+        .collect();
+    if all.is_empty() {
+        return Err(malformed("there are no embeddings in it"));
     }
-
-    fn finish(&mut self, out: &mut BytesMut) -> Result<(), AdaptError> {
-        let wire: Wire<'_> = serde_json::from_slice(&self.body).map_err(malformed)?;
-        let predictions = wire.predictions.unwrap_or_default();
-        let all: Vec<Embedding<'_>> = wire
-            .embeddings
-            .unwrap_or_default()
-            .into_iter()
-            .chain(wire.embedding)
-            .chain(predictions.into_iter().map(|one| one.embeddings))
-            .collect();
-        if all.is_empty() {
-            return Err(malformed("there are no embeddings in it"));
-        }
-        let counted = all
-            .iter()
-            .map(|one| one.statistics.as_ref()?.token_count)
-            .sum::<Option<f64>>()
-            .filter(|count| count.is_finite() && *count >= 0.0);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a count, and checked"
-        )]
-        let counted = counted.map(|count| count as u64);
-        let tokens = wire
-            .usage_metadata
-            .and_then(|usage| usage.prompt_token_count)
-            .or(counted);
-        let vectors: Vec<&RawValue> = all.iter().map(|one| one.values).collect();
-        embeddings::write(&self.model, &vectors, tokens, out);
-        Ok(())
-    }
+    let counted = all
+        .iter()
+        .map(|one| one.statistics.as_ref()?.token_count)
+        .sum::<Option<f64>>()
+        .filter(|count| count.is_finite() && *count >= 0.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count, and checked"
+    )]
+    let counted = counted.map(|count| count as u64);
+    let tokens = wire
+        .usage_metadata
+        .and_then(|usage| usage.prompt_token_count)
+        .or(counted);
+    Ok(Found {
+        model: None,
+        vectors: all.iter().map(|one| one.values).collect(),
+        tokens,
+    })
 }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use crate::provider::chat::{self, error};
-use crate::provider::{ErrorFacts, Refusal, error_facts};
+use crate::provider::{ErrorFacts, Refusal};
 
 /// Google's words for a status (google.rpc.Code), and what they mean here. `FAILED_PRECONDITION` is what an account or a
 /// region that may not use the service gets: not the caller's fault, as its 400 would say.
@@ -109,12 +109,7 @@ impl Status {
 
 /// Reads an answer that is no success.
 pub(super) fn read(http: StatusCode, body: &[u8]) -> Refusal {
-    of_google(http, body).unwrap_or_else(|| Refusal {
-        status: http,
-        facts: error_facts(body),
-        retry_after: None,
-        body: None,
-    })
+    of_google(http, body).unwrap_or_else(|| Refusal::as_sent(http, body))
 }
 
 /// Reads an answer that is no success, if it is Google's.

@@ -38,6 +38,19 @@ fn sent(adapter: &Gemini, more: &Value) -> Result<(Value, Vec<String>), AdaptErr
 }
 
 #[test]
+fn a_turn_with_nothing_but_a_thought_is_left_out() {
+    let pro = adapter(GoogleHost::Studio, "gemini-2.5-pro");
+    let messages = json!([
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "", "thinking_blocks": [{"type": "thinking", "thinking": "t", "signature": "s"}]},
+        {"role": "user", "content": "b"},
+    ]);
+    let (body, _) = sent(&pro, &json!({"messages": messages})).expect("it can be said");
+    let said = |text: &str| json!({"role": "user", "parts": [{"text": text}]});
+    assert_eq!(body["contents"], json!([said("a"), said("b")]));
+}
+
+#[test]
 fn what_is_asked_for_has_its_place() {
     let pro = adapter(GoogleHost::Studio, "gemini-2.5-pro");
     let cases = [

@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::provider::chat::{Decoder, Finish, Sink, Usage, malformed};
-use crate::provider::{AdaptError, Translator, embeddings, error_facts};
+use crate::provider::embeddings::Found;
+use crate::provider::{AdaptError, error_facts};
 
 /// The choice, of which there is one.
 const ONLY: usize = 0;
@@ -144,39 +145,22 @@ impl Decoder for Reader {
     }
 }
 
-/// Embeddings, as numbers; another encoding is made of them later.
-#[derive(Debug)]
-pub(super) struct Embeddings {
-    model: String,
-    body: BytesMut,
-}
-
-impl Embeddings {
-    pub(super) fn new(model: &str) -> Self {
-        Self {
-            model: model.to_owned(),
-            body: BytesMut::new(),
-        }
+/// Reads an answer with embeddings.
+///
+/// # Errors
+/// If it is none.
+pub(super) fn embeddings(body: &[u8]) -> Result<Found<'_>, AdaptError> {
+    #[derive(Deserialize)]
+    struct Wire<'a> {
+        model: Option<String>,
+        #[serde(borrow)]
+        embeddings: Vec<&'a RawValue>,
+        prompt_eval_count: Option<u64>,
     }
-}
-
-impl Translator for Embeddings {
-    fn push(&mut self, chunk: &[u8], _: &mut BytesMut) -> Result<(), AdaptError> {
-        self.body.extend_from_slice(chunk);
-        Ok(())
-    }
-
-    fn finish(&mut self, out: &mut BytesMut) -> Result<(), AdaptError> {
-        #[derive(Deserialize)]
-        struct Wire<'a> {
-            model: Option<String>,
-            #[serde(borrow)]
-            embeddings: Vec<&'a RawValue>,
-            prompt_eval_count: Option<u64>,
-        }
-        let wire: Wire<'_> = serde_json::from_slice(&self.body).map_err(malformed)?;
-        let model = wire.model.as_deref().unwrap_or(&self.model);
-        embeddings::write(model, &wire.embeddings, wire.prompt_eval_count, out);
-        Ok(())
-    }
+    let wire: Wire<'_> = serde_json::from_slice(body).map_err(malformed)?;
+    Ok(Found {
+        model: wire.model,
+        vectors: wire.embeddings,
+        tokens: wire.prompt_eval_count,
+    })
 }
