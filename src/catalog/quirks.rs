@@ -1,7 +1,6 @@
 //! In what each provider differs from OpenAI.
 //!
-//! Only what a provider is known to refuse stands here; whether a model can do the rest is the provider's to say. Both
-//! names of the reasoning's text, `reasoning_content` and `reasoning`, pass as they come: clients read both.
+//! Only what a provider is known to refuse stands here; whether a model can do the rest is the provider's to say.
 
 use crate::types::{Answers, CallIds, History, Quirks};
 
@@ -34,6 +33,10 @@ pub(super) const GROQ: Quirks = Quirks {
         no_nulls: true,
         ..Quirks::STRICT.history
     },
+    answers: Answers {
+        reasoning: Some("reasoning"),
+        ..Answers::AS_OPENAI
+    },
     ..Quirks::STRICT
 };
 
@@ -52,14 +55,17 @@ pub(super) const MISTRAL: Quirks = Quirks {
     history: History {
         ids: CallIds::Nine,
         no_names: true,
+        no_developer: true,
         ..Quirks::STRICT.history
     },
     answers: Answers {
         finish: &[("model_length", "length")],
         failures: &[("error", "server_error")],
         content_lists: true,
+        usage_unasked: true,
         ..Answers::AS_OPENAI
     },
+    own_errors: true,
     ..Quirks::STRICT
 };
 
@@ -89,10 +95,23 @@ pub(super) const FIREWORKS: Quirks = Quirks {
     ..Quirks::LENIENT
 };
 
+/// Servers whose reasoning is in `reasoning`, and comes back there.
+pub(super) const REASONING: Quirks = Quirks {
+    history: History {
+        reasoning: Some("reasoning"),
+        ..Quirks::LENIENT.history
+    },
+    answers: Answers {
+        reasoning: Some("reasoning"),
+        ..Answers::AS_OPENAI
+    },
+    ..Quirks::LENIENT
+};
+
 /// `reasoning_details` must come back here.
 pub(super) const OPENROUTER: Quirks = Quirks {
     values: &[("reasoning_effort", r#""max""#, r#""xhigh""#)],
-    ..Quirks::LENIENT
+    ..REASONING
 };
 
 pub(super) const XAI: Quirks = Quirks {
@@ -142,6 +161,7 @@ pub(super) const PERPLEXITY: Quirks = Quirks {
 
 /// Claude answers there with its reasoning in the list of contents.
 pub(super) const DATABRICKS: Quirks = Quirks {
+    own_errors: true,
     answers: Answers {
         content_lists: true,
         ..Answers::AS_OPENAI
@@ -170,12 +190,12 @@ pub(super) const WATSONX: Quirks = Quirks {
         "metadata",
         "service_tier",
         "safety_identifier",
-        "parallel_tool_calls",
         "prompt_cache_key",
         "prompt_cache_options",
         "prompt_cache_retention",
     ],
     refused: &[
+        "parallel_tool_calls",
         "functions",
         "function_call",
         "modalities",

@@ -61,13 +61,15 @@ pub const PROVIDERS: &[Provider] = &[
         .env(&["OLLAMA_API_BASE"], &["OLLAMA_API_KEY"])
         .own()
         .under("/v1")
-        .renames(MAX_TOKENS),
+        .renames(MAX_TOKENS)
+        .quirks(&quirks::REASONING),
     Provider::named("ollama_chat", Family::Ollama)
         .at("http://localhost:11434")
         .env(&["OLLAMA_API_BASE"], &["OLLAMA_API_KEY"])
         .own()
         .under("/v1")
-        .renames(MAX_TOKENS),
+        .renames(MAX_TOKENS)
+        .quirks(&quirks::REASONING),
     Provider::named("litellm_proxy", Family::OpenAi)
         .env(&["LITELLM_PROXY_API_BASE"], &["LITELLM_PROXY_API_KEY"])
         .own()

@@ -161,8 +161,8 @@ All else passes as it is. What is *not sent* changes no answer, and `x-waypost-d
 would: a request that asks for it gets 400 `unsupported_parameter`, unless `drop_params` or `additional_drop_params` allow
 to leave it out, or `allowed_openai_params` to send it; values that ask for nothing (`null`, `false`, an empty list, `n: 1`)
 are left out instead. *Without earlier reasoning*: `reasoning_content`, `thinking_blocks` and `extra_content` in the messages
-stay here; all others but the blocks of other dialects get them back. The text of the reasoning comes as the provider names
-it, `reasoning_content` or `reasoning`.
+stay here; all others but the blocks of other dialects get them back. The text of the reasoning is in `reasoning_content`; from
+self-hosted and unknown providers it comes as they name it.
 
 | Provider | Differences |
 |---|---|
@@ -362,6 +362,20 @@ fn differences(provider: &Provider) -> Vec<String> {
         (quirks.history.strict, "without earlier reasoning"),
         (quirks.history.no_nulls, "assistant messages without nulls"),
         (quirks.history.no_names, "messages without `name`"),
+        (quirks.history.no_developer, "`developer` becomes `system`"),
+        (
+            quirks.history.reasoning.is_some(),
+            "earlier reasoning goes back as `reasoning`",
+        ),
+        (
+            quirks.answers.reasoning.is_some(),
+            "`reasoning` becomes `reasoning_content`",
+        ),
+        (
+            quirks.answers.usage_unasked,
+            "usage in streams only if it is asked for",
+        ),
+        (quirks.own_errors, "types of errors go by the status"),
         (
             quirks.answers.content_lists,
             "thinking in lists becomes `reasoning_content`",

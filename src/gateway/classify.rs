@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::provider::ErrorFacts;
+use crate::provider::{ErrorFacts, is_too_long};
 use crate::types::Fault;
 
 /// Whose fault, and what follows.
@@ -47,19 +47,6 @@ pub enum Rejection {
     Invalid,
 }
 
-/// Phrases of 400s for a prompt that is too long, of OpenAI, Azure, vLLM, llama.cpp, TGI, Gemini and proxies before them.
-const CONTEXT: [&str; 10] = [
-    "maximum context length",
-    "maximum context limit",
-    "prompt is too long",
-    "input is too long",
-    "too many input tokens",
-    "exceeds the available context size",
-    "exceeds the maximum number of tokens allowed",
-    "input tokens exceed the configured limit",
-    "longer than the model's context length",
-    "exceed context limit",
-];
 /// Phrases of 400s for refused content.
 const CONTENT: [&str; 4] = [
     "content management policy",
@@ -145,11 +132,12 @@ fn bad_request(code: &str, kind: &str, message: &str) -> Verdict {
         "authentication_error" => return Verdict::Retry(Fault::Credential),
         _ => {}
     }
+    if is_too_long(message) {
+        return Verdict::Reject(Rejection::ContextLength);
+    }
     let message = message.to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|p| message.contains(p));
-    if says(&CONTEXT) {
-        Verdict::Reject(Rejection::ContextLength)
-    } else if says(&CONTENT) {
+    if says(&CONTENT) {
         Verdict::Reject(Rejection::ContentFilter)
     } else if says(&DEPLOYMENT) {
         Verdict::Retry(Fault::NotFound)

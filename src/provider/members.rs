@@ -57,6 +57,17 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// Gives a member another name; says whether it was there. One that has the name already goes.
+    pub(super) fn rename(&mut self, old: &str, new: &str) -> bool {
+        if self.get(old).is_none() {
+            return false;
+        }
+        self.remove(new);
+        let members = self.0.iter_mut().filter(|(member, _)| member == old);
+        members.for_each(|(member, _)| new.clone_into(member));
+        true
+    }
+
     /// As JSON.
     pub(super) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()

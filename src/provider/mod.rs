@@ -35,6 +35,7 @@ use crate::h1::Fields;
 use crate::request::{Outbound, RequestHead};
 use crate::types::{AwsKeys, Dialect, Operation, Target, Token};
 
+pub use chat::is_too_long;
 pub use reference::reference;
 
 /// One client request as adapters see it.
@@ -222,7 +223,7 @@ pub fn adapter(target: &Arc<Target>) -> Result<Box<dyn Adapter>, http::Error> {
 }
 
 /// Reads an error body of any of the shapes that OpenAI-compatible servers use: OpenAI's object, vLLM's and Mistral's flat one,
-/// TGI's and Ollama's plain text under `error`, FastAPI's `detail`. `None` if there is no error in it.
+/// TGI's and Ollama's plain text under `error`, FastAPI's `detail`, Databricks' `error_code`. `None` if there is no error in it.
 #[must_use]
 pub fn error_facts(body: &[u8]) -> Option<ErrorFacts> {
     #[derive(Deserialize)]
@@ -231,6 +232,8 @@ pub fn error_facts(body: &[u8]) -> Option<ErrorFacts> {
         error: Option<&'a RawValue>,
         object: Option<String>,
         detail: Option<serde_json::Value>,
+        error_code: Option<String>,
+        message: Option<serde_json::Value>,
     }
     #[derive(Deserialize)]
     struct Fields {
@@ -276,6 +279,13 @@ pub fn error_facts(body: &[u8]) -> Option<ErrorFacts> {
     if wire.object.as_deref() == Some("error") {
         return serde_json::from_slice::<Fields>(body).ok().map(facts);
     }
+    if wire.error_code.is_some() {
+        return Some(ErrorFacts {
+            code: wire.error_code,
+            message: text(wire.message),
+            ..ErrorFacts::default()
+        });
+    }
     wire.detail.map(|detail| ErrorFacts {
         message: text(Some(detail)),
         ..ErrorFacts::default()
@@ -305,6 +315,10 @@ mod tests {
             (
                 r#"{"object":"error","message":"m","type":"BadRequestError","code":400}"#,
                 Some(("BadRequestError", "400", "m")),
+            ),
+            (
+                r#"{"error_code":"BAD_REQUEST","message":"m"}"#,
+                Some(("", "BAD_REQUEST", "m")),
             ),
             (r#"{"detail":"Not Found"}"#, Some(("", "", "Not Found"))),
             (r#"{"error":{}}"#, Some(("", "", ""))),

@@ -12,9 +12,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 
-use super::{AdaptError, Adapter, Authority, Call, Inbound, completions, watsonx};
+use super::{
+    AdaptError, Adapter, Authority, Call, Inbound, Refusal, chat, completions, error_facts, watsonx,
+};
 use crate::h1::Fields;
 use crate::request::{Edit, Outbound, Payload, Template, quoted, splice};
 use crate::types::{Answers, Auth, Dialect, Operation, Target};
@@ -101,6 +103,11 @@ impl OpenAi {
         })
     }
 
+    /// Whether the request has to say that usage is wanted.
+    fn asks_for_usage(&self, call: &Call) -> bool {
+        streams_unasked(call) && self.stream_options
+    }
+
     /// Whether this call has to be asked as a completion and answered as a chat.
     fn as_completion(&self, call: &Call) -> bool {
         call.operation == Operation::Chat
@@ -149,7 +156,7 @@ impl OpenAi {
         if embeds && !target.encoding_format {
             edits.push(Edit::Remove("encoding_format"));
         }
-        if self.adds_usage(call) {
+        if self.asks_for_usage(call) {
             edits.push(Edit::Set("stream_options", with_usage(call)));
         } else if !self.stream_options && call.head.has("stream_options") {
             edits.push(Edit::Remove("stream_options"));
@@ -243,13 +250,32 @@ impl Adapter for OpenAi {
         if call.operation == Operation::Embeddings || *answers == Answers::AS_OPENAI {
             return Inbound::Passthrough;
         }
-        Inbound::Translate(Box::new(answers::Mender::new(answers)))
+        Inbound::Translate(Box::new(answers::Mender::new(
+            answers,
+            call.head.include_usage,
+        )))
+    }
+
+    fn refusal(&self, status: StatusCode, _fields: &Fields, body: &[u8]) -> Refusal {
+        match error_facts(body) {
+            Some(facts) if self.target.quirks.own_errors => chat::foreign_refusal(status, facts),
+            facts => Refusal {
+                status,
+                facts,
+                retry_after: None,
+                body: None,
+            },
+        }
     }
 
     fn adds_usage(&self, call: &Call) -> bool {
-        let streams = call.head.stream && call.operation != Operation::Embeddings;
-        streams && !call.head.include_usage && self.stream_options
+        streams_unasked(call) && (self.stream_options || self.target.quirks.answers.usage_unasked)
     }
+}
+
+/// Whether a stream is wanted, and not its usage.
+fn streams_unasked(call: &Call) -> bool {
+    call.head.stream && call.operation != Operation::Embeddings && !call.head.include_usage
 }
 
 /// The client's `stream_options`, with usage.

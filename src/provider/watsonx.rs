@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `model` | `model_id`, with `project_id` or `space_id`; a model `deployment/ID` is in the path, and needs neither |
 //! | `stream` | another path |
+//! | `stop` | a list |
 //! | `tool_choice` that is a word | `tool_choice_option` |
 //! | `strict` and `additionalProperties` in tools | left out: they are refused |
 //! | `input` of embeddings | `inputs`, a list |
@@ -22,7 +23,7 @@ use serde_json::{Value, json};
 use super::chat::malformed;
 use super::embeddings::{Embeddings, Found};
 use super::openai::OpenAi;
-use super::{AdaptError, Adapter, Authority, Call, ErrorFacts, Inbound, Refusal, error_facts};
+use super::{AdaptError, Adapter, Authority, Call, ErrorFacts, Inbound, Refusal, chat};
 use crate::h1::Fields;
 use crate::request::{Edit, Outbound, quoted, splice};
 use crate::types::{Dialect, Operation, Target, WatsonxScope};
@@ -101,6 +102,14 @@ impl Adapter for Watsonx {
         if let Some(tools) = raw("tools").and_then(plain_tools) {
             edits.push(Edit::Set("tools", tools));
         }
+        if let Some(stop) = raw("stop") {
+            edits.push(Edit::Set("stop", list(stop)));
+        }
+        for edit in &mut edits {
+            if let Edit::Default("stop", stop) = edit {
+                *stop = list(stop);
+            }
+        }
         if let Some(input) = raw("input") {
             edits.push(Edit::Remove("input"));
             edits.push(Edit::Set("inputs", list(input)));
@@ -124,20 +133,17 @@ impl Adapter for Watsonx {
         }
     }
 
-    fn refusal(&self, status: StatusCode, _fields: &Fields, body: &[u8]) -> Refusal {
+    fn refusal(&self, status: StatusCode, fields: &Fields, body: &[u8]) -> Refusal {
         let facts = errors(body);
         let code = facts.as_ref().and_then(|facts| facts.code.as_deref());
-        Refusal {
-            // The account's tokens are used up; the credential is all right.
-            status: match code {
-                Some("token_quota_reached") => StatusCode::PAYMENT_REQUIRED,
-                _ => status,
-            },
-            body: facts
-                .as_ref()
-                .map(|facts| Bytes::from(as_openai(facts).to_string())),
-            facts: facts.or_else(|| error_facts(body)),
-            retry_after: None,
+        // The account's tokens are used up; the credential is all right.
+        let status = match code {
+            Some("token_quota_reached") => StatusCode::PAYMENT_REQUIRED,
+            _ => status,
+        };
+        match facts {
+            Some(facts) => chat::foreign_refusal(status, facts),
+            None => self.openai.refusal(status, fields, body),
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Quirks {
     pub headers: Pairs,
     /// Members of a tool's `function` that it refuses.
     pub tool_fields: Names,
+    /// The types and codes of its errors are not OpenAI's.
+    pub own_errors: bool,
     /// What its messages may have.
     pub history: History,
     /// What its answers have.
@@ -42,6 +44,10 @@ pub struct History {
     pub no_nulls: bool,
     /// Whether `name` is refused in messages that are no results of tools.
     pub no_names: bool,
+    /// Whether the role `developer` is refused; it becomes `system`.
+    pub no_developer: bool,
+    /// What it calls `reasoning_content`, if not so.
+    pub reasoning: Option<&'static str>,
 }
 
 /// The ids of calls of tools that a provider takes.
@@ -64,6 +70,10 @@ pub struct Answers {
     pub failures: Pairs,
     /// `content` may be a list, with the reasoning in it.
     pub content_lists: bool,
+    /// What it calls `reasoning_content`, if not so.
+    pub reasoning: Option<&'static str>,
+    /// Streams report usage beside a choice, asked for or not.
+    pub usage_unasked: bool,
     /// The member of `usage` with the tokens that came from the cache.
     pub cached_tokens: Option<&'static str>,
     /// `completion_tokens` does not count the reasoning, `total_tokens` does.
@@ -85,11 +95,14 @@ impl Quirks {
         embeddings_only: false,
         headers: &[],
         tool_fields: &[],
+        own_errors: false,
         history: History {
             strict: false,
             ids: CallIds::Any,
             no_nulls: false,
             no_names: false,
+            no_developer: false,
+            reasoning: None,
         },
         answers: Answers::AS_OPENAI,
     };
@@ -118,6 +131,8 @@ impl Answers {
         finish: &[],
         failures: &[],
         content_lists: false,
+        reasoning: None,
+        usage_unasked: false,
         cached_tokens: None,
         reasoning_apart: false,
         bare: false,

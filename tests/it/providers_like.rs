@@ -287,3 +287,36 @@ async fn watsonx_behind_the_gateway() {
     assert_eq!(answer["usage"]["prompt_tokens"], 2);
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn usage_that_comes_unasked_is_counted_and_not_told() {
+    let mut end = chunk(&json!({"content": "hi"}), &json!("stop"));
+    end["usage"] = json!({"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12});
+    let server = Scripted::start(move |_| events(&[end.clone()])).await;
+    let gateway = gateway("mistral", &server, &[]).await;
+    let answer = gateway.stream("g").await.finish().await.ok();
+    assert!(!answer.text().contains("usage"), "{}", answer.text());
+    assert!(answer.text().contains(r#""finish_reason":"stop""#));
+    let asked = with(json!({"stream": true, "stream_options": {"include_usage": true}}));
+    let answer = gateway.chat_with(&asked).send().await.ok();
+    assert_eq!(answer.text().matches("completion_tokens").count(), 1);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn errors_of_other_shapes_are_openais() {
+    let server = Scripted::start(|_| {
+        let message = "This model's maximum context length is 9 tokens";
+        Reply::json(&json!({"error_code": "BAD_REQUEST", "message": message})).status(400)
+    })
+    .await;
+    let gateway = gateway("databricks", &server, &[]).await;
+    let answer = gateway.chat("g").await;
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (400, "context_length_exceeded")
+    );
+    assert_eq!(answer.json()["error"]["type"], "invalid_request_error");
+    assert!(answer.message().contains("maximum context length"));
+    gateway.stop().await;
+}

@@ -1,7 +1,6 @@
 """Every provider that the transcripts are taken through: its stand-in, its deployments in endpoints.yml, what it cannot do.
 
-A row more is a provider more; its tests are selected with `-k NAME`. `PENDING` are rows that Waypost does not speak yet:
-they run only when asked for by name (`run.py --only NAME`).
+A row more is a provider more; its tests are selected with `-k NAME`.
 """
 
 from __future__ import annotations
@@ -151,11 +150,5 @@ PROVIDERS = [
     Provider("sagemaker", lambda: SageMaker({"AKIDTEST": Credential("secret/of+test", token="to/ken==")}), sagemaker),
 ]
 
-PENDING = {
-    "anthropic", "anthropic-adaptive", "anthropic-always", "bedrock", "bedrock-adaptive", "bedrock-profile", "bedrock-nova",
-    "bedrock-key", "sagemaker",
-}
-
 PROVIDERS += vendors.rows(Provider)
-PENDING |= vendors.PENDING
 ENVIRONMENT |= vendors.ENVIRONMENT

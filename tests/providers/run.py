@@ -4,8 +4,7 @@
     tests/providers/run.py [--bin target/debug/waypost] [--node node --node-packages DIR] [--only NAME] [--standins]
                            [PYTEST-ARGUMENT...]
 
-`--only anthropic` runs what has that in its name (pytest's -k), also for providers Waypost does not speak yet; `--standins`
-leaves Waypost out. Run it with a Python that has what tests/requirements.txt lists; `scripts/check providers` prepares that.
+`--only anthropic` runs what has that in its name (pytest's -k); `--standins` leaves Waypost out. Run it with a Python that has what tests/requirements.txt lists; `scripts/check providers` prepares that.
 """
 
 import argparse
@@ -32,8 +31,6 @@ def main() -> int:
     environment = os.environ | {"WAYPOST_BIN": options.bin, "PYTHONDONTWRITEBYTECODE": "1", "NODE": options.node}
     if options.node_packages:
         environment["NODE_PACKAGES"] = options.node_packages
-    if options.only:
-        environment["PROVIDERS_PENDING"] = "1"
     return subprocess.run([*command, *rest], env=environment).returncode
 
 

@@ -1,8 +1,5 @@
 """Credentials that expire, through Waypost: one fetch for many requests, a slow or failing token endpoint, tokens that are
 refused before their time, files that are rewritten while it runs, and no secret in anything it writes.
-
-A token of less than ten seconds is not fetched again when the provider refuses it (it is the credential then that lacks a
-permission), so what is about refused tokens uses one Waypost whose tokens are that old: `aged` waits for the rest of it.
 """
 
 import concurrent.futures
@@ -23,7 +20,7 @@ import pytest
 import service_account
 import vendors
 from environment import BIN
-from providers import CLAUDE_ON_BEDROCK, ENVIRONMENT, PENDING, group
+from providers import CLAUDE_ON_BEDROCK, ENVIRONMENT, group
 from standins.aws import Credential
 from standins.azure import Azure
 from standins.base import Refused, Reply, Request
@@ -32,9 +29,6 @@ from standins.flavours import Databricks
 from standins.tokens import TokenStandIn
 from standins.vertex import Vertex
 from standins.watsonx import Watsonx
-
-YOUNG = 10.5
-"""Seconds after which a refused token is fetched again, and a little."""
 
 
 class Container(TokenStandIn, Bedrock):
@@ -104,8 +98,6 @@ def bedrock(standin: Container, _folder) -> dict:
 @dataclass
 class Source:
     name: str
-    provider: str
-    """Waypost's name of it, among those of PENDING."""
     make: Callable[[], TokenStandIn]
     deployment: Callable[[TokenStandIn, pathlib.Path], dict]
     variables: Callable[[TokenStandIn], dict[str, str]] = lambda _standin: {}
@@ -114,30 +106,26 @@ class Source:
 SOURCES = [
     Source(
         "azure-identity",
-        "azure",
         Azure,
         azure,
         lambda standin: {"IDENTITY_ENDPOINT": f"{standin.url}/msi/token", "IDENTITY_HEADER": "identity-secret"},
     ),
-    Source("databricks", "databricks", lambda: Databricks(clients={"client-test": "secret-test"}), databricks),
+    Source("databricks", lambda: Databricks(clients={"client-test": "secret-test"}), databricks),
     Source(
-        "watsonx",
         "watsonx",
         Watsonx,
         lambda standin, _folder: vendors.watsonx("ibm/granite-4")(standin),
         lambda standin: {"WATSONX_IAM_URL": f"{standin.url}/identity/token"},
     ),
-    Source("vertex-file", "vertex", Vertex, vertex),
+    Source("vertex-file", Vertex, vertex),
     Source(
         "vertex-metadata",
-        "vertex",
         Vertex,
         metadata,
         lambda standin: {"GCE_METADATA_HOST": standin.url.removeprefix("http://")},
     ),
     Source(
         "bedrock-container",
-        "bedrock",
         Container,
         bedrock,
         lambda standin: {
@@ -161,7 +149,6 @@ class Gateway:
     def __init__(self, url: str, folder: pathlib.Path, standins: dict[str, TokenStandIn]):
         self.url, self.folder, self.standins = url, folder, standins
         self.client = openai.OpenAI(base_url=f"{url}/v1", api_key="sk-anything", max_retries=0, timeout=20)
-        self.began = time.monotonic()
 
     def ask(self, name: str, text: str = "hi") -> str:
         return (
@@ -205,15 +192,6 @@ def running(sources: list[Source], folder: pathlib.Path):
         yield Gateway(found[1], folder, standins)
 
 
-def chosen(*names: str):
-    """One test per source; those Waypost does not speak yet only when asked for."""
-    skip = pytest.mark.skip(reason="Waypost does not speak it yet: run.py --only NAME runs it all the same")
-    return [
-        pytest.param(source.name, marks=[skip] if source.provider in PENDING and not os.environ.get("PROVIDERS_PENDING") else [])
-        for source in SOURCES if not names or source.name in names
-    ]
-
-
 @pytest.fixture
 def fresh(name, tmp_path):
     with running([BY_NAME[name]], tmp_path) as gateway:
@@ -221,7 +199,7 @@ def fresh(name, tmp_path):
         gateway.keeps_secrets()
 
 
-@pytest.mark.parametrize("name", chosen())
+@pytest.mark.parametrize("name", BY_NAME)
 def test_many_requests_at_once_fetch_one_token(fresh, name):
     standin = fresh.standins[name]
     standin.token_pause = 0.15
@@ -232,7 +210,7 @@ def test_many_requests_at_once_fetch_one_token(fresh, name):
     assert standin.fetched == 1
 
 
-@pytest.mark.parametrize("name", chosen())
+@pytest.mark.parametrize("name", BY_NAME)
 def test_a_token_endpoint_that_fails_and_comes_back(fresh, name):
     standin = fresh.standins[name]
     standin.token_down = Refused(503, "token-secret-echoed-by-the-endpoint", "unavailable")
@@ -248,7 +226,7 @@ def test_a_token_endpoint_that_fails_and_comes_back(fresh, name):
     pytest.fail("it never came back")
 
 
-@pytest.mark.parametrize("name", chosen())
+@pytest.mark.parametrize("name", BY_NAME)
 def test_a_credential_that_is_refused_is_our_own_fault(fresh, name):
     """Not the client's: a 5xx that names no secret."""
     standin = fresh.standins[name]
@@ -258,7 +236,7 @@ def test_a_credential_that_is_refused_is_our_own_fault(fresh, name):
     assert not SECRETS.search(str(caught.value))
 
 
-@pytest.mark.parametrize("name", chosen())
+@pytest.mark.parametrize("name", BY_NAME)
 def test_tokens_are_renewed_when_their_life_ends(fresh, name):
     """No request waits for that or sees it fail."""
     standin = fresh.standins[name]
@@ -274,38 +252,20 @@ def test_tokens_are_renewed_when_their_life_ends(fresh, name):
 
 # ---- tokens and keys that were good for a while
 
-@pytest.fixture(scope="module")
-def old(request, tmp_path_factory):
-    """All sources in one Waypost, a token fetched for each."""
-    names = {item.callspec.params["name"] for item in request.session.items
-             if "old" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("skip")}
-    with running([source for source in SOURCES if source.name in names], tmp_path_factory.mktemp("old")) as gateway:
-        for name in names:
-            gateway.ask(name)
-        yield gateway
-
-
-@pytest.fixture
-def aged(old):
-    while time.monotonic() < old.began + YOUNG:
-        time.sleep(0.1)
-    return old
-
-
-@pytest.mark.parametrize("name", chosen())
-def test_a_token_that_is_refused_before_its_time_is_fetched_anew(aged, name):
-    standin = aged.standins[name]
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_token_that_is_refused_before_its_time_is_fetched_anew(fresh, name):
+    standin = fresh.standins[name]
+    fresh.ask(name)
     standin.seen.clear()
     standin.expire()
     before = standin.fetched
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(lambda _: aged.ask(name), range(10)))
+        answers = list(pool.map(lambda _: fresh.ask(name), range(10)))
     assert all(answer.startswith("Hello!") for answer in answers)
     assert standin.fetched == before + 1
-    aged.keeps_secrets()
 
 
-@pytest.mark.parametrize("name", chosen("vertex-file"))
+@pytest.mark.parametrize("name", ["vertex-file"])
 def test_a_key_file_that_is_rewritten_is_read_again(name, tmp_path):
     """The old key is withdrawn: with the next token the new file counts, without a restart."""
     with running([BY_NAME[name]], tmp_path) as gateway:
@@ -328,9 +288,7 @@ def test_a_key_file_that_is_rewritten_is_read_again(name, tmp_path):
 
 def test_keys_of_a_profile_that_are_rotated(tmp_path, monkeypatch):
     """~/.aws/credentials is written anew when the old keys expire: no request fails."""
-    if "bedrock" in PENDING and not os.environ.get("PROVIDERS_PENDING"):
-        pytest.skip("Waypost does not speak it yet")
-    source = Source("bedrock-profile", "bedrock", lambda: Bedrock({"AKIAOLD": Credential("aws-secret-key")}),
+    source = Source("bedrock-profile", lambda: Bedrock({"AKIAOLD": Credential("aws-secret-key")}),
                     lambda standin, _folder: bedrock(standin, None) | {"aws_profile_name": "team"},
                     lambda _standin: {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")})
     profile = "[team]\naws_access_key_id = {}\naws_secret_access_key = aws-secret-key\n"
@@ -338,8 +296,6 @@ def test_keys_of_a_profile_that_are_rotated(tmp_path, monkeypatch):
     with running([source], tmp_path) as gateway:
         standin = gateway.standins[source.name]
         gateway.ask(source.name)
-        while time.monotonic() < gateway.began + YOUNG:
-            time.sleep(0.1)
         standin.credentials["AKIANEW"] = Credential("aws-secret-key")
         standin.credentials["AKIAOLD"].expired = True
         (tmp_path / "credentials").write_text(profile.format("AKIANEW"))

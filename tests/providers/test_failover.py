@@ -1,19 +1,16 @@
 """One conversation with tools and thinking through a group that mixes providers, each of which fails in its turn."""
 
-import os
 
 import pytest
 
 from environment import waypost
 from material import TOOLS
-from providers import CLAUDE_ON_BEDROCK, PENDING, anthropic, bedrock, bedrock_standin, group, openai
+from providers import CLAUDE_ON_BEDROCK, anthropic, bedrock, bedrock_standin, group, openai
 from standins.anthropic import Anthropic
 from standins.base import Refused
 from standins.openai_direct import OpenAi
 from transcript import TOOL_PARAMS, Program
 
-pytestmark = pytest.mark.skipif(
-    bool({"anthropic", "bedrock"} & PENDING) and not os.environ.get("PROVIDERS_PENDING"), reason="not all are spoken yet")
 THINKING = {"reasoning_effort": "medium", "max_completion_tokens": 6000, "tools": TOOL_PARAMS}
 
 

@@ -5,7 +5,6 @@ and what calls a result belongs to stays plain to every provider, whoever gave t
 """
 
 import json
-import os
 import re
 
 import pytest
@@ -13,14 +12,12 @@ import pytest
 import vendors
 from environment import waypost
 from material import TOOLS
-from providers import CLAUDE_ON_BEDROCK, PENDING, anthropic, bedrock, bedrock_standin, group
+from providers import CLAUDE_ON_BEDROCK, anthropic, bedrock, bedrock_standin, group
 from standins.anthropic import Anthropic
 from standins.azure import Azure
 from standins.base import Refused
 from transcript import TOOL_PARAMS, Program
 
-pytestmark = pytest.mark.skipif(
-    bool({"anthropic", "bedrock"} & PENDING) and not os.environ.get("PROVIDERS_PENDING"), reason="not all are spoken yet")
 THINKING = {"reasoning_effort": "medium", "max_completion_tokens": 6000, "tools": TOOL_PARAMS}
 NAMES = ("azure", "bedrock", "anthropic")
 GONE = {

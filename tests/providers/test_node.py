@@ -15,7 +15,7 @@ import pytest
 import brain
 from environment import TOP
 from material import PNG, SCHEMA, TOOLS
-from providers import PENDING, PROVIDERS
+from providers import PROVIDERS
 from standins.openai_direct import OpenAi
 from test_transcripts import BY_NAME
 from test_transcripts import program as program, running as running  # fixtures
@@ -62,11 +62,7 @@ def test_both_programs_agree(script):
         compare(script, Program(f"{standin.url}/v1", "gpt-test", "embed-test", key="sk-openai-test"), CASES)
 
 
-@pytest.mark.parametrize("name", [
-    pytest.param(provider.name, marks=[pytest.mark.skip(reason="Waypost does not speak it yet")]
-                 if provider.name in PENDING and not os.environ.get("PROVIDERS_PENDING") else [])
-    for provider in PROVIDERS
-])
+@pytest.mark.parametrize("name", [provider.name for provider in PROVIDERS])
 def test_node(script, program, name):  # noqa: F811
     provider = BY_NAME[name]
     compare(script, program, [case for case in provider.all_cases() if case not in provider.cannot])

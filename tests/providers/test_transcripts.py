@@ -4,14 +4,13 @@ What is compared with is the program's transcript without Waypost, from the Open
 itself, its transcript through Waypost's group `openai`.
 """
 
-import os
 import re
 
 import openai
 import pytest
 
 from environment import all_of
-from providers import DETAILS, PENDING, PROVIDERS
+from providers import DETAILS, PROVIDERS
 from standins.openai_direct import OpenAi
 from transcript import CHAT_CASES, PICTURE, TOOL_PARAMS, Program
 
@@ -20,11 +19,9 @@ ERRORS = ("error_400", "error_429", "error_context", "error_400_stream", "embedd
 
 
 def rows(of):
-    """One test per item of a provider, pending ones only when asked for."""
-    skip = pytest.mark.skip(reason="Waypost does not speak it yet: run.py --only NAME runs it all the same")
+    """One test per item of a provider."""
     return [
-        pytest.param(provider.name, item, id=f"{provider.name}-{item}",
-                     marks=[skip] if provider.name in PENDING and not os.environ.get("PROVIDERS_PENDING") else [])
+        pytest.param(provider.name, item, id=f"{provider.name}-{item}")
         for provider in PROVIDERS for item in of(provider)
     ]
 

@@ -21,10 +21,6 @@ ENVIRONMENT = {
     "KEY_GEMINI": "AIza-test", "KEY_COHERE": "co-test", "KEY_MISTRAL": "mistral-test", "KEY_AZURE": "azure-test",
     "KEY_GROQ": "gsk-test", "KEY_HUGGINGFACE": "hf_test", "KEY_DATABRICKS": "dapi-test", "KEY_IBM": "ibm-test",
 }
-PENDING = {
-    "gemini", "gemini-2.5", "vertex", "vertex-claude", "cohere", "cohere-reasoning", "mistral", "databricks", "watsonx",
-    "groq-reasoning", "ollama-reasoning", "huggingface",
-}
 REASONING = [case for case in CHAT_CASES if case.startswith("reasoning")]
 UNCHOSEN = ("choice_required", "choice_named", "choice_none", "tools_not_parallel", "tool_without_arguments")
 """Cases for those that know no tool_choice."""

@@ -209,9 +209,6 @@ pub(super) fn tools(asked: &mut Asked<'_>, body: &mut Object) -> Result<(), Adap
     if !all.is_empty() {
         body.set("tools", &all);
     }
-    if asked.raw("parallel_tool_calls") == Some("false") {
-        asked.leave_out("parallel_tool_calls");
-    }
     Ok(())
 }
 

@@ -62,7 +62,7 @@ pub(in crate::provider) const CHAT: Table = &[
     ("tool_choice", Becomes("`toolConfig.functionCallingConfig`")),
     (
         "parallel_tool_calls",
-        Becomes("nothing: Gemini decides; `false` is left out, and the header says so"),
+        Refused("Gemini decides how many tools it calls at once"),
     ),
     (
         "functions",

@@ -180,6 +180,7 @@ fn what_cannot_be_said_is_refused_by_name_or_left_out() {
             json!({"messages": [{"role": "tool", "tool_call_id": "x", "content": "y"}]}),
             "messages",
         ),
+        (json!({"parallel_tool_calls": false}), "parallel_tool_calls"),
         (
             json!({"messages": [{"role": "system", "content": [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]}]}),
             "messages",

@@ -17,6 +17,8 @@ use crate::types::Answers;
 #[derive(Debug)]
 pub(super) struct Mender {
     answers: &'static Answers,
+    /// Usage that nobody asked for becomes an event of its own.
+    splits_usage: bool,
     form: Form,
     /// The choices that have called tools so far, by index.
     called: Vec<u64>,
@@ -36,10 +38,28 @@ enum Form {
     Events(sse::Splitter),
 }
 
+/// What stands in the place of an answer, or of a chunk of one.
+struct Mended {
+    answer: Vec<u8>,
+    /// The event that follows it.
+    usage: Option<Vec<u8>>,
+}
+
+impl From<Vec<u8>> for Mended {
+    fn from(answer: Vec<u8>) -> Self {
+        Self {
+            answer,
+            usage: None,
+        }
+    }
+}
+
 impl Mender {
-    pub(super) fn new(answers: &'static Answers) -> Self {
+    /// `asked`: the client wants the usage of a stream, and takes it as it comes.
+    pub(super) fn new(answers: &'static Answers, asked: bool) -> Self {
         Self {
             answers,
+            splits_usage: answers.usage_unasked && !asked,
             form: Form::Unknown,
             called: Vec::new(),
             finished: false,
@@ -58,10 +78,12 @@ impl Mender {
             self.done |= event.data.as_deref() == Some(b"[DONE]");
             match event.data.and_then(|data| self.mend(&data)) {
                 None => out.extend_from_slice(event.bytes),
-                Some(json) => {
-                    out.extend_from_slice(b"data: ");
-                    out.extend_from_slice(&json);
-                    out.extend_from_slice(b"\n\n");
+                Some(mended) => {
+                    for json in [Some(mended.answer), mended.usage].into_iter().flatten() {
+                        out.extend_from_slice(b"data: ");
+                        out.extend_from_slice(&json);
+                        out.extend_from_slice(b"\n\n");
+                    }
                     self.half_ended = at == whole.len() && event.bytes.ends_with(b"\r");
                 }
             }
@@ -69,7 +91,7 @@ impl Mender {
     }
 
     /// An answer or a chunk of one; `None`: as it is.
-    fn mend(&mut self, json: &[u8]) -> Option<Vec<u8>> {
+    fn mend(&mut self, json: &[u8]) -> Option<Mended> {
         let mut answer = Members::read(json)?;
         let mut changed = false;
         let text = answer.get("choices").map(str::to_owned);
@@ -80,7 +102,7 @@ impl Mender {
             let mut any = false;
             for choice in &mut choices {
                 if let Some(error) = self.failure(choice) {
-                    return Some(error);
+                    return Some(error.into());
                 }
                 any |= self.choice(choice);
             }
@@ -92,11 +114,37 @@ impl Mender {
         changed |= self.usage(&mut answer);
         if self.answers.bare {
             if let Some(facts) = watsonx::errors(json) {
-                return Some(watsonx::as_openai(&facts).to_string().into_bytes());
+                return Some(watsonx::as_openai(&facts).to_string().into_bytes().into());
             }
             changed |= self.name(&mut answer);
         }
-        changed.then(|| answer.to_json())
+        let usage = self.split_usage(&mut answer);
+        (changed || usage.is_some()).then(|| Mended {
+            answer: answer.to_json(),
+            usage,
+        })
+    }
+
+    /// Takes the usage out of a chunk with choices: the event that OpenAI has it in, which whoever did not ask for it is
+    /// not told.
+    fn split_usage(&self, answer: &mut Members<'_>) -> Option<Vec<u8>> {
+        if !self.splits_usage || !matches!(self.form, Form::Events(_)) {
+            return None;
+        }
+        let usage: Box<RawValue> = serde_json::from_str(answer.get("usage")?).ok()?;
+        if !usage.get().starts_with('{') || answer.get("choices") == Some("[]") {
+            return None;
+        }
+        let mut event = Members::default();
+        for name in ["id", "object", "created", "model"] {
+            if let Some(value) = answer.get(name) {
+                event.set(name, &serde_json::from_str::<&RawValue>(value).ok()?);
+            }
+        }
+        event.set("choices", &[(); 0]);
+        event.set("usage", &usage);
+        answer.remove("usage");
+        Some(event.to_json())
     }
 
     /// Says what it is, and of which model.
@@ -151,7 +199,9 @@ impl Mender {
             {
                 self.called.push(index);
             }
-            if self.answers.content_lists && content(&mut message, streams) {
+            let mut mended = self.answers.content_lists && content(&mut message, streams);
+            mended |= self.reasoning(&mut message);
+            if mended {
                 choice.set(holder, &message);
                 changed = true;
             }
@@ -169,6 +219,17 @@ impl Mender {
             changed = true;
         }
         changed
+    }
+
+    /// Calls a text of the reasoning by our name.
+    fn reasoning(&self, message: &mut Members<'_>) -> bool {
+        let Some(theirs) = self.answers.reasoning else {
+            return false;
+        };
+        let is_text = message.get(theirs).is_some_and(|raw| raw.starts_with('"'));
+        is_text
+            && message.get("reasoning_content").is_none()
+            && message.rename(theirs, "reasoning_content")
     }
 
     fn usage(&self, answer: &mut Members<'_>) -> bool {
@@ -295,7 +356,7 @@ impl Translator for Mender {
             Form::Whole(body) => {
                 let body = body.split();
                 match self.mend(&body) {
-                    Some(json) => out.extend_from_slice(&json),
+                    Some(mended) => out.extend_from_slice(&mended.answer),
                     None => out.extend_from_slice(&body),
                 }
             }

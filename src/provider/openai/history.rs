@@ -26,6 +26,7 @@ const FOREIGN: [(&[u8], &[u8], bool); 4] = [
 ];
 
 static ASSISTANT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("assistant"));
+static DEVELOPER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"developer\""));
 static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"name\""));
 
 /// `messages` without what the provider does not take; `None`: as they are.
@@ -50,13 +51,17 @@ pub(super) fn messages(raw: &[u8], history: &History) -> Option<Bytes> {
 /// searched for once, and each is looked around.
 fn concerns(raw: &[u8], history: &History) -> bool {
     let any = history.no_nulls || history.ids == CallIds::Nine;
-    if history.no_names && NAME.find(raw).is_some() || any && ASSISTANT.find(raw).is_some() {
+    if history.no_names && NAME.find(raw).is_some()
+        || history.no_developer && DEVELOPER.find(raw).is_some()
+        || any && ASSISTANT.find(raw).is_some()
+    {
         return true;
     }
+    let reads = history.strict || history.reasoning.is_some();
     memchr::memchr_iter(b'_', raw).any(|at| {
         let (before, behind) = (&raw[..at], &raw[at + 1..]);
         let foreign = FOREIGN.iter().any(|(start, end, always)| {
-            (*always || history.strict) && behind.starts_with(end) && before.ends_with(start)
+            (*always || reads) && behind.starts_with(end) && before.ends_with(start)
         });
         let is_id = || behind.starts_with(b"id\"") && before.ends_with(b"\"tool_call");
         foreign || is_id() && !fits(id_of(&behind[3..]).unwrap_or_default(), history.ids)
@@ -86,12 +91,19 @@ fn message(raw: &RawValue, history: &History) -> Option<String> {
     let mut message: Members<'_> = serde_json::from_str(raw.get()).ok()?;
     let role = message.text("role");
     let mut changed = false;
+    if history.no_developer && role.as_deref() == Some("developer") {
+        message.set("role", "system");
+        changed = true;
+    }
     if role.as_deref() == Some("assistant") {
         if history.strict {
             changed |=
                 message.retain(|name, _| !matches!(name, "reasoning_content" | "thinking_blocks"));
         } else {
             changed |= own_blocks(&mut message);
+            if let Some(theirs) = history.reasoning {
+                changed |= message.rename("reasoning_content", theirs);
+            }
         }
         if history.no_nulls {
             changed |= message.retain(|_, value| value != "null");

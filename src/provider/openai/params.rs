@@ -91,8 +91,8 @@ impl Params {
 
 /// Whether a parameter of this value asks for nothing that would not be without it.
 fn is_nothing(name: &str, value: &[u8]) -> bool {
-    if (name, value) == ("parallel_tool_calls", b"false") {
-        return false; // the default is true
+    if name == "parallel_tool_calls" {
+        return matches!(value, b"null" | b"true"); // the default is true
     }
     if matches!(
         value,

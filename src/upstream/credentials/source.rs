@@ -17,8 +17,8 @@ use tokio::time::Instant;
 use super::TokenError;
 use crate::types::Token;
 
-/// Refusals of a token this young are not about the token.
-const YOUNG: Duration = Duration::from_secs(10);
+/// Refusals lead to no more than one fetch in this time: one after another is not about the token.
+const QUIET: Duration = Duration::from_secs(10);
 /// The longest pause between two attempts at an endpoint that fails.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Keys that come from files and do not say how long they are good for are read again this often.
@@ -113,6 +113,8 @@ struct Held {
     failures: u32,
     /// No other fetch before this time.
     pause: Instant,
+    /// When a refusal last took a token away.
+    refused: Option<Instant>,
 }
 
 struct Kept {
@@ -146,6 +148,7 @@ impl TokenSource {
             fetching: false,
             failures: 0,
             pause: Instant::now(),
+            refused: None,
         };
         Self {
             what,
@@ -199,17 +202,20 @@ impl TokenSource {
 
     /// The provider refused this token. Whether there is a point in fetching another; if so, this one is not used again.
     ///
-    /// There is none where the credential always yields the same, nor where the token was fetched just now: then it is the
-    /// credential that lacks a permission.
+    /// There is none where the credential always yields the same, nor where the token before this one was refused just now:
+    /// then it is the credential that lacks a permission.
     pub fn refused(&self, token: &Token) -> bool {
         let mut held = lock(&self.state.held);
         let Some(kept) = held.token.as_ref().filter(|kept| kept.token == *token) else {
             return true; // somebody else saw to it
         };
-        if kept.life.renew.is_none() || kept.asked.elapsed() < YOUNG {
+        let now = Instant::now();
+        let just_now = held.refused.is_some_and(|at| now < at + QUIET);
+        if kept.life.renew.is_none() || just_now {
             return false;
         }
         held.token = None;
+        held.refused = Some(now);
         true
     }
 

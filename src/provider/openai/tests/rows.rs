@@ -28,7 +28,7 @@ fn parameters_are_sent_left_out_or_refused() {
     );
     let nothing: fn(&mut Dropping) = |_| {};
     let all: fn(&mut Dropping) = |dropping| dropping.all = true;
-    let cases: [Case; 20] = [
+    let cases: [Case; 23] = [
         (
             "openai",
             nothing,
@@ -109,8 +109,26 @@ fn parameters_are_sent_left_out_or_refused() {
         (
             "deepseek",
             nothing,
-            r#"{"parallel_tool_calls":true,"max_completion_tokens":3}"#,
+            r#"{"parallel_tool_calls":false,"max_completion_tokens":3}"#,
             Ok((r#"{"max_tokens":3}"#, "parallel_tool_calls")),
+        ),
+        (
+            "deepseek",
+            nothing,
+            r#"{"parallel_tool_calls":true}"#,
+            Ok(("{}", "")),
+        ),
+        (
+            "perplexity",
+            nothing,
+            r#"{"parallel_tool_calls":false}"#,
+            Ok(("{}", "parallel_tool_calls")),
+        ),
+        (
+            "mistral",
+            nothing,
+            r#"{"parallel_tool_calls":false}"#,
+            Ok((r#"{"parallel_tool_calls":false}"#, "")),
         ),
         (
             "together_ai",
@@ -315,4 +333,65 @@ fn ordinary_histories_pass_byte_for_byte() {
     let body = json!({"model": "g", "messages": [{"role": "assistant", "tool_calls": [{"id": "D681PevKs"}]}]});
     let got = outbound(of("mistral"), Operation::Chat, &body).expect("a request");
     assert_eq!(json(&got)["messages"], body["messages"]);
+}
+
+#[test]
+fn roles_and_reasoning_go_by_the_providers_names() {
+    let body = r#"{"model":"m","messages":[{"role" : "developer","content":"the developer"},{"role":"user","content":"\"developer\""},
+        {"role":"assistant","reasoning_content":"r","content":"x"}]}"#;
+    let role = (r#""role" : "developer""#, r#""role":"system""#);
+    let named = (r#""reasoning_content":"#, r#""reasoning":"#);
+    for (name, changes, reasoning) in [
+        ("mistral", vec![role], false),
+        ("openrouter", vec![named], true),
+        ("ollama_chat", vec![named], true),
+        ("groq", vec![], false),
+        ("self-hosted", vec![], true),
+    ] {
+        let adapter = adapter(&Arc::new(of(name))).expect("a target");
+        let sent = adapter
+            .outbound(&call(Operation::Chat, body), Authority::default())
+            .expect("a request");
+        let expected = changes
+            .iter()
+            .fold(body.to_owned(), |body, (ours, theirs)| {
+                body.replacen(ours, theirs, 1)
+            });
+        let mut expected: Value = serde_json::from_str(&expected).expect("JSON");
+        if !reasoning {
+            let message = expected["messages"][2].as_object_mut().expect("an object");
+            message.remove("reasoning_content");
+        }
+        assert_eq!(json(&sent), expected, "{name}");
+    }
+}
+
+#[test]
+fn watsonx_takes_stops_in_a_list_and_calls_of_tools_as_they_come() {
+    let asked = |more: Value| {
+        let mut body = json!({"model": "g", "messages": []});
+        let all = body.as_object_mut().expect("an object");
+        all.extend(more.as_object().expect("an object").clone());
+        let target = Target {
+            defaults: vec![("stop".to_owned(), json!("z"))],
+            ..of("watsonx")
+        };
+        outbound(target, Operation::Chat, &body)
+    };
+    for (stop, expected) in [
+        (json!({"stop": "x"}), json!(["x"])),
+        (json!({"stop": ["x", "y"]}), json!(["x", "y"])),
+        (json!({}), json!(["z"])),
+    ] {
+        let got = asked(stop).expect("a request");
+        assert_eq!(json(&got)["stop"], expected);
+    }
+    let got = asked(json!({"parallel_tool_calls": true})).expect("a request");
+    assert_eq!(json(&got).get("parallel_tool_calls"), None);
+    assert!(got.dropped.is_empty(), "it asks for nothing");
+    let got = asked(json!({"parallel_tool_calls": false}));
+    assert!(
+        matches!(&got, Err(AdaptError::Unsupported { param, .. }) if param == "parallel_tool_calls"),
+        "{got:?}"
+    );
 }

@@ -177,3 +177,133 @@ fn watsonx_has_paths_for_streams_and_for_deployed_models() {
         None
     );
 }
+
+#[test]
+fn reasoning_goes_by_openais_name() {
+    let whole = r#"{ "choices": [{"index":0,"message":{"role":"assistant","reasoning":"h\u00e9","content":"x"}}]}"#;
+    let stream = "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning\":\"h\"}}]}\r\n\r\n";
+    let none = "data: {\"choices\": [{\"index\":0,\"delta\":{\"content\":\"\\\"reasoning\\\"\",\"reasoning\":null}}]}\r\n\r\n";
+    let both = r#"{"choices": [{"message":{"reasoning":"a","reasoning_content":"b"}}]}"#;
+    let done = "data: [DONE]\n\n";
+    for name in ["groq", "openrouter", "ollama"] {
+        let adapter = adapter(&Arc::new(of(name))).expect("a target");
+        let plain = call(Operation::Chat, r#"{"model":"g","messages":[]}"#);
+        let got = back(&*adapter, &plain, whole.as_bytes(), 9);
+        let expected = whole.replace("\"reasoning\"", "\"reasoning_content\"");
+        assert_eq!(
+            serde_json::from_str::<Value>(&got).expect("JSON"),
+            serde_json::from_str::<Value>(&expected).expect("JSON"),
+        );
+        assert!(got.contains(r#""reasoning_content":"h\u00e9""#), "{got}");
+        assert_eq!(back(&*adapter, &plain, both.as_bytes(), 9), both);
+        let streams = call(Operation::Chat, r#"{"model":"g","stream":true}"#);
+        let got = back(
+            &*adapter,
+            &streams,
+            format!("{stream}{none}{done}").as_bytes(),
+            9,
+        );
+        let expected =
+            "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"h\"}}]}\n\n";
+        assert_eq!(got, format!("{expected}{none}{done}"), "{name}");
+    }
+}
+
+#[test]
+fn usage_that_nobody_asked_for_is_an_event_of_its_own() {
+    let adapter = adapter(&Arc::new(of("mistral"))).expect("a target");
+    let text = "data: {\"id\": \"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}],\"usage\":null}\n\n";
+    let end = "data: {\"id\":\"c\",\"model\":\"m\",\"usage\":{\"prompt_tokens\":1},\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let done = "data: [DONE]\n\n";
+    let stream = format!("{text}{end}{done}");
+    let unasked = call(Operation::Chat, r#"{"model":"g","stream":true}"#);
+    assert!(adapter.adds_usage(&unasked), "the gateway hides it");
+    let sent = adapter.outbound(&unasked, Authority::default());
+    assert_eq!(
+        sent.expect("a request").payload.to_bytes(),
+        r#"{"model":"m","stream":true}"#
+    );
+    let split = "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
+        data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n";
+    for cut in 0..=stream.len() {
+        let got = back(&*adapter, &unasked, stream.as_bytes(), cut);
+        assert_eq!(got, format!("{text}{split}{done}"), "cut at {cut}");
+    }
+    let asked = r#"{"model":"g","stream":true,"stream_options":{"include_usage":true}}"#;
+    let asked = call(Operation::Chat, asked);
+    assert!(!adapter.adds_usage(&asked));
+    assert_eq!(back(&*adapter, &asked, stream.as_bytes(), 7), stream);
+}
+
+#[test]
+fn errors_have_openais_types() {
+    let long = "Prompt is too large for a model with 9 maximum context length";
+    for (name, status, body, kind, code, message) in [
+        (
+            "mistral",
+            429,
+            json!({"object": "error", "message": "slow", "type": "rate_limited", "param": null, "code": "1300"}),
+            "rate_limit_error",
+            json!("rate_limited"),
+            "slow",
+        ),
+        (
+            "mistral",
+            400,
+            json!({"object": "error", "message": long, "type": "invalid_request_error", "code": "3051"}),
+            "invalid_request_error",
+            json!("context_length_exceeded"),
+            long,
+        ),
+        (
+            "databricks",
+            400,
+            json!({"error_code": "BAD_REQUEST", "message": "no"}),
+            "invalid_request_error",
+            json!("BAD_REQUEST"),
+            "no",
+        ),
+        (
+            "databricks",
+            403,
+            json!({"error_code": "PERMISSION_DENIED", "message": long}),
+            "permission_error",
+            json!("PERMISSION_DENIED"),
+            long,
+        ),
+        (
+            "watsonx",
+            400,
+            json!({"errors": [{"code": "invalid_request_entity", "message": long}], "trace": "t"}),
+            "invalid_request_error",
+            json!("context_length_exceeded"),
+            long,
+        ),
+        (
+            "watsonx",
+            429,
+            json!({"errors": [{"code": "rate_limit_reached", "message": "slow"}]}),
+            "rate_limit_error",
+            json!("rate_limit_reached"),
+            "slow",
+        ),
+    ] {
+        let adapter = adapter(&Arc::new(of(name))).expect("a target");
+        let status = StatusCode::from_u16(status).expect("a status");
+        let refusal = adapter.refusal(status, &Fields::default(), body.to_string().as_bytes());
+        assert_eq!(refusal.status, status);
+        let error: Value = serde_json::from_slice(&refusal.body.expect("a body")).expect("JSON");
+        let expected = json!({"message": message, "type": kind, "param": null, "code": code});
+        assert_eq!(error["error"], expected, "{name}");
+        let facts = refusal.facts.expect("facts");
+        assert_eq!(
+            (facts.kind.as_deref(), json!(facts.code)),
+            (Some(kind), code)
+        );
+    }
+    // Where the types are OpenAI's, nothing is written anew.
+    let adapter = adapter(&Arc::new(of("groq"))).expect("a target");
+    let body = br#"{"error":{"message":"m","type":"tokens"}}"#;
+    let refusal = adapter.refusal(StatusCode::TOO_MANY_REQUESTS, &Fields::default(), body);
+    assert_eq!(refusal.body, None);
+}
