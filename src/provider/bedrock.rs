@@ -24,8 +24,7 @@ mod tools;
 
 use std::sync::Arc;
 
-use http::header::ACCEPT;
-use http::{HeaderValue, StatusCode, Uri};
+use http::StatusCode;
 
 use self::answer::Converse;
 use self::models::Model;
@@ -33,7 +32,7 @@ use self::signed::Service;
 use self::stream::Stream;
 use super::chat::{Layers, Sink, Whole, account, unsupported};
 use super::embeddings::Embeddings;
-use super::openai::headers;
+use super::openai::{headers, post};
 use super::{AdaptError, Adapter, Authority, Call, Inbound, Refusal};
 use crate::h1::Fields;
 use crate::request::{Outbound, Payload, Template};
@@ -62,10 +61,8 @@ impl Bedrock {
         let headers = headers(&target)?;
         let model = segment(&target.model);
         let post = |action: &str, accept| {
-            let url = Uri::try_from(format!("{}/model/{model}/{action}", target.base_url))?;
-            let mut headers = headers.clone();
-            headers.insert(ACCEPT, HeaderValue::from_static(accept));
-            Ok::<_, http::Error>(Template::post(&url, &headers))
+            let url = format!("{}/model/{model}/{action}", target.base_url);
+            post(&url, &headers, accept)
         };
         let names = [&*target.model, &*target.price_model];
         Ok(Self {

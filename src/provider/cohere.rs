@@ -24,13 +24,12 @@ mod params;
 
 use std::sync::Arc;
 
-use http::header::ACCEPT;
-use http::{HeaderValue, StatusCode, Uri};
+use http::StatusCode;
 use serde::Deserialize;
 
 use super::chat::{self, Events, Layers, Object, Sink, Whole, account, unsupported};
 use super::embeddings::Embeddings;
-use super::openai::headers;
+use super::openai::{headers, post};
 use super::{AdaptError, Adapter, Authority, Call, Inbound, Refusal};
 use crate::h1::Fields;
 use crate::request::{Outbound, Payload, Template};
@@ -59,10 +58,8 @@ impl Cohere {
     pub(super) fn new(target: Arc<Target>) -> Result<Self, http::Error> {
         let headers = headers(&target)?;
         let post = |path, accept| {
-            let url = Uri::try_from(format!("{}/v2/{path}", target.base_url))?;
-            let mut headers = headers.clone();
-            headers.insert(ACCEPT, HeaderValue::from_static(accept));
-            Ok::<_, http::Error>(Template::post(&url, &headers))
+            let url = format!("{}/v2/{path}", target.base_url);
+            post(&url, &headers, accept)
         };
         Ok(Self {
             account: account(&target),

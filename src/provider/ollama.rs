@@ -31,13 +31,12 @@ pub(super) use settings::{ABOUT, CHAT as TABLE};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::header::ACCEPT;
-use http::{HeaderValue, StatusCode, Uri};
+use http::StatusCode;
 use serde_json::Value;
 
 use super::chat::{self, Layers, Object, Sink, Whole, account};
 use super::embeddings::{Embeddings, texts};
-use super::openai::{OpenAi, headers};
+use super::openai::{OpenAi, headers, post};
 use super::{AdaptError, Adapter, Authority, Call, Inbound, Refusal, error_facts};
 use crate::catalog::ollama::LOADING;
 use crate::h1::Fields;
@@ -69,10 +68,8 @@ impl Ollama {
     pub(super) fn new(target: Arc<Target>) -> Result<Self, http::Error> {
         let headers = headers(&target)?;
         let post = |path, accept| {
-            let url = Uri::try_from(format!("{}/api/{path}", target.base_url))?;
-            let mut headers = headers.clone();
-            headers.insert(ACCEPT, HeaderValue::from_static(accept));
-            Ok::<_, http::Error>(Template::post(&url, &headers))
+            let url = format!("{}/api/{path}", target.base_url);
+            post(&url, &headers, accept)
         };
         let openai = Target {
             dialect: Dialect::OpenAi {

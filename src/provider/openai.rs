@@ -328,6 +328,17 @@ fn url(target: &Target, operation: Operation, streams: bool) -> String {
     }
 }
 
+/// A request to `url` with these headers, whose answer is to be of the media type `accept`.
+pub(super) fn post(
+    url: &str,
+    headers: &HeaderMap,
+    accept: &'static str,
+) -> Result<Template, http::Error> {
+    let mut headers = headers.clone();
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    Ok(Template::post(&Uri::try_from(url)?, &headers))
+}
+
 /// The headers every request to the target has; a token that is fetched comes on top of them.
 pub(super) fn headers(target: &Target) -> Result<HeaderMap, http::Error> {
     let mut headers = HeaderMap::with_capacity(10);

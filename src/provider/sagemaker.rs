@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::ACCEPT;
-use http::{HeaderName, HeaderValue, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::bedrock::event_stream::{Frame, Frames, MEDIA_TYPE};
 use super::bedrock::refusal;
 use super::bedrock::segment;
 use super::bedrock::signed::Service;
-use super::openai::{OpenAi, headers};
+use super::openai::{OpenAi, headers, post};
 use super::{AdaptError, Adapter, Authority, Call, ErrorFacts, Inbound, Refusal, Translator};
 use crate::h1::Fields;
 use crate::request::{Outbound, Template};
@@ -41,12 +40,7 @@ impl SageMaker {
             headers.insert(COMPONENT, HeaderValue::try_from(component)?);
         }
         let endpoint = format!("{}/endpoints/{}", target.base_url, segment(&target.model));
-        let post = |path: &str, accept| {
-            let url = Uri::try_from(format!("{endpoint}/{path}"))?;
-            let mut headers = headers.clone();
-            headers.insert(ACCEPT, HeaderValue::from_static(accept));
-            Ok::<_, http::Error>(Template::post(&url, &headers))
-        };
+        let post = |path: &str, accept| post(&format!("{endpoint}/{path}"), &headers, accept);
         Ok(Self {
             service: Service::new(&target.base_url, region, "sagemaker")?,
             plain: post("invocations", "application/json")?,
