@@ -62,7 +62,7 @@ pub fn encode(body: &Bytes, wanted: EncodingFormat) -> Result<Bytes, AdaptError>
                 out.put_u8(b'"');
             }
             EncodingFormat::Float => {
-                let text: &str = serde_json::from_str(raw).map_err(|e| malformed(&e))?;
+                let text: String = serde_json::from_str(raw).map_err(|e| malformed(&e))?;
                 let bytes = STANDARD.decode(text).map_err(|e| malformed(&e))?;
                 if bytes.len() % 4 != 0 {
                     return Err(malformed(
@@ -273,6 +273,9 @@ mod tests {
                 "{body}"
             );
         }
+        let escaped = Bytes::from_static(br#"{"data":[{"embedding":"AAD\/fw=="}]}"#);
+        let numbers = encode(&escaped, EncodingFormat::Float);
+        assert!(numbers.is_ok(), "a slash may be escaped: {numbers:?}");
         let none = Bytes::from_static(br#"{"data":[]}"#);
         assert_eq!(
             encode(&none, EncodingFormat::Base64).expect("nothing to do"),

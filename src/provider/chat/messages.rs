@@ -111,7 +111,8 @@ struct Wire<'a> {
     tool_calls: Option<Vec<WireCall<'a>>>,
     #[serde(borrow)]
     function_call: Option<WireFunction<'a>>,
-    thinking_blocks: Option<Vec<Thinking>>,
+    #[serde(borrow)]
+    thinking_blocks: Option<Vec<&'a RawValue>>,
     reasoning_content: Option<String>,
     reasoning: Option<String>,
     cache_control: Option<CacheMark>,
@@ -203,6 +204,11 @@ fn message(wire: Wire<'_>, before: &[Message]) -> Result<Message, AdaptError> {
     for call in wire.tool_calls.into_iter().flatten() {
         calls.push(tool_call(call)?);
     }
+    // Blocks of a kind that nobody here knows say nothing to any provider here.
+    let blocks = wire.thinking_blocks.into_iter().flatten();
+    let thinking = blocks
+        .filter_map(|block| serde_json::from_str(block.get()).ok())
+        .collect();
     let mut name = None;
     let mut answers = wire.tool_call_id.map(|id| bare_id(&id).to_owned());
     if let Some(function) = wire.function_call {
@@ -228,7 +234,7 @@ fn message(wire: Wire<'_>, before: &[Message]) -> Result<Message, AdaptError> {
         role,
         parts,
         calls,
-        thinking: wire.thinking_blocks.unwrap_or_default(),
+        thinking,
         reasoning: wire.reasoning_content.or(wire.reasoning),
         answers,
         name,

@@ -299,3 +299,14 @@ fn add(to: &mut Value, more: Value) {
         (to, more) => *to = more,
     }
 }
+
+#[test]
+fn thinking_of_an_unknown_kind_is_no_reason_to_refuse() {
+    let body = r#"{"model":"g","messages":[{"role":"assistant","content":"x","thinking_blocks":[
+        {"type":"sculpted"},{"type":"thinking","thinking":"hm","signature":"s"}]}]}"#;
+    let call = call(Operation::Chat, body);
+    let layers = layers(|_| {});
+    let messages = layers.asked(&call).and_then(|asked| asked.messages());
+    let messages = messages.expect("messages");
+    assert_eq!(messages[0].thinking.len(), 1);
+}
