@@ -4,6 +4,9 @@
 //! way back ([`Inbound::Passthrough`]). Otherwise a [`Translator`] is fed the raw chunks of the answer and emits OpenAI
 //! bytes. A new dialect is one file or folder and one arm in [`adapter`]; a provider that speaks OpenAI's dialect is one
 //! row in the catalog.
+//!
+//! Clients speak OpenAI's dialect so far. Another one (Anthropic's Messages, OpenAI's Responses) has its place before this
+//! one: a pair of translators to and from OpenAI's form, needed only where client and provider do not speak the same.
 
 mod anthropic;
 mod bedrock;

@@ -3,6 +3,8 @@
 //! The same calls make a whole answer or a stream of chunks: role, what is said, the finish reason, the usage, `[DONE]`.
 //! Chunks are written at once, into bytes that are half finished beforehand; nothing is built to be serialised.
 
+mod parts;
+
 use bytes::{BufMut, BytesMut};
 use serde_json::{Value, json};
 
@@ -10,64 +12,8 @@ use super::refusal::body;
 use super::thinking::Thinking;
 use crate::provider::{Call, ErrorFacts};
 
-/// Why a choice ended, in OpenAI's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::provider) enum Finish {
-    /// By itself, or at a stop sequence. With calls of tools it counts as [`Finish::ToolCalls`].
-    Stop,
-    Length,
-    ToolCalls,
-    ContentFilter,
-}
-
-impl Finish {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Length => "length",
-            Self::ToolCalls => "tool_calls",
-            Self::ContentFilter => "content_filter",
-        }
-    }
-}
-
-/// Tokens, as OpenAI counts them. What a provider does not tell is left out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::provider) struct Usage {
-    /// All of the prompt, cached parts included.
-    pub(in crate::provider) prompt: u64,
-    /// All of the answer, reasoning included.
-    pub(in crate::provider) completion: u64,
-    /// Read from the provider's cache.
-    pub(in crate::provider) cached: Option<u64>,
-    /// Written to the provider's cache.
-    pub(in crate::provider) cache_write: Option<u64>,
-    pub(in crate::provider) reasoning: Option<u64>,
-}
-
-/// One of the answers.
-#[derive(Debug, Default)]
-struct Choice {
-    /// Its role has been said (streams).
-    begun: bool,
-    text: String,
-    reasoning: String,
-    thinking: Vec<Thinking>,
-    calls: Vec<Called>,
-    /// Members of the message that OpenAI has and few providers do, such as `annotations`.
-    more: Vec<(&'static str, Value)>,
-    logprobs: Option<Value>,
-    finish: Option<Finish>,
-}
-
-#[derive(Debug)]
-struct Called {
-    id: String,
-    name: String,
-    arguments: String,
-    /// `extra_content`
-    extra: Option<Value>,
-}
+use parts::{Called, Choice};
+pub(in crate::provider) use parts::{Finish, Usage};
 
 /// Writes one answer.
 #[derive(Debug)]
@@ -487,69 +433,6 @@ impl Sink {
         }
         // Not by `to_string`, which goes through the formatting machinery. Writing into memory does not fail.
         let _ = serde_json::to_writer(out.writer(), &answer);
-    }
-}
-
-impl Choice {
-    fn json(self, index: usize) -> Value {
-        let nothing = if self.calls.is_empty() {
-            "".into()
-        } else {
-            Value::Null
-        };
-        let content = if self.text.is_empty() {
-            nothing
-        } else {
-            self.text.into()
-        };
-        let mut message = json!({"role": "assistant", "content": content});
-        if !self.reasoning.is_empty() {
-            message["reasoning_content"] = self.reasoning.into();
-        }
-        if !self.thinking.is_empty() {
-            message["thinking_blocks"] = json!(self.thinking);
-        }
-        if !self.calls.is_empty() {
-            message["tool_calls"] = self.calls.into_iter().map(Called::json).collect();
-        }
-        for (name, value) in self.more {
-            message[name] = value;
-        }
-        let finish = self.finish.unwrap_or(Finish::Stop).name();
-        json!({"index": index, "message": message, "logprobs": self.logprobs, "finish_reason": finish})
-    }
-}
-
-impl Called {
-    fn json(self) -> Value {
-        let arguments = if self.arguments.is_empty() {
-            "{}".to_owned()
-        } else {
-            self.arguments
-        };
-        let mut call = json!({"id": self.id, "type": "function", "function": {"name": self.name, "arguments": arguments}});
-        if let Some(extra) = self.extra {
-            call["extra_content"] = extra;
-        }
-        call
-    }
-}
-
-impl Usage {
-    fn json(self) -> Value {
-        let total = self.prompt.saturating_add(self.completion);
-        let mut usage = json!({"prompt_tokens": self.prompt, "completion_tokens": self.completion, "total_tokens": total});
-        if self.cached.is_some() || self.cache_write.is_some() {
-            let mut details = json!({"cached_tokens": self.cached.unwrap_or(0)});
-            if let Some(written) = self.cache_write {
-                details["cache_write_tokens"] = written.into();
-            }
-            usage["prompt_tokens_details"] = details;
-        }
-        if let Some(reasoning) = self.reasoning {
-            usage["completion_tokens_details"] = json!({"reasoning_tokens": reasoning});
-        }
-        usage
     }
 }
 
