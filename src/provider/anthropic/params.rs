@@ -51,7 +51,7 @@ pub(in crate::provider) const TABLE: Table = &[
     ("seed", Refused("it has no seed")),
     ("frequency_penalty", Refused(NO_PENALTIES)),
     ("presence_penalty", Refused(NO_PENALTIES)),
-    ("logit_bias", Refused(NO_PENALTIES)),
+    ("logit_bias", Refused("it has no counterpart")),
     ("logprobs", Refused(NO_LOGPROBS)),
     ("top_logprobs", Refused(NO_LOGPROBS)),
     ("tools", Becomes("`tools`")),
