@@ -431,8 +431,9 @@ impl Sink {
         if let Some(usage) = self.usage {
             answer["usage"] = usage.json();
         }
-        // Not by `to_string`, which goes through the formatting machinery. Writing into memory does not fail.
-        let _ = serde_json::to_writer(out.writer(), &answer);
+        // Not by `to_string`, which goes through the formatting machinery, nor into `out`, which asks for room at each piece
+        // of a text with escapes.
+        out.put_slice(&serde_json::to_vec(&answer).unwrap_or_default());
     }
 }
 
