@@ -77,9 +77,6 @@ fn repeat(step: &mut Step, times: u32) {
     }
 }
 
-/// How often a case is counted again that is over its budget.
-const AGAIN: usize = 3;
-
 /// Counts all, compares, prints; whether all fit.
 fn gate(cases: &[Case], part: &str) -> Result<bool, String> {
     let budgets = Budgets::read()?;
@@ -105,14 +102,6 @@ fn gate(cases: &[Case], part: &str) -> Result<bool, String> {
     );
     for (case, count) in cases.iter().zip(count_all(cases, part)?) {
         let budget = budgets.of(&case.name);
-        let mut count = count;
-        // Tables are hashed with another seed in each process, and now and then a look into one takes a step more: what is
-        // over its budget is counted again, and the least counts. A regression is over it each time.
-        for _ in 0..AGAIN {
-            if judged && budgets.verdict(&case.name, count, margin) == Verdict::Over {
-                count = count.min(self::count(case, part)?);
-            }
-        }
         let change = budget.map_or_else(String::new, |b| change(b, count));
         println!(
             "| {:<32} | {count:>12} | {:>12} | {change:>7} | {:>10.1} |",
