@@ -3,6 +3,7 @@
 //! The same calls make a whole answer or a stream of chunks: role, what is said, the finish reason, the usage, `[DONE]`.
 //! Chunks are written at once, into bytes that are half finished beforehand; nothing is built to be serialised.
 
+mod chunks;
 mod parts;
 
 use bytes::{BufMut, BytesMut};
@@ -12,6 +13,7 @@ use super::refusal::body;
 use super::thinking::Thinking;
 use crate::provider::{Call, ErrorFacts};
 
+use chunks::{Chunks, Text, quote};
 use parts::{Called, Choice};
 pub(in crate::provider) use parts::{Finish, Usage};
 
@@ -22,8 +24,7 @@ pub(in crate::provider) struct Sink {
     call: Call,
     account: String,
     model: String,
-    /// A chunk up to its choice's index.
-    opening: Vec<u8>,
+    chunks: Chunks,
     choices: Vec<Choice>,
     usage: Option<Usage>,
     /// What a whole answer says instead of choices.
@@ -35,29 +36,17 @@ pub(in crate::provider) struct Sink {
 impl Sink {
     /// For the answer to `call`; `model` stands in it until the provider says another, `account` in what was thought.
     pub(in crate::provider) fn new(call: &Call, model: &str, account: &str) -> Self {
-        let mut sink = Self {
+        Self {
             stream: call.head.stream,
             call: call.clone(),
             account: account.to_owned(),
             model: model.to_owned(),
-            opening: Vec::new(),
+            chunks: Chunks::new(call, model),
             choices: Vec::new(),
             usage: None,
             failure: None,
             over: false,
-        };
-        sink.open();
-        sink
-    }
-
-    fn open(&mut self) {
-        let mut opening = format!("data: {{\"id\":\"chatcmpl-{}\"", self.call.id).into_bytes();
-        opening.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
-        opening.extend_from_slice(itoa::Buffer::new().format(self.call.created).as_bytes());
-        opening.extend_from_slice(b",\"model\":");
-        quote(&self.model, &mut opening);
-        opening.extend_from_slice(b",\"choices\":[");
-        self.opening = opening;
+        }
     }
 
     /// Whether the stream has ended, well or not.
@@ -81,7 +70,7 @@ impl Sink {
     pub(in crate::provider) fn model(&mut self, name: &str) {
         if !name.is_empty() && name != self.model {
             name.clone_into(&mut self.model);
-            self.open();
+            self.chunks = Chunks::new(&self.call, name);
         }
     }
 
@@ -92,7 +81,7 @@ impl Sink {
         }
         if self.stream && !self.choices[choice].begun {
             self.choices[choice].begun = true;
-            self.delta(choice, out, |out| {
+            self.chunks.delta(choice, None, out, |out| {
                 out.put_slice(b"\"role\":\"assistant\",\"content\":\"\"");
             });
         }
@@ -116,7 +105,7 @@ impl Sink {
         }
         self.begin(choice, out);
         if self.stream {
-            self.delta_with(choice, logprobs.as_ref(), out, |out| {
+            self.chunks.delta(choice, logprobs.as_ref(), out, |out| {
                 out.put_slice(b"\"content\":");
                 quote(text, out);
             });
@@ -134,7 +123,7 @@ impl Sink {
         }
         self.begin(choice, out);
         if self.stream {
-            self.delta(choice, out, |out| {
+            self.chunks.delta(choice, None, out, |out| {
                 out.put_slice(b"\"reasoning_content\":");
                 quote(text, out);
             });
@@ -155,7 +144,7 @@ impl Sink {
             &mut block;
         *from = Some(self.account.clone());
         if self.stream {
-            self.delta(choice, out, |out| {
+            self.chunks.delta(choice, None, out, |out| {
                 let _ = write!(Text(out), "\"thinking_blocks\":{}", json!([block]));
             });
         } else {
@@ -198,7 +187,7 @@ impl Sink {
             json!({"google": {"thought_signature": signature}})
         });
         if self.stream {
-            self.delta(choice, out, |out| {
+            self.chunks.delta(choice, None, out, |out| {
                 let _ = write!(Text(out), "\"tool_calls\":[{{\"index\":{index},\"id\":");
                 quote(&id, out);
                 out.put_slice(b",\"type\":\"function\",\"function\":{\"name\":");
@@ -245,7 +234,7 @@ impl Sink {
             return;
         }
         if self.stream {
-            self.delta(choice, out, |out| {
+            self.chunks.delta(choice, None, out, |out| {
                 let _ = write!(
                     Text(out),
                     "\"tool_calls\":[{{\"index\":{index},\"function\":{{\"arguments\":"
@@ -287,7 +276,7 @@ impl Sink {
     ) {
         self.begin(choice, out);
         if self.stream {
-            self.delta(choice, out, |out| {
+            self.chunks.delta(choice, None, out, |out| {
                 let _ = write!(Text(out), "\"{name}\":{value}");
             });
         } else {
@@ -304,7 +293,7 @@ impl Sink {
     ) {
         self.begin(choice, out);
         if self.stream {
-            self.delta_with(choice, Some(&value), out, |_| {});
+            self.chunks.delta(choice, Some(&value), out, |_| {});
         } else {
             self.choices[choice].logprobs = Some(value);
         }
@@ -327,12 +316,7 @@ impl Sink {
         };
         self.choices[choice].finish = Some(reason);
         if self.stream {
-            out.put_slice(&self.opening);
-            let _ = write!(
-                Text(out),
-                "{{\"index\":{choice},\"delta\":{{}},\"logprobs\":null,\"finish_reason\":\"{}\"}}]}}\n\n",
-                reason.name()
-            );
+            self.chunks.finish(choice, reason, out);
         }
     }
 
@@ -348,8 +332,7 @@ impl Sink {
         }
         self.over = true;
         if let Some(usage) = self.usage {
-            out.put_slice(&self.opening);
-            let _ = write!(Text(out), "],\"usage\":{}}}\n\n", usage.json());
+            self.chunks.usage(usage, out);
         }
         out.put_slice(b"data: [DONE]\n\n");
     }
@@ -365,32 +348,6 @@ impl Sink {
         } else {
             self.failure = Some(facts.clone());
         }
-    }
-
-    fn delta(&self, choice: usize, out: &mut BytesMut, write_delta: impl FnOnce(&mut BytesMut)) {
-        self.delta_with(choice, None, out, write_delta);
-    }
-
-    fn delta_with(
-        &self,
-        choice: usize,
-        logprobs: Option<&Value>,
-        out: &mut BytesMut,
-        write_delta: impl FnOnce(&mut BytesMut),
-    ) {
-        out.put_slice(&self.opening);
-        out.put_slice(b"{\"index\":");
-        out.put_slice(itoa::Buffer::new().format(choice).as_bytes());
-        out.put_slice(b",\"delta\":{");
-        write_delta(out);
-        out.put_slice(b"},\"logprobs\":");
-        match logprobs {
-            None => out.put_slice(b"null"),
-            Some(logprobs) => {
-                let _ = write!(Text(out), "{logprobs}");
-            }
-        }
-        out.put_slice(b",\"finish_reason\":null}]}\n\n");
     }
 
     /// An id that another turn of the same conversation does not have, even under the same request id.
@@ -435,19 +392,4 @@ impl Sink {
         // of a text with escapes.
         out.put_slice(&serde_json::to_vec(&answer).unwrap_or_default());
     }
-}
-
-/// Formatting into bytes.
-struct Text<'a>(&'a mut BytesMut);
-
-impl Text<'_> {
-    fn write_fmt(&mut self, arguments: std::fmt::Arguments<'_>) -> std::fmt::Result {
-        std::fmt::Write::write_fmt(self.0, arguments)
-    }
-}
-
-/// `text` in JSON's quotes.
-fn quote(text: &str, out: &mut impl BufMut) {
-    // Writing into memory does not fail.
-    let _ = serde_json::to_writer(out.writer(), text);
 }
