@@ -3,6 +3,7 @@
 
 mod credentials;
 mod quirks;
+mod routing;
 mod target;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use zeroize::Zeroizing;
 
 pub use credentials::*;
 pub use quirks::{Answers, CallIds, History, Names, Pairs, Quirks};
+pub use routing::*;
 pub use target::*;
 
 /// A text that must never be shown: `Debug` and `Display` print `***`, and it has no `Serialize`.

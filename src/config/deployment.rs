@@ -15,7 +15,7 @@ use super::{
     vertex, watsonx,
 };
 use crate::catalog::{self, Family, PROVIDERS, Provider};
-use crate::types::{Auth, Clocks, Cost, Dropping, Price, Target};
+use crate::types::{Abilities, Auth, Clocks, Cost, Dropping, Policy, Price, Target};
 
 /// What a group passes on to its deployments.
 pub(super) struct Inherited<'a> {
@@ -144,6 +144,13 @@ pub(super) fn deployment(
             .duration("cooldown_time")
             .or_else(|| info.and_then(|info| info.duration("cooldown_time"))),
         num_retries: node.count_32("num_retries"),
+        allowed_fails: None,
+        allowed_fails_policy: Policy::default(),
+        tags: Arc::default(),
+        region: None,
+        max_input_tokens: None,
+        abilities: Abilities::default(),
+        mock_response: None,
         clocks: clocks(
             inherited.clocks,
             node.duration("timeout"),

@@ -10,7 +10,7 @@ use super::keys::{CALL, Effect, GROUP, MODEL};
 use super::settings::Own;
 use super::tree::{Node, Value};
 use super::{Deployment, Group, normalise, router};
-use crate::types::StrategyKind;
+use crate::types::{Fallbacks, StrategyKind};
 
 /// Where a group's own parameters stand.
 pub(super) struct Params<'a> {
@@ -151,6 +151,7 @@ fn group(ctx: &mut Context<'_>, own: &Own, node: &Node, path: &str) -> Option<Gr
         id: id.into(),
         deployments,
         router: read.router,
+        fallbacks: Fallbacks::default(),
     })
 }
 

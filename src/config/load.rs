@@ -140,6 +140,7 @@ fn load_text(
             Config {
                 file,
                 groups: read,
+                aliases: Vec::new(),
                 settings,
             },
             findings,

@@ -44,7 +44,8 @@ pub use finding::{Finding, Severity};
 pub use load::{load, load_str};
 
 use crate::types::{
-    AllCooling, Clocks, CostReading, Price, Secret, StrategyKind, Target, UsageReading,
+    Abilities, Affinity, AllCooling, Clocks, CostReading, Fallbacks, Hedging, Policy, Price,
+    Secret, StrategyKind, TagFilter, Target, UsageReading,
 };
 
 /// A configuration that was checked.
@@ -54,19 +55,35 @@ pub struct Config {
     pub file: PathBuf,
     /// The model groups, in the file's order; ids are unique.
     pub groups: Vec<Group>,
+    /// Other names of groups.
+    pub aliases: Vec<Alias>,
     /// The `waypost:` section, with defaults.
     pub settings: Settings,
+}
+
+/// Another name for a model group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alias {
+    /// What a client may put into `model`.
+    pub name: Arc<str>,
+    /// The group it stands for; aliases of aliases are resolved.
+    pub group: Arc<str>,
+    /// It is not in the list of models.
+    pub hidden: bool,
 }
 
 /// A model group: what a client puts into `model`.
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// Its name.
+    /// Its name. With one `*` or more it stands for every name of that pattern, and what the `*` are in a request
+    /// takes the place of those in [`Target::model`].
     pub id: Arc<str>,
     /// Never empty.
     pub deployments: Vec<Deployment>,
     /// How it routes.
     pub router: Router,
+    /// Who is asked when it fails.
+    pub fallbacks: Fallbacks,
 }
 
 /// One deployment: its fixed target and its limits.
@@ -90,8 +107,22 @@ pub struct Deployment {
     pub cooldown_time: Option<Duration>,
     /// Overrides the router's.
     pub num_retries: Option<u32>,
+    /// Overrides the router's.
+    pub allowed_fails: Option<u32>,
+    /// Overrides the router's, class by class.
+    pub allowed_fails_policy: Policy,
     /// This deployment's time limits (`request` is the group's).
     pub clocks: Clocks,
+    /// What requests may ask for by name.
+    pub tags: Arc<[String]>,
+    /// Where it is, for requests that ask for a region.
+    pub region: Option<Arc<str>>,
+    /// The longest prompt in tokens, as declared or as known of the model.
+    pub max_input_tokens: Option<u64>,
+    /// What it can do, as declared or as known of the model.
+    pub abilities: Abilities,
+    /// It is not called: this is its answer.
+    pub mock_response: Option<Arc<str>>,
 }
 
 /// How a group routes; defaults stand where the file says nothing.
@@ -113,8 +144,20 @@ pub struct Router {
     pub cooldown_time: Duration,
     /// Failures tolerated within `cooldown_time`; `None` is the default rule (docs/strategies.md).
     pub allowed_fails: Option<u32>,
+    /// Failures tolerated by class, before `allowed_fails`.
+    pub allowed_fails_policy: Policy,
+    /// Retries by class of the failure, before `num_retries`.
+    pub retry_policy: Policy,
     /// `disable_cooldowns`
     pub disable_cooldowns: bool,
+    /// `enable_pre_call_checks`: leave out deployments whose context window is too small or that lack an ability.
+    pub pre_call_checks: bool,
+    /// `enable_tag_filtering`
+    pub tags: Option<TagFilter>,
+    /// Conversations stay where they are, if that is wanted.
+    pub affinity: Option<Affinity>,
+    /// Second attempts for slow requests, if that is wanted.
+    pub hedging: Option<Hedging>,
     /// What happens when all are cooling.
     pub all_cooling: AllCooling,
     /// The longest a request waits for a deployment to come back.
@@ -159,6 +202,16 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Memory the response cache may use, in bytes.
     pub cache_max_bytes: u64,
+    /// Other groups a request may turn to.
+    pub max_fallbacks: u32,
+    /// Attempts a request may make, in all groups together.
+    pub max_attempts: u32,
+    /// Requests may ask for failures and canned answers (`mock_testing_fallbacks`, `mock_response`, …).
+    pub mock_testing: bool,
+    /// Decisions kept for `/debug/decisions` of the listener for operators.
+    pub decisions: usize,
+    /// Answers also carry LiteLLM's headers (`x-litellm-model-group`, …).
+    pub litellm_headers: bool,
 }
 
 /// A key a client may present.

@@ -8,7 +8,7 @@ use super::redis;
 use super::settings::Own;
 use super::tree::Node;
 use super::{CacheSettings, Router};
-use crate::types::{AllCooling, Clocks, CostReading, StrategyKind, UsageReading};
+use crate::types::{AllCooling, Clocks, CostReading, Policy, StrategyKind, UsageReading};
 
 /// A router, and what it passes on to its deployments.
 pub(super) struct Read {
@@ -85,7 +85,13 @@ pub(super) fn router(
         retry_after: time("retry_after").unwrap_or(Duration::ZERO),
         cooldown_time: time("cooldown_time").unwrap_or(COOLDOWN),
         allowed_fails: number("allowed_fails"),
+        allowed_fails_policy: Policy::default(),
+        retry_policy: Policy::default(),
         disable_cooldowns: flag("disable_cooldowns").unwrap_or(false),
+        pre_call_checks: false,
+        tags: None,
+        affinity: None,
+        hedging: None,
         all_cooling: overrides
             .text("all_cooling")
             .as_deref()

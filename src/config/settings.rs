@@ -22,6 +22,9 @@ const CACHE_TTL: Duration = Duration::from_secs(600);
 const MAX_WAIT: Duration = Duration::from_secs(10);
 const DRAIN_DELAY: Duration = Duration::from_secs(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(300);
+const MAX_FALLBACKS: u32 = 10;
+const MAX_ATTEMPTS: u32 = 12;
+const DECISIONS: usize = 100;
 /// Largest file that `prices_file` may name.
 const MAX_PRICES: u64 = 32 << 20;
 
@@ -103,6 +106,11 @@ pub(super) fn read(ctx: &mut Context<'_>, node: Option<Node>) -> (Own, Settings)
         drain_delay: drain.duration("delay").unwrap_or(DRAIN_DELAY),
         drain_timeout: drain.duration("timeout").unwrap_or(DRAIN_TIMEOUT),
         cache_max_bytes: size(cache, "max_bytes").unwrap_or(CACHE_BYTES),
+        max_fallbacks: MAX_FALLBACKS,
+        max_attempts: MAX_ATTEMPTS,
+        mock_testing: true,
+        decisions: DECISIONS,
+        litellm_headers: false,
     };
     if let Some(host) = settings.host.filter(|host| !host.is_loopback())
         && settings.keys.is_empty()
