@@ -12,6 +12,7 @@ pub mod error;
 mod exchange;
 mod mask;
 pub mod message;
+mod names;
 pub mod observe;
 #[doc(hidden)]
 pub mod parts;
@@ -148,7 +149,7 @@ impl Gateway {
         alarm: &mut Alarm,
     ) -> Result<Answered, Error> {
         let head = RequestHead::read(&incoming.body, incoming.path_model.as_deref())?;
-        let group = self.group(&head, incoming)?;
+        let group = &self.group(&head, incoming)?;
         record.group = Some(Arc::clone(group));
         record.stream = head.stream;
         let recorder = match self.cached(group, &head, incoming).await {
@@ -184,7 +185,7 @@ impl Gateway {
     }
 
     /// The group the request names, if this caller may use it.
-    fn group(&self, head: &RequestHead, incoming: &Incoming) -> Result<&Arc<Group>, Error> {
+    fn group(&self, head: &RequestHead, incoming: &Incoming) -> Result<Arc<Group>, Error> {
         let allowed = |id: &Arc<str>| {
             incoming
                 .allowed
@@ -192,16 +193,15 @@ impl Gateway {
                 .is_none_or(|groups| groups.contains(id))
         };
         self.snapshot
-            .group(&head.model)
-            .filter(|g| allowed(&g.id))
+            .resolve(&head.model)
+            .filter(|g| allowed(&g.owner))
             .ok_or_else(|| Error::UnknownModel {
                 model: head.model.clone(),
                 known: self
                     .snapshot
-                    .groups()
-                    .iter()
-                    .map(|g| Arc::clone(&g.id))
-                    .filter(allowed)
+                    .listed()
+                    .filter(|(_, owner)| allowed(owner))
+                    .map(|(name, _)| Arc::clone(name))
                     .collect(),
             })
     }
