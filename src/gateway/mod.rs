@@ -12,6 +12,7 @@ pub mod error;
 mod exchange;
 mod mask;
 pub mod message;
+mod mocked;
 mod names;
 pub mod observe;
 #[doc(hidden)]
@@ -313,6 +314,7 @@ impl Gateway {
         let exchange = Exchange {
             group,
             link,
+            mock: link.mock.as_deref(),
             deployment: &deployment,
             call,
             deadline,

@@ -82,6 +82,8 @@ pub struct Link {
     pub meters: Arc<DeploymentMeters>,
     /// The request has named its model: that there is no such model says nothing about the deployment.
     pub filled: bool,
+    /// What is answered in the deployment's place; it is not called then.
+    pub mock: Option<Arc<str>>,
 }
 
 /// Why a configuration that was checked can't be put to work after all.
@@ -181,9 +183,11 @@ fn group(config: &config::Group, deps: &Deps) -> Result<Group, BuildError> {
         .iter()
         .map(|d| Arc::new(deployment(d, &settings)))
         .collect();
+    let group = &config.id;
     let links = deployments
         .iter()
-        .map(|d| link(d, &config.id, deps))
+        .zip(&config.deployments)
+        .map(|(d, config)| link(d, config.mock_response.clone(), group, deps))
         .collect::<Result<_, _>>()?;
     let rng = StdRng::from_rng(&mut *deps.rng());
     Ok(Group {
@@ -246,7 +250,12 @@ fn deployment(config: &config::Deployment, router: &config::Router) -> Deploymen
     }
 }
 
-fn link(deployment: &Deployment, group: &Arc<str>, deps: &Deps) -> Result<Link, BuildError> {
+fn link(
+    deployment: &Deployment,
+    mock: Option<Arc<str>>,
+    group: &Arc<str>,
+    deps: &Deps,
+) -> Result<Link, BuildError> {
     let target = &deployment.target;
     let id = || Arc::clone(&target.id);
     let bad = |error| BuildError::Target {
@@ -281,5 +290,6 @@ fn link(deployment: &Deployment, group: &Arc<str>, deps: &Deps) -> Result<Link, 
         masks,
         meters,
         filled: false,
+        mock,
     })
 }
