@@ -14,7 +14,9 @@ mod exchange;
 mod journey;
 mod mask;
 pub mod message;
+mod mock_error;
 mod mocked;
+mod names;
 pub mod observe;
 #[doc(hidden)]
 pub mod parts;
@@ -157,7 +159,7 @@ impl Gateway {
         alarm: &mut Alarm,
     ) -> Result<Answered, Error> {
         let (head, body, overrides) = self.read(incoming)?;
-        let group = self.group(&head.model, incoming)?;
+        let group = &self.group(&head.model, incoming)?;
         record.group = Some(Arc::clone(group));
         record.stream = head.stream;
         let mocks = overrides.as_ref().is_some_and(|o| o.mocks());
@@ -237,7 +239,7 @@ impl Gateway {
     }
 
     /// The group the request names, if this caller may use it.
-    fn group(&self, name: &str, incoming: &Incoming) -> Result<&Arc<Group>, Error> {
+    fn group(&self, name: &str, incoming: &Incoming) -> Result<Arc<Group>, Error> {
         let allowed = |id: &Arc<str>| {
             incoming
                 .allowed
@@ -245,16 +247,15 @@ impl Gateway {
                 .is_none_or(|groups| groups.contains(id))
         };
         self.snapshot
-            .group(name)
-            .filter(|g| allowed(&g.id))
+            .resolve(name)
+            .filter(|g| allowed(&g.owner))
             .ok_or_else(|| Error::UnknownModel {
                 model: name.to_owned(),
                 known: self
                     .snapshot
-                    .groups()
-                    .iter()
-                    .map(|g| Arc::clone(&g.id))
-                    .filter(allowed)
+                    .listed()
+                    .filter(|(_, owner)| allowed(owner))
+                    .map(|(name, _)| Arc::clone(name))
                     .collect(),
             })
     }
@@ -277,9 +278,9 @@ impl Gateway {
             // The file's fallbacks are its author's decision; the client's own need its right to them.
             let group = match next.own {
                 Some(_) => self.group(&next.name, incoming).ok(),
-                None => self.snapshot.group(&next.name),
+                None => self.snapshot.resolve(&next.name),
             };
-            let Some(group) = group else {
+            let Some(group) = &group else {
                 record.tried(&next.name, "unknown_model");
                 continue;
             };
@@ -334,12 +335,12 @@ impl Gateway {
         let mut step = match journey.take_mock() {
             Some(Mock::RateLimit) => {
                 plan.begin();
-                let failure = mocked::failure(Mock::RateLimit);
+                let failure = mock_error::failure(Mock::RateLimit);
                 record.failed(&failure);
                 failures.push(failure);
                 Step::Wait(Duration::ZERO)
             }
-            Some(mock) => return Err(mocked::error(mock)),
+            Some(mock) => return Err(mock_error::error(mock)),
             None => Step::Try {
                 even_cooling: false,
             },
@@ -442,6 +443,10 @@ impl Gateway {
         let exchange = Exchange {
             group,
             link,
+            mock: journey
+                .overrides()
+                .and_then(|own| own.mock_response.as_deref())
+                .or(link.mock.as_deref()),
             deployment: &deployment,
             clocks,
             call,

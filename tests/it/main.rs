@@ -24,6 +24,8 @@ mod in_flight;
 mod keys;
 mod limits;
 mod metrics;
+mod mock;
+mod names;
 mod ollama;
 mod providers_like;
 mod retries;
