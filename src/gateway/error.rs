@@ -116,6 +116,17 @@ pub struct UpstreamAnswer {
     pub facts: Option<ErrorFacts>,
 }
 
+impl Cause {
+    /// The status the upstream answered with, if it did.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Answer(answer) => Some(answer.status),
+            Self::Clock { .. } | Self::Transport(_) => None,
+        }
+    }
+}
+
 impl Failure {
     /// For logs: who, what kind, and the cause in a few words.
     #[must_use]
