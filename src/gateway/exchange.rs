@@ -15,7 +15,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-use super::classify::{Rejection, Verdict, classify, retry_after};
+use super::classify::{Rejection, Verdict, class, classify, retry_after};
 use super::committed::{Committed, CommittedBody, Stream, Uncommitted};
 use super::error::{Cause, Failure, UpstreamAnswer};
 use super::mask::Masks;
@@ -399,9 +399,10 @@ impl Exchange<'_> {
                 let wait = retry_after(&answer.headers, self.clock.unix());
                 let unknown = ErrorFacts::default();
                 let verdict = classify(answer.status, answer.facts.as_ref().unwrap_or(&unknown));
-                match self.of_name(verdict) {
+                let verdict = self.of_name(verdict);
+                match verdict {
                     Verdict::Reject(rejection) => {
-                        trial.settle(Outcome::Refused);
+                        trial.settle(Outcome::Refused(class(verdict, Some(answer.status))));
                         return Uncommitted::Rejected { rejection, answer };
                     }
                     Verdict::NotReady => {
@@ -430,6 +431,7 @@ impl Exchange<'_> {
         } else {
             trial.settle(Outcome::Failed {
                 fault,
+                class: class(Verdict::Retry(fault), cause.status()),
                 retry_after: wait,
             });
         }

@@ -44,6 +44,7 @@ pub use snapshot::{BuildError, Snapshot};
 
 use budget::{Unfit, estimate, refused, retries_by_sdk, stopped};
 use caching::{Cached, Recorder};
+use classify::{Verdict, class};
 use committed::{Committed, CommittedBody, End, Uncommitted};
 use error::Failures;
 use exchange::Exchange;
@@ -391,7 +392,8 @@ impl Gateway {
                                     Event::Unfit
                                 }
                                 Err(Uncommitted::Rejected { rejection, answer }) => {
-                                    let class = rejection.class();
+                                    let class =
+                                        class(Verdict::Reject(rejection), Some(answer.status));
                                     record.rejected(group, index, rejection);
                                     if !plan.retries_refusal(class) {
                                         return Err(refused(rejection, answer, group, index));

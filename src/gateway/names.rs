@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use super::snapshot::{Group, Link};
 use crate::provider;
 use crate::router::Deployment;
-use crate::types::{Pattern, Target};
+use crate::types::{Fallbacks, Pattern, Target};
 
 /// Names of wildcard groups that are kept as groups.
 const KEPT: usize = 1024;
@@ -164,13 +164,18 @@ fn is_given(id: &Arc<str>, group: &Group) -> bool {
     !rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// A deployment of `group` as a group. There is nothing to choose, so that chance does not matter.
+/// A deployment of `group` as a group. There is nothing to choose, so that chance does not matter; and whoever names one
+/// deployment wants no other, so that it has no fallbacks.
 fn only(group: &Group, index: usize) -> Arc<Group> {
     let deployment = Arc::clone(&group.router.deployments()[index]);
     let id = Arc::clone(&deployment.target.id);
     let link = group.links[index].clone();
     let rng = StdRng::seed_from_u64(0);
-    Arc::new(group.of_others((id, &group.id), vec![deployment], vec![link], rng))
+    let only = group.of_others((id, &group.id), vec![deployment], vec![link], rng);
+    Arc::new(Group {
+        fallbacks: Fallbacks::default(),
+        ..only
+    })
 }
 
 /// The deployments of a wildcard group with their models filled by `fill`; `None` if one can't be.

@@ -173,6 +173,7 @@ impl Group {
             header: header(shown),
             id,
             owner: Arc::clone(&self.owner),
+            fallbacks: self.fallbacks.clone(),
             settings,
         }
     }
@@ -245,7 +246,10 @@ fn deployment(config: &config::Deployment, router: &config::Router) -> Deploymen
         price: config.price,
         rule: Rule {
             cooldown_time,
-            allowed_fails: router.allowed_fails,
+            allowed_fails: config.allowed_fails.or(router.allowed_fails),
+            allowed_fails_policy: config
+                .allowed_fails_policy
+                .over(&router.allowed_fails_policy),
         },
         num_retries: config.num_retries,
         clocks: config.clocks,

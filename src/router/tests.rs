@@ -6,7 +6,8 @@ use super::*;
 use crate::router::cooldown::Rule;
 use crate::router::scores::{Scores, minute_of};
 use crate::types::{
-    Auth, Clocks, Cost, Dialect, Dropping, Price, Quirks, StrategyKind, Target, TlsOptions,
+    Auth, Clocks, Cost, Dialect, Dropping, ErrorClass, Policy, Price, Quirks, StrategyKind, Target,
+    TlsOptions,
 };
 
 mod threads;
@@ -46,6 +47,7 @@ fn deployment(id: &str) -> Deployment {
         rule: Rule {
             cooldown_time: 5 * S,
             allowed_fails: None,
+            allowed_fails_policy: Policy::default(),
         },
         num_retries: None,
         clocks: Clocks::default(),
@@ -83,6 +85,7 @@ fn fail(attempt: Attempt, fault: Fault, now: Instant) {
     attempt.settle(
         Outcome::Failed {
             fault,
+            class: ErrorClass::InternalServer,
             retry_after: None,
         },
         now,
@@ -335,7 +338,7 @@ proptest! {
                     match step {
                         2 => drop(attempt),
                         3 => { attempt.settle(Outcome::Success, now); }
-                        4 => { attempt.settle(Outcome::Refused, now); }
+                        4 => { attempt.settle(Outcome::Refused(ErrorClass::BadRequest), now); }
                         _ => fail(attempt, Fault::Server, now),
                     }
                 }
