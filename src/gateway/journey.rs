@@ -81,6 +81,11 @@ impl Journey {
         self.overrides.as_deref()
     }
 
+    /// Attempts that may still be made.
+    pub(super) const fn left(&self) -> u32 {
+        self.max_attempts.saturating_sub(self.made)
+    }
+
     /// Groups tried besides the first.
     pub(super) fn fallbacks(&self) -> usize {
         self.route.fallbacks()
@@ -96,7 +101,6 @@ impl Journey {
         let own = self.overrides().and_then(|o| o.num_retries);
         let attempts = own.map_or(group.attempts, |retries| retries.saturating_add(1));
         let behind = self.behind(group);
-        let left = self.max_attempts.saturating_sub(self.made);
         Limits {
             attempts: attempts.saturating_sub(self.by_sdk).max(1),
             // What the request says of retries stands above what the file says of classes.
@@ -106,7 +110,8 @@ impl Journey {
                 group.settings.retry_policy
             },
             // Each group that may still be asked keeps one attempt.
-            most: left
+            most: self
+                .left()
                 .saturating_sub(u32::try_from(behind).unwrap_or(u32::MAX))
                 .max(1),
             fallback: behind > 0,
@@ -149,7 +154,7 @@ impl Journey {
 
     /// `group` has failed in this way: notes who is next, if the failure is one that leads to other groups.
     pub(super) fn turn(&mut self, group: &Group, error: &Error) {
-        let over = matches!(error, Error::Deadline { .. }) || self.made >= self.max_attempts;
+        let over = matches!(error, Error::Deadline { .. }) || self.left() == 0;
         if over || self.disabled() {
             return self.route.stop();
         }

@@ -7,6 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::Deps;
+use super::hedge::{self, Hedge};
 use super::mask::Masks;
 use super::names::Names;
 use crate::config::{self, CacheSettings, Config};
@@ -49,6 +50,8 @@ pub struct Group {
     pub settings: config::Router,
     /// Who is asked when it fails.
     pub fallbacks: Fallbacks,
+    /// When a second attempt is made beside a slow one.
+    pub hedge: Option<Arc<Hedge>>,
     /// JSON text to put into `model` of answers, if that is wanted.
     pub response_model: Option<bytes::Bytes>,
 }
@@ -174,6 +177,7 @@ impl Group {
             id,
             owner: Arc::clone(&self.owner),
             fallbacks: self.fallbacks.clone(),
+            hedge: self.hedge.clone(),
             settings,
         }
     }
@@ -200,6 +204,7 @@ fn group(config: &config::Group, deps: &Deps) -> Result<Group, BuildError> {
         attempts: settings.num_retries.saturating_add(1),
         response_model: settings.response_model_is_group.then(|| quoted(&config.id)),
         fallbacks: config.fallbacks.clone(),
+        hedge: hedge::of(settings.hedging),
         header: header(&config.id),
         id: Arc::clone(&config.id),
         owner: Arc::clone(&config.id),
@@ -253,7 +258,11 @@ fn deployment(config: &config::Deployment, router: &config::Router) -> Deploymen
         },
         num_retries: config.num_retries,
         clocks: config.clocks,
-        scores: Arc::new(Scores::default()),
+        scores: Arc::new(if router.hedging.is_some() {
+            Scores::with_times()
+        } else {
+            Scores::default()
+        }),
     }
 }
 

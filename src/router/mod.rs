@@ -13,6 +13,7 @@ mod per_minute;
 mod row;
 pub mod scores;
 pub mod strategy;
+mod times;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

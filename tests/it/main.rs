@@ -20,6 +20,7 @@ mod errors;
 mod fallbacks;
 mod forwarding;
 mod gemini;
+mod hedging;
 mod in_flight;
 mod keys;
 mod limits;
