@@ -10,6 +10,7 @@ use super::env::{Place, expand_all};
 use super::finding::{Finding, Findings};
 use super::nearest::nearest;
 use super::parse::parse;
+use super::prices::PriceTables;
 use super::tree::{Entry, Node, Pos, Value};
 use super::{Config, group, references, settings};
 
@@ -141,6 +142,7 @@ fn load_text(
                 file,
                 groups: read,
                 aliases,
+                prices: PriceTables::new(own.prices, own.prices_file),
                 settings,
             },
             findings,

@@ -113,6 +113,25 @@ impl Prices {
     }
 }
 
+/// The tables there are for a configuration, for models that only a request names.
+#[derive(Clone, Debug, Default)]
+pub struct PriceTables {
+    own: Prices,
+    file: Prices,
+}
+
+impl PriceTables {
+    pub(super) const fn new(own: Prices, file: Prices) -> Self {
+        Self { own, file }
+    }
+
+    /// The price of a provider's model, if a table has it.
+    #[must_use]
+    pub fn find(&self, provider: &str, model: &str) -> Option<Price> {
+        look_up(&[&self.own, &self.file], provider, model)
+    }
+}
+
 /// The price of a model in the first table that has it.
 pub(super) fn look_up(tables: &[&Prices], provider: &str, model: &str) -> Option<Price> {
     tables

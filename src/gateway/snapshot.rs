@@ -127,7 +127,8 @@ impl Snapshot {
             .aliases
             .iter()
             .map(|alias| (&alias.name, &alias.group, alias.hidden));
-        let names = Names::new(&groups, aliases, || StdRng::from_rng(&mut *deps.rng()));
+        let rng = || StdRng::from_rng(&mut *deps.rng());
+        let names = Names::new(&groups, aliases, &config.prices, rng);
         Ok(Self { groups, names })
     }
 
