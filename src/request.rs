@@ -4,6 +4,7 @@
 //! few Waypost needs. Values below are skipped, not built. [`splice()`] writes a body that differs from the client's in
 //! the named members only; everything else, spelling and white space included, is the client's own bytes.
 
+mod conversation;
 mod outbound;
 mod payload;
 mod splice;
@@ -13,6 +14,7 @@ use std::ops::Range;
 
 use crate::json::{self, Scanner, Wrong};
 
+pub use conversation::conversation;
 pub use outbound::{Outbound, Template};
 pub use payload::Payload;
 pub use splice::{Edit, quoted, splice};

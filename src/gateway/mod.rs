@@ -49,7 +49,7 @@ use crate::clock::{Alarm, Moment};
 use crate::config::Config;
 use crate::h1::Fields;
 use crate::provider::Call;
-use crate::request::RequestHead;
+use crate::request::{RequestHead, conversation};
 use crate::router::{Ask, Attempt, Outcome};
 use crate::types::TokenUsage;
 
@@ -231,16 +231,29 @@ impl Gateway {
             even_cooling: false,
         };
         let tokens = estimate(call);
+        let conversation = group.settings.affinity.as_ref().and_then(|affinity| {
+            let caller = incoming.caller.as_deref().unwrap_or_default();
+            conversation(
+                &affinity.keys,
+                caller,
+                &call.head,
+                &call.body,
+                &incoming.headers,
+            )
+        });
         loop {
             let event = match step {
                 Step::Try { even_cooling } => {
-                    match group.router.begin(&ask(
-                        call,
-                        (&tried, &unfit.deployments),
-                        tokens,
-                        even_cooling,
-                        moment,
-                    )) {
+                    match group.router.begin(&Ask {
+                        conversation,
+                        ..ask(
+                            call,
+                            (&tried, &unfit.deployments),
+                            tokens,
+                            even_cooling,
+                            moment,
+                        )
+                    }) {
                         Err(_) => Event::NoneEligible,
                         Ok(attempt) => {
                             plan.begin();
@@ -418,6 +431,7 @@ fn ask<'a>(
         tokens,
         streaming: call.head.stream,
         even_cooling,
+        conversation: None,
     }
 }
 

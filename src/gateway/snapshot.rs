@@ -156,7 +156,8 @@ fn group(config: &config::Group, deps: &Deps) -> Result<Group, BuildError> {
             deployments,
             build(settings.strategy, args),
             rng,
-        ),
+        )
+        .with_affinity(settings.affinity.as_ref()),
         links,
         meters: deps.metrics.group(&config.id),
         attempts: settings.num_retries.saturating_add(1),
