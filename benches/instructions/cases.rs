@@ -161,6 +161,7 @@ fn attempts(kind: StrategyKind, deployments: usize) -> Step {
             tokens: USAGE,
             streaming: true,
             even_cooling: false,
+            conversation: None,
         };
         let attempt = router.begin(black_box(&ask)).expect("one is eligible");
         (attempt, now)

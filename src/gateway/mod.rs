@@ -195,7 +195,7 @@ impl Gateway {
         let began = Instant::now();
         let mut journey = Journey::new(group, overrides, self.bounds, by_sdk, began);
         let error = match self
-            .try_group(group, &call, &mut journey, record, alarm)
+            .try_group(group, &call, incoming, &mut journey, record, alarm)
             .await
         {
             Ok((committed, end)) => {
@@ -298,7 +298,7 @@ impl Gateway {
                 _ => None,
             };
             let call = changed.as_ref().unwrap_or(call);
-            let tried = self.try_group(group, call, journey, record, alarm);
+            let tried = self.try_group(group, call, incoming, journey, record, alarm);
             match tried.await {
                 Ok((committed, end)) => {
                     return Ok(Answered::Upstream(Box::new((committed, None, end))));

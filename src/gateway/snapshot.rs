@@ -226,6 +226,7 @@ fn router(
     };
     let strategy = build(settings.strategy, args);
     Router::new(Arc::clone(group), deployments, strategy, rng)
+        .with_affinity(settings.affinity.as_ref())
 }
 
 /// A name as a header's value; what headers can't hold is percent-encoded.

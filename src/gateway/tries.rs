@@ -11,6 +11,7 @@ use super::committed::{Committed, End, Uncommitted};
 use super::error::{Error, Failures};
 use super::exchange::Exchange;
 use super::journey::Journey;
+use super::message::Incoming;
 use super::plan::{Event, Plan, Step};
 use super::record::{Record, Trial};
 use super::snapshot::Group;
@@ -18,6 +19,7 @@ use super::{Gateway, mock_error};
 use crate::clock::{Alarm, Moment};
 use crate::provider::Call;
 use crate::request::overrides::Mock;
+use crate::request::{RequestHead, conversation};
 use crate::router::{Ask, Attempt, Availability};
 use crate::types::{Clocks, TokenUsage};
 
@@ -29,6 +31,7 @@ pub(super) struct Tries<'a> {
     pub(super) group: &'a Arc<Group>,
     pub(super) call: &'a Call,
     tokens: TokenUsage,
+    conversation: Option<u64>,
     plan: Plan,
     tried: Vec<usize>,
     unfit: Unfit,
@@ -51,8 +54,9 @@ pub(super) struct Terms {
 }
 
 impl<'a> Tries<'a> {
-    fn new(group: &'a Arc<Group>, call: &'a Call, journey: &Journey) -> Self {
+    fn new(group: &'a Arc<Group>, call: &'a Call, incoming: &Incoming, journey: &Journey) -> Self {
         Self {
+            conversation: conversation_of(group, call, incoming),
             group,
             call,
             tokens: estimate(call),
@@ -73,6 +77,7 @@ impl<'a> Tries<'a> {
             tokens: self.tokens,
             streaming: self.call.head.stream,
             even_cooling,
+            conversation: self.conversation,
         }
     }
 
@@ -161,12 +166,27 @@ impl<'a> Tries<'a> {
     }
 }
 
+/// The conversation a request belongs to, where its group cares. It is read from what the client sent, of which some may
+/// have been taken out since.
+fn conversation_of(group: &Group, call: &Call, incoming: &Incoming) -> Option<u64> {
+    let keys = &group.settings.affinity.as_ref()?.keys;
+    let caller = incoming.caller.as_deref().unwrap_or_default();
+    let of =
+        |head: &RequestHead| conversation(keys, caller, head, &incoming.body, &incoming.headers);
+    if call.body == incoming.body {
+        of(&call.head)
+    } else {
+        of(&RequestHead::read(&incoming.body, Some(&call.head.model)).ok()?)
+    }
+}
+
 impl Gateway {
     /// Makes attempts in one group as its plan says, until one is committed.
     pub(super) async fn try_group(
         &self,
         group: &Arc<Group>,
         call: &Call,
+        incoming: &Incoming,
         journey: &mut Journey,
         record: &mut Record,
         alarm: &mut Alarm,
@@ -177,7 +197,7 @@ impl Gateway {
             None if journey.made == 0 => record.began,
             _ => self.deps.clock.moment(), // it may have waited for another one's answer, or tried elsewhere
         };
-        let mut tries = Tries::new(group, call, journey);
+        let mut tries = Tries::new(group, call, incoming, journey);
         let mut step = match journey.take_mock() {
             Some(Mock::RateLimit) => {
                 tries.plan.begin();

@@ -5,6 +5,7 @@
 //! group, so that requests which arrive together see each other; attempts end without it. It does no I/O and is given time; its randomness is
 //! seeded by whoever builds it.
 
+mod affinity;
 pub mod attempt;
 pub mod cooldown;
 pub mod deployment;
@@ -25,13 +26,14 @@ use tokio::time::Instant;
 pub use attempt::{Attempt, Outcome};
 pub use deployment::Deployment;
 
+use affinity::Conversations;
 use attempt::Begin;
 use cooldown::Readiness;
 use row::{Question, Row};
 use scores::Limits;
-use strategy::{Pick, Strategy};
+use strategy::{Candidate, Pick, Strategy, shares};
 
-use crate::types::{Fault, TokenUsage};
+use crate::types::{Affinity, Fault, TokenUsage};
 
 /// While a deployment is probed by another request nobody knows when it is free; ask again after this long.
 const PROBE_HINT: Duration = Duration::from_millis(100);
@@ -54,6 +56,8 @@ struct Desk {
     rng: StdRng,
     /// Room for all, kept so that picks allocate nothing.
     eligible: Vec<usize>,
+    /// Where conversations are, if they are to stay there.
+    conversations: Option<Conversations>,
 }
 
 impl fmt::Debug for Desk {
@@ -79,6 +83,8 @@ pub struct Ask<'a> {
     pub streaming: bool,
     /// Use a cooling deployment if there is no other.
     pub even_cooling: bool,
+    /// The conversation it belongs to, if that is to stay where it is.
+    pub conversation: Option<u64>,
 }
 
 /// Why one deployment was not eligible.
@@ -182,6 +188,7 @@ impl Router {
         let desk = Desk {
             rng,
             eligible: vec![0; deployments.len()],
+            conversations: None,
         };
         Self {
             group,
@@ -191,6 +198,14 @@ impl Router {
             strategy,
             desk: Mutex::new(desk),
         }
+    }
+
+    /// The same, with conversations that stay where they are.
+    #[must_use]
+    pub fn with_affinity(mut self, affinity: Option<&Affinity>) -> Self {
+        let desk = self.desk.get_mut().unwrap_or_else(PoisonError::into_inner);
+        desk.conversations = affinity.map(Conversations::new);
+        self
     }
 
     /// The deployments, in the order of the file.
@@ -206,7 +221,11 @@ impl Router {
     pub fn begin(&self, ask: &Ask<'_>) -> Result<Attempt, NoneEligible> {
         let question = Question::of(ask);
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        let Desk { rng, eligible } = &mut *desk;
+        let Desk {
+            rng,
+            eligible,
+            conversations,
+        } = &mut *desk;
         loop {
             let (index, limits) = match self.eligible(&question, eligible) {
                 [] => match self.least_bad(&question) {
@@ -215,8 +234,12 @@ impl Router {
                 },
                 [only] => (*only, &self.rows[*only].limits),
                 eligible => {
-                    let mut pick = Pick::new(&self.rows, eligible, &question, rng);
-                    let index = self.strategy.pick(&mut pick);
+                    let kept = conversations.as_ref();
+                    let kept = kept.and_then(|c| self.kept(c, &question, eligible));
+                    let index = kept.unwrap_or_else(|| {
+                        let mut pick = Pick::new(&self.rows, eligible, &question, rng);
+                        self.strategy.pick(&mut pick)
+                    });
                     (index, &self.rows[index].limits)
                 }
             };
@@ -229,10 +252,38 @@ impl Router {
                 probe: self.rows[index].scores.readiness(ask.now) == Readiness::Probe,
             };
             if let Some(attempt) = Attempt::begin(&self.deployments[index], limits, begin) {
+                if let (Some(all), Some(key)) = (conversations, ask.conversation) {
+                    all.remember(key, index, ask.now);
+                }
                 return Ok(attempt);
             }
             // Its last place was taken since: another router's, or by what an attempt turned out to have used.
         }
+    }
+
+    /// The deployment that has the request's conversation, if it is eligible and not overloaded.
+    fn kept(
+        &self,
+        conversations: &Conversations,
+        question: &Question<'_>,
+        eligible: &[usize],
+    ) -> Option<usize> {
+        let Ask {
+            conversation, now, ..
+        } = *question.ask;
+        let place = conversations.recall(conversation?, now)?;
+        if !eligible.contains(&place) {
+            return None;
+        }
+        let candidate = |place: usize| Candidate::new(&self.rows[place], question);
+        let all = || eligible.iter().map(|place| candidate(*place));
+        #[expect(clippy::cast_precision_loss, reason = "a share, not a count")]
+        let share = match shares(all) {
+            Some((share, total)) => share(candidate(place)) / total,
+            None => 1.0 / eligible.len() as f64,
+        };
+        let in_flight = all().map(|c| f64::from(c.in_flight())).sum();
+        (!affinity::overloaded(candidate(place).in_flight(), in_flight, share)).then_some(place)
     }
 
     /// What [`Router::begin`] would find, without doing it.

@@ -78,6 +78,7 @@ fn ask(tried: &[usize], now: Instant) -> Ask<'_> {
         tokens,
         streaming: false,
         even_cooling: false,
+        conversation: None,
     }
 }
 

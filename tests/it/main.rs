@@ -1,5 +1,6 @@
 //! The one integration test binary: everything through the public library and the compiled command.
 
+mod affinity;
 mod anthropic;
 mod architecture;
 mod azure;

@@ -18,6 +18,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 pub use super::row::Candidate;
+pub(super) use simple_shuffle::shares;
 
 use super::row::{Question, Row};
 use crate::types::{CostReading, StrategyKind, UsageReading};
@@ -206,6 +207,7 @@ pub(super) mod testing {
             },
             streaming: true,
             even_cooling: false,
+            conversation: None,
         };
         let question = Question::of(&ask);
         let rows: Vec<_> = candidates.iter().map(|c| c.row(ask.now)).collect();
