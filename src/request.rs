@@ -4,6 +4,7 @@
 //! few Waypost needs. Values below are skipped, not built. [`splice()`] writes a body that differs from the client's in
 //! the named members only; everything else, spelling and white space included, is the client's own bytes.
 
+pub mod needs;
 mod outbound;
 mod payload;
 mod splice;

@@ -14,8 +14,9 @@ use super::{
     Deployment, anthropic, azure, azure_ai, bedrock, cohere, credentials, endpoint, ollama, value,
     vertex, watsonx,
 };
+use crate::catalog::models::Facts;
 use crate::catalog::{self, Family, PROVIDERS, Provider};
-use crate::types::{Abilities, Auth, Clocks, Cost, Dropping, Policy, Price, Target};
+use crate::types::{Auth, Clocks, Cost, Dropping, Policy, Price, Target};
 
 /// What a group passes on to its deployments.
 pub(super) struct Inherited<'a> {
@@ -106,6 +107,9 @@ pub(super) fn deployment(
         (Auth::Bearer(key), Some(header)) => Auth::Header(header, key),
         (auth, _) => auth,
     };
+    // What the entry declares of the model stands before what is known of it.
+    let declared = Facts::default();
+    let facts = declared.or(catalog::models::facts(&provider_name, &price_model));
     let target = Target {
         id: id(ctx, node, path, inherited.group_id, &model).into(),
         provider: provider_name.into(),
@@ -148,8 +152,8 @@ pub(super) fn deployment(
         allowed_fails_policy: Policy::default(),
         tags: Arc::default(),
         region: None,
-        max_input_tokens: None,
-        abilities: Abilities::default(),
+        max_input_tokens: facts.max_input_tokens,
+        abilities: facts.abilities,
         mock_response: None,
         clocks: clocks(
             inherited.clocks,

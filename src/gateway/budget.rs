@@ -11,7 +11,7 @@ use super::message::Incoming;
 use super::plan::{Limits, Plan, Stop};
 use super::snapshot::Group;
 use crate::provider::Call;
-use crate::router::NoneEligible;
+use crate::router::{NoneEligible, Why};
 use crate::types::{Operation, TokenUsage};
 use crate::usage::meter;
 
@@ -73,13 +73,13 @@ pub(super) fn refused(uncommitted: Uncommitted, group: &Group, index: usize) -> 
 /// The deployments that can't do what a request asks, and what the first of them lacks.
 #[derive(Debug, Default)]
 pub(super) struct Unfit {
-    pub(super) deployments: Vec<usize>,
+    pub(super) deployments: Vec<(usize, Why)>,
     lacking: Option<(Cow<'static, str>, String)>,
 }
 
 impl Unfit {
     pub(super) fn add(&mut self, deployment: usize, param: Cow<'static, str>, message: String) {
-        self.deployments.push(deployment);
+        self.deployments.push((deployment, Why::Unfit));
         self.lacking.get_or_insert((param, message));
     }
 

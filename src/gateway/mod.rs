@@ -50,7 +50,7 @@ use crate::config::Config;
 use crate::h1::Fields;
 use crate::provider::Call;
 use crate::request::RequestHead;
-use crate::router::{Ask, Attempt, Outcome};
+use crate::router::{Ask, Attempt, Outcome, Why};
 use crate::types::TokenUsage;
 
 /// A configuration at work.
@@ -405,7 +405,7 @@ enum Answered {
 
 fn ask<'a>(
     call: &Call,
-    (tried, unfit): (&'a [usize], &'a [usize]),
+    (tried, unfit): (&'a [usize], &'a [(usize, Why)]),
     tokens: TokenUsage,
     even_cooling: bool,
     moment: Moment,
