@@ -78,6 +78,14 @@ pub(super) struct Unfit {
 }
 
 impl Unfit {
+    /// Those of which it is known before anyone is asked.
+    pub(super) fn known(deployments: Vec<(usize, Why)>) -> Self {
+        Self {
+            deployments,
+            lacking: None,
+        }
+    }
+
     pub(super) fn add(&mut self, deployment: usize, param: Cow<'static, str>, message: String) {
         self.deployments.push((deployment, Why::Unfit));
         self.lacking.get_or_insert((param, message));

@@ -10,6 +10,7 @@ mod committed;
 pub mod deps;
 pub mod error;
 mod exchange;
+mod fit;
 mod mask;
 pub mod message;
 pub mod observe;
@@ -225,7 +226,7 @@ impl Gateway {
         let by_sdk = retries_by_sdk(incoming);
         let mut plan = Plan::new(limits(group, by_sdk, began));
         let mut tried: Vec<usize> = Vec::new();
-        let mut unfit = Unfit::default();
+        let mut unfit = Unfit::known(fit::unfit(group, call, &[], None));
         let mut failures: Failures = Vec::new();
         let mut step = Step::Try {
             even_cooling: false,
