@@ -99,7 +99,9 @@ fn messages<'b>(scanner: &mut Scanner<'b>, see: &mut dyn FnMut(Piece<'b>)) -> Re
                 }
                 b"content" | b"refusal" => text(scanner.value()?, see),
                 b"tool_calls" | b"function_call" => see(Piece::Structure(scanner.value()?)),
-                _ => drop(scanner.skip()?),
+                _ => {
+                    scanner.skip()?;
+                }
             }
         }
     }
@@ -160,7 +162,9 @@ fn prompts<'b>(scanner: &mut Scanner<'b>, see: &mut dyn FnMut(Piece<'b>)) -> Res
                 scanner.skip()?;
                 see(Piece::Ids(1));
             }
-            _ => drop(scanner.skip()?),
+            _ => {
+                scanner.skip()?;
+            }
         }
     }
     Ok(())

@@ -223,12 +223,14 @@ mod tests {
         (0..kept.len()).filter(|place| kept[*place]).collect()
     }
 
+    /// The deployments' tags, the request's, and who is left if any will do, and if all are wanted.
+    type Case<'a> = (&'a [&'a str], &'a str, &'a [usize], &'a [usize]);
+
     #[test]
     fn tags() {
         let plain = ["free", "paid", "paid eu", ""];
         let with_default = ["free", "paid eu", "default", "default eu"];
-        // (deployments, the request's tags, left if any will do, left if all are wanted)
-        let cases: [(&[&str], &str, &[usize], &[usize]); 17] = [
+        let cases: [Case<'_>; 17] = [
             (&plain, "", &[0, 1, 2, 3], &[0, 1, 2, 3]),
             (&plain, "free", &[0], &[0]),
             (&plain, "paid eu", &[1, 2], &[2]),
