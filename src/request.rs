@@ -5,6 +5,7 @@
 //! the named members only; everything else, spelling and white space included, is the client's own bytes.
 
 mod conversation;
+pub mod needs;
 mod outbound;
 pub mod overrides;
 mod payload;

@@ -11,10 +11,13 @@ use tokio::time::Instant;
 
 use super::classify::Rejection;
 use super::error::Error;
+use super::fit;
 use super::plan::Limits;
 use super::route::{Next, Route};
 use super::snapshot::Group;
-use crate::request::overrides::{Fallback, Mock, Overrides};
+use crate::provider::Call;
+use crate::request::overrides::{Fallback, Mock, Overrides, metadata_tags};
+use crate::router::Why;
 use crate::types::{Clocks, Policy};
 
 /// Which list of fallbacks a failure leads to.
@@ -94,6 +97,17 @@ impl Journey {
     /// The failure to make up now, once.
     pub(super) fn take_mock(&mut self) -> Option<Mock> {
         self.mock.take()
+    }
+
+    /// The deployments of `group` that can't serve the request, with reasons.
+    pub(super) fn unfit(&self, group: &Group, call: &Call) -> Vec<(usize, Why)> {
+        let own = self.overrides();
+        let mut tags = own.map(|own| own.tags.clone()).unwrap_or_default();
+        if group.settings.tags.is_some() {
+            tags.extend(metadata_tags(&call.head, &call.body));
+        }
+        let region = own.and_then(|own| own.region.as_deref());
+        fit::unfit(group, call, &tags, region)
     }
 
     /// What the plan in `group` may use.
@@ -232,6 +246,10 @@ impl Journey {
 /// Which fallbacks a failure leads to; none if another group would fail as well, or the time is over.
 fn kind(error: &Error) -> Option<Kind> {
     match error {
+        // Nobody was asked, and the answer is the same.
+        Error::NoneEligible(refused) if refused.none.too_long().is_some() => {
+            Some(Kind::ContextWindow)
+        }
         Error::Failed(_) | Error::NoneEligible(_) | Error::Unsupported { .. } => {
             Some(Kind::General)
         }

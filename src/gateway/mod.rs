@@ -11,6 +11,7 @@ mod committed;
 pub mod deps;
 pub mod error;
 mod exchange;
+mod fit;
 mod hedge;
 mod journey;
 mod mask;
@@ -245,7 +246,7 @@ impl Gateway {
         };
         self.snapshot
             .resolve(name)
-            .filter(|g| allowed(&g.owner))
+            .filter(|g| allowed(&g.owner) || allowed(&g.id))
             .ok_or_else(|| Error::UnknownModel {
                 model: name.to_owned(),
                 known: self

@@ -251,6 +251,10 @@ fn deployment(config: &config::Deployment, router: &config::Router) -> Deploymen
         max_parallel_requests: config.max_parallel_requests,
         order: config.order,
         price: config.price,
+        tags: Arc::clone(&config.tags),
+        region: config.region.clone(),
+        max_input_tokens: config.max_input_tokens,
+        abilities: config.abilities,
         rule: Rule {
             cooldown_time,
             allowed_fails: config.allowed_fails.or(router.allowed_fails),

@@ -62,7 +62,7 @@ impl<'a> Tries<'a> {
             tokens: estimate(call),
             plan: Plan::new(journey.limits(group)),
             tried: Vec::new(),
-            unfit: Unfit::default(),
+            unfit: Unfit::known(journey.unfit(group, call)),
             failures: Vec::new(),
             rejected: None,
         }

@@ -10,6 +10,7 @@ pub mod attempt;
 pub mod cooldown;
 pub mod deployment;
 mod estimate;
+pub mod fit;
 mod per_minute;
 mod row;
 pub mod scores;
@@ -71,8 +72,8 @@ impl fmt::Debug for Desk {
 pub struct Ask<'a> {
     /// Indices of the deployments this request has tried. They are used again only when no other is eligible.
     pub tried: &'a [usize],
-    /// Indices of the deployments that can't do what the request asks. They are never used for it.
-    pub unfit: &'a [usize],
+    /// Indices of the deployments that can't do what the request asks, and why. They are never used for it.
+    pub unfit: &'a [(usize, Why)],
     /// Monotonic time.
     pub now: Instant,
     /// Wall time since the epoch, for windows of a minute.
@@ -85,6 +86,14 @@ pub struct Ask<'a> {
     pub even_cooling: bool,
     /// The conversation it belongs to, if that is to stay where it is.
     pub conversation: Option<u64>,
+}
+
+impl Ask<'_> {
+    /// Why that deployment can't do what the request asks, if it can't.
+    fn why_unfit(&self, index: usize) -> Option<Why> {
+        let found = self.unfit.iter().find(|(unfit, _)| *unfit == index);
+        found.map(|(_, why)| *why)
+    }
 }
 
 /// Why one deployment was not eligible.
@@ -111,8 +120,24 @@ pub enum Why {
         /// The limit.
         limit: u32,
     },
-    /// It can't do what the request asks.
+    /// It can't do what a parameter of the request asks.
     Unfit,
+    /// Its tags are not those the request asks for.
+    Tag,
+    /// It is not in the region the request asks for.
+    Region {
+        /// Whether it says where it is.
+        known: bool,
+    },
+    /// The prompt is longer than its model takes.
+    Context {
+        /// The longest prompt in tokens.
+        limit: u64,
+        /// This one's tokens, counted or estimated.
+        needed: u64,
+    },
+    /// Its model is known to lack an ability: `tools`, `images` or `json_schema`.
+    Lacks(&'static str),
 }
 
 impl Why {
@@ -120,8 +145,7 @@ impl Why {
     const fn may_pass(self) -> bool {
         match self {
             Self::Cooling(fault) => fault.may_pass(),
-            Self::Unfit => false,
-            Self::Probing | Self::OverRpm { .. } | Self::OverTpm { .. } | Self::Full { .. } => true,
+            _ => !self.is_unfit(),
         }
     }
 }
@@ -292,7 +316,7 @@ impl Router {
         let question = Question::of(ask);
         let mut any = false;
         for (index, row) in self.rows.iter().enumerate() {
-            if !ask.unfit.contains(&index) && row.is_open(&question) {
+            if ask.why_unfit(index).is_none() && row.is_open(&question) {
                 if !ask.tried.contains(&index) {
                     return Availability::Fresh;
                 }
@@ -308,11 +332,12 @@ impl Router {
 
     /// The eligible of the lowest order: untried ones, or if there are none, tried ones.
     fn eligible<'a>(&self, question: &Question<'_>, room: &'a mut [usize]) -> &'a mut [usize] {
-        let Ask { tried, unfit, .. } = *question.ask;
-        let mut found = if tried.is_empty() && unfit.is_empty() {
+        let ask = question.ask;
+        let tried = ask.tried;
+        let mut found = if tried.is_empty() && ask.unfit.is_empty() {
             self.open(question, |_| true, room)
         } else {
-            let fit = |i| !unfit.contains(&i);
+            let fit = |i| ask.why_unfit(i).is_none();
             match self.open(question, |i| fit(i) && !tried.contains(&i), room) {
                 0 => self.open(question, |i| fit(i) && tried.contains(&i), room),
                 found => found,
@@ -347,7 +372,7 @@ impl Router {
     fn least_bad(&self, question: &Question<'_>) -> Option<usize> {
         let tried = question.ask.tried;
         (0..self.rows.len())
-            .filter(|i| !question.ask.unfit.contains(i))
+            .filter(|i| question.ask.why_unfit(*i).is_none())
             .filter_map(|i| match self.rows[i].ineligible(question) {
                 Some((Why::Cooling(_), back_in)) => Some((tried.contains(&i), back_in, i)),
                 _ => None,
@@ -358,10 +383,9 @@ impl Router {
 
     fn none_eligible(&self, question: &Question<'_>) -> NoneEligible {
         let reason = |(index, (deployment, row)): (usize, (&Arc<Deployment>, &Row))| {
-            let (why, back_in) = if question.ask.unfit.contains(&index) {
-                (Why::Unfit, None)
-            } else {
-                row.ineligible(question)?
+            let (why, back_in) = match question.ask.why_unfit(index) {
+                Some(why) => (why, None),
+                None => row.ineligible(question)?,
             };
             Some(Ineligible {
                 deployment: Arc::clone(&deployment.target.id),

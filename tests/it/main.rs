@@ -19,6 +19,7 @@ mod edge;
 mod embeddings;
 mod errors;
 mod fallbacks;
+mod fit;
 mod forwarding;
 mod gemini;
 mod hedging;
