@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod cooldown;
 pub mod deployment;
 mod estimate;
+pub mod explain;
 mod per_minute;
 mod row;
 pub mod scores;
@@ -18,7 +19,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rand::rngs::StdRng;
+use rand::SeedableRng;
+use rand::rngs::{StdRng, Xoshiro256PlusPlus};
 use tokio::time::Instant;
 
 pub use attempt::{Attempt, Outcome};
@@ -26,6 +28,7 @@ pub use deployment::Deployment;
 
 use attempt::Begin;
 use cooldown::Readiness;
+use explain::By;
 use row::{Question, Row};
 use scores::Limits;
 use strategy::{Pick, Strategy};
@@ -48,9 +51,13 @@ pub struct Router {
     desk: Mutex<Desk>,
 }
 
+/// The dice of picks. Nobody gains by foreseeing them, and they can be copied: an explanation throws the same.
+type Dice = Xoshiro256PlusPlus;
+
 /// What a pick needs to itself.
+#[derive(Clone)]
 struct Desk {
-    rng: StdRng,
+    dice: Dice,
     /// Room for all, kept so that picks allocate nothing.
     eligible: Vec<usize>,
 }
@@ -170,16 +177,16 @@ pub enum Availability {
 }
 
 impl Router {
-    /// A router over `deployments` (not empty).
+    /// A router over `deployments` (not empty); `rng` seeds its dice.
     #[must_use]
     pub fn new(
         group: Arc<str>,
         deployments: Vec<Arc<Deployment>>,
         strategy: Box<dyn Strategy>,
-        rng: StdRng,
+        mut rng: StdRng,
     ) -> Self {
         let desk = Desk {
-            rng,
+            dice: Dice::from_rng(&mut rng),
             eligible: vec![0; deployments.len()],
         };
         Self {
@@ -205,19 +212,9 @@ impl Router {
     pub fn begin(&self, ask: &Ask<'_>) -> Result<Attempt, NoneEligible> {
         let question = Question::of(ask);
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        let Desk { rng, eligible } = &mut *desk;
         loop {
-            let (index, limits) = match self.eligible(&question, eligible) {
-                [] => match self.least_bad(&question) {
-                    Some(index) if ask.even_cooling => (index, &Limits::NONE),
-                    _ => return Err(self.none_eligible(&question)),
-                },
-                [only] => (*only, &self.rows[*only].limits),
-                eligible => {
-                    let mut pick = Pick::new(&self.rows, eligible, &question, rng);
-                    let index = self.strategy.pick(&mut pick);
-                    (index, &self.rows[index].limits)
-                }
+            let Some(Choice { index, limits, .. }) = self.choose(&question, &mut desk) else {
+                return Err(self.none_eligible(&question));
             };
             let begin = Begin {
                 index,
@@ -232,6 +229,29 @@ impl Router {
             }
             // Its last place was taken since: another router's, or by what an attempt turned out to have used.
         }
+    }
+
+    /// Which deployment is next. Counts nothing in, and turns the dice only.
+    #[inline]
+    fn choose(&self, question: &Question<'_>, desk: &mut Desk) -> Option<Choice<'_>> {
+        let Desk { dice, eligible } = desk;
+        let (index, by) = match self.eligible(question, eligible) {
+            [] if question.ask.even_cooling => {
+                return Some(Choice {
+                    index: self.least_bad(question)?,
+                    limits: &Limits::NONE,
+                    by: By::LeastBad,
+                });
+            }
+            [] => return None,
+            [only] => (*only, By::OnlyOne),
+            eligible => {
+                let mut pick = Pick::new(&self.rows, eligible, question, dice);
+                (self.strategy.pick(&mut pick), By::Strategy)
+            }
+        };
+        let limits = &self.rows[index].limits;
+        Some(Choice { index, limits, by })
     }
 
     /// What [`Router::begin`] would find, without doing it.
@@ -305,12 +325,8 @@ impl Router {
     }
 
     fn none_eligible(&self, question: &Question<'_>) -> NoneEligible {
-        let reason = |(index, (deployment, row)): (usize, (&Arc<Deployment>, &Row))| {
-            let (why, back_in) = if question.ask.unfit.contains(&index) {
-                (Why::Unfit, None)
-            } else {
-                row.ineligible(question)?
-            };
+        let reason = |(index, deployment): (usize, &Arc<Deployment>)| {
+            let (why, back_in) = self.ineligible(index, question)?;
             Some(Ineligible {
                 deployment: Arc::clone(&deployment.target.id),
                 why,
@@ -322,12 +338,27 @@ impl Router {
             deployments: self
                 .deployments
                 .iter()
-                .zip(&self.rows)
                 .enumerate()
                 .filter_map(reason)
                 .collect(),
         }
     }
+
+    /// Why that one can't take the request now, if it can't, and for how long.
+    fn ineligible(&self, index: usize, question: &Question<'_>) -> Option<(Why, Option<Duration>)> {
+        if question.ask.unfit.contains(&index) {
+            return Some((Why::Unfit, None));
+        }
+        self.rows[index].ineligible(question)
+    }
+}
+
+/// The deployment that is next.
+struct Choice<'a> {
+    index: usize,
+    /// Those it is counted in under.
+    limits: &'a Limits,
+    by: By,
 }
 
 /// Moves what is `wanted` to the front; how many there are.

@@ -9,6 +9,7 @@ use crate::types::{
     Auth, Clocks, Cost, Dialect, Dropping, Price, Quirks, StrategyKind, Target, TlsOptions,
 };
 
+mod explain;
 mod threads;
 
 const S: Duration = Duration::from_secs(1);

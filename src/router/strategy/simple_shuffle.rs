@@ -4,12 +4,21 @@
 
 use rand::RngExt;
 
-use super::{Candidate, Pick, Strategy};
+use super::{Candidate, Number, Pick, Strategy};
+use crate::types::StrategyKind;
 
 #[derive(Debug)]
 pub(super) struct SimpleShuffle;
 
 impl Strategy for SimpleShuffle {
+    fn kind(&self) -> StrategyKind {
+        StrategyKind::SimpleShuffle
+    }
+
+    fn compares(&self) -> &'static [Number] {
+        &[Number::Weight, Number::Rpm, Number::Tpm]
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "shares, not counts")]
     fn pick(&self, pick: &mut Pick<'_>) -> usize {
         let shares: [fn(Candidate<'_>) -> f64; 3] = [
@@ -20,7 +29,7 @@ impl Strategy for SimpleShuffle {
         for share in shares {
             let total: f64 = pick.candidates().map(|(_, c)| share(c)).sum();
             if total > 0.0 {
-                let mut at = pick.rng.random::<f64>() * total;
+                let mut at = pick.dice.random::<f64>() * total;
                 let mut last = None;
                 for (place, candidate) in pick.candidates() {
                     let share = share(candidate);
