@@ -5,6 +5,7 @@
 //! the named members only; everything else, spelling and white space included, is the client's own bytes.
 
 mod outbound;
+pub mod overrides;
 mod payload;
 mod splice;
 
@@ -83,6 +84,8 @@ pub struct RequestHead {
     pub encoding_format: EncodingFormat,
     /// `max_completion_tokens`, else `max_tokens`: an upper bound of the answer's length, if the client set one.
     pub max_tokens: Option<u64>,
+    /// It has members that are the gateway's own ([`overrides`]).
+    pub overrides: bool,
     members: Vec<Member>,
 }
 
@@ -127,7 +130,12 @@ impl RequestHead {
     /// # Errors
     /// See [`RequestError`]. Nothing else is checked: what a provider accepts is its own business.
     pub fn read(body: &[u8], path_model: Option<&str>) -> Result<Self, RequestError> {
-        let Members { all, known, .. } = Members::read(body)?;
+        let Members {
+            all,
+            known,
+            overrides,
+            ..
+        } = Members::read(body)?;
         let raw = |value: &Option<Range<usize>>| value.clone().and_then(|range| body.get(range));
         let [
             model,
@@ -164,6 +172,7 @@ impl RequestHead {
             max_tokens: max_completion_tokens
                 .and_then(json::integer)
                 .or_else(|| max_tokens.and_then(json::integer)),
+            overrides,
             members: all,
         })
     }
@@ -220,6 +229,7 @@ struct Members {
     all: Vec<Member>,
     known: [Option<Range<usize>>; KNOWN],
     twice: [bool; KNOWN],
+    overrides: bool,
 }
 
 impl Members {
@@ -242,6 +252,7 @@ impl Members {
             all: Vec::with_capacity(12),
             known: [const { None }; KNOWN],
             twice: [false; KNOWN],
+            overrides: false,
         };
         if scanner.object() {
             while let Some(name) = scanner.member()? {
@@ -266,7 +277,10 @@ impl Members {
         let name = match usual {
             Some(at) => Cow::Borrowed(USUAL[at]),
             // It is UTF-8, or the body is refused in the end.
-            None => Cow::Owned(String::from_utf8_lossy(name).into_owned()),
+            None => {
+                self.overrides |= overrides::OWN.iter().any(|own| own.as_bytes() == name);
+                Cow::Owned(String::from_utf8_lossy(name).into_owned())
+            }
         };
         self.all.push(Member { name, value });
     }

@@ -78,9 +78,25 @@ impl Answer {
         if let Some(deployment) = &facts.deployment {
             put("x-waypost-deployment", deployment.as_bytes());
         }
+        if let Some(strategy) = facts.strategy {
+            put("x-waypost-strategy", strategy.as_bytes());
+            put("x-waypost-reason", facts.reason.as_bytes());
+        }
         put("x-waypost-cache", facts.cache.as_bytes());
-        let attempts = itoa::Buffer::new().format(facts.attempts).to_owned();
-        put("x-waypost-attempts", attempts.as_bytes());
+        let mut number = itoa::Buffer::new();
+        put(
+            "x-waypost-attempts",
+            number.format(facts.attempts).as_bytes(),
+        );
+        if facts.fallbacks > 0 {
+            put(
+                "x-waypost-fallbacks",
+                number.format(facts.fallbacks).as_bytes(),
+            );
+        }
+        if !facts.tried.is_empty() {
+            put("x-waypost-tried", facts.tried.as_bytes());
+        }
     }
 
     /// As axum wants it.

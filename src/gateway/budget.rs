@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
-use super::committed::Uncommitted;
-use super::error::{Error, Failure, Failures, Refused};
+use super::classify::Rejection;
+use super::error::{Error, Failures, Refused, UpstreamAnswer};
+use super::journey::Journey;
 use super::message::Incoming;
-use super::plan::{Limits, Plan, Stop};
+use super::plan::Stop;
 use super::snapshot::Group;
 use crate::provider::Call;
 use crate::router::NoneEligible;
@@ -29,17 +28,6 @@ pub(super) fn retries_by_sdk(incoming: &Incoming) -> u32 {
     header.and_then(|v| v.trim().parse().ok()).unwrap_or(0)
 }
 
-/// The request's budget. Retries the client's SDK has already made are taken off ours.
-pub(super) fn limits(group: &Group, by_sdk: u32, now: Instant) -> Limits {
-    Limits {
-        attempts: group.attempts.saturating_sub(by_sdk),
-        retry_after: group.settings.retry_after,
-        max_wait: group.settings.max_wait,
-        all_cooling: group.all_cooling(),
-        deadline: now + group.settings.deadline,
-    }
-}
-
 /// Tokens of a request, before anyone has counted them.
 pub(super) fn estimate(call: &Call) -> TokenUsage {
     let output = match call.operation {
@@ -57,16 +45,16 @@ pub(super) fn estimate(call: &Call) -> TokenUsage {
     }
 }
 
-pub(super) fn refused(uncommitted: Uncommitted, group: &Group, index: usize) -> Error {
-    let deployment = Arc::clone(&group.router.deployments()[index].target.id);
-    match uncommitted {
-        Uncommitted::Rejected { rejection, answer } => Error::Rejected {
-            deployment,
-            rejection,
-            answer,
-        },
-        Uncommitted::Unsupported { param, message } => Error::Unsupported { param, message },
-        Uncommitted::Failed(failure) => Error::Failed(vec![failure]),
+pub(super) fn refused(
+    rejection: Rejection,
+    answer: Box<UpstreamAnswer>,
+    group: &Group,
+    index: usize,
+) -> Error {
+    Error::Rejected {
+        deployment: Arc::clone(&group.router.deployments()[index].target.id),
+        rejection,
+        answer,
     }
 }
 
@@ -90,17 +78,11 @@ impl Unfit {
     }
 }
 
-pub(super) fn stopped(
-    stop: Stop,
-    failures: Failures,
-    group: &Group,
-    began: Instant,
-    plan: &Plan,
-) -> Error {
+pub(super) fn stopped(stop: Stop, failures: Failures, group: &Group, journey: &Journey) -> Error {
     match stop {
         Stop::Exhausted => Error::Failed(failures),
         Stop::Deadline => Error::Deadline {
-            limit: plan.deadline() - began,
+            limit: journey.deadline - journey.began,
             failures,
         },
         // Something was tried: its failure tells more than that nothing is left.
@@ -112,16 +94,5 @@ pub(super) fn stopped(
             };
             Error::NoneEligible(Refused { none, failures })
         }
-    }
-}
-
-pub(super) fn failures_of(error: &Error) -> &[Failure] {
-    match error {
-        Error::Failed(failures) | Error::Deadline { failures, .. } => failures,
-        Error::NoneEligible(refused) => &refused.failures,
-        Error::Request(_)
-        | Error::UnknownModel { .. }
-        | Error::Unsupported { .. }
-        | Error::Rejected { .. } => &[],
     }
 }

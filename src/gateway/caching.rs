@@ -50,12 +50,13 @@ impl Gateway {
         &self,
         group: &Group,
         head: &RequestHead,
+        body: &Bytes,
         incoming: &Incoming,
     ) -> Cached {
         let Some(settings) = group.cache() else {
             return Cached::Off;
         };
-        let control = Control::read(&incoming.headers, head.raw(&incoming.body, "cache"));
+        let control = Control::read(&incoming.headers, head.raw(body, "cache"));
         if control.no_cache && control.no_store {
             return Cached::Bypass;
         }
@@ -80,7 +81,7 @@ impl Gateway {
             caller,
             namespace,
             beta,
-            body: &incoming.body,
+            body,
         };
         let Some(key) = CacheKey::new(&parts) else {
             return Cached::Bypass;

@@ -23,7 +23,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 
 use crate::provider::{ErrorFacts, is_too_long};
-use crate::types::Fault;
+use crate::types::{ErrorClass, Fault};
 
 /// Whose fault, and what follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,48 @@ pub enum Rejection {
     ContentFilter,
     /// Anything else.
     Invalid,
+}
+
+impl Rejection {
+    /// The word for it in headers and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ContextLength => "context_length_exceeded",
+            Self::ContentFilter => "content_filter",
+            Self::Invalid => "rejected",
+        }
+    }
+
+    /// Its class in LiteLLM's policies.
+    #[must_use]
+    pub const fn class(self) -> ErrorClass {
+        match self {
+            Self::ContentFilter => ErrorClass::ContentPolicy,
+            Self::ContextLength | Self::Invalid => ErrorClass::BadRequest,
+        }
+    }
+}
+
+/// The class, in LiteLLM's policies, of an attempt that failed this way, with that status if it was answered.
+#[must_use]
+pub const fn class(fault: Fault, status: Option<StatusCode>) -> ErrorClass {
+    match fault {
+        Fault::RateLimit | Fault::Quota => ErrorClass::RateLimit,
+        Fault::Credential => ErrorClass::Authentication,
+        Fault::NotFound => ErrorClass::NotFound,
+        Fault::Timeout => ErrorClass::Timeout,
+        Fault::Connect | Fault::Broken => ErrorClass::InternalServer,
+        Fault::Server => match status {
+            Some(status) => match status.as_u16() {
+                408 | 504 => ErrorClass::Timeout,
+                502 => ErrorClass::BadGateway,
+                503 | 529 => ErrorClass::ServiceUnavailable,
+                _ => ErrorClass::InternalServer,
+            },
+            None => ErrorClass::InternalServer,
+        },
+    }
 }
 
 /// Phrases of 400s for refused content.

@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::classify::Rejection;
+use super::classify::{Rejection, class};
 use crate::provider::ErrorFacts;
 use crate::request::RequestError;
 use crate::router::NoneEligible;
-use crate::types::Fault;
+use crate::types::{ErrorClass, Fault};
 
 /// A request that failed.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +117,16 @@ pub struct UpstreamAnswer {
 }
 
 impl Failure {
+    /// Its class in LiteLLM's policies.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        let status = match &self.cause {
+            Cause::Answer(answer) => Some(answer.status),
+            Cause::Clock { .. } | Cause::Transport(_) => None,
+        };
+        class(self.fault, status)
+    }
+
     /// For logs: who, what kind, and the cause in a few words.
     #[must_use]
     pub fn brief(&self) -> String {

@@ -29,7 +29,7 @@ use crate::clock::{Alarm, Clock};
 use crate::h1::{Fields, Head};
 use crate::provider::{AdaptError, Authority, Call, ErrorFacts, Inbound, embeddings, error_facts};
 use crate::router::{Deployment, Outcome};
-use crate::types::{Fault, Operation, Token, TokenUsage};
+use crate::types::{Clocks, Fault, Operation, Token, TokenUsage};
 use crate::upstream::{Answer, SendError};
 use crate::usage::meter;
 
@@ -59,6 +59,8 @@ pub(super) struct Exchange<'a> {
     pub(super) group: &'a Group,
     pub(super) link: &'a Link,
     pub(super) deployment: &'a Arc<Deployment>,
+    /// Of this attempt: the deployment's, unless the request has its own.
+    pub(super) clocks: Clocks,
     pub(super) call: &'a Call,
     pub(super) deadline: Instant,
     pub(super) clock: &'a dyn Clock,
@@ -109,8 +111,7 @@ impl Exchange<'_> {
         began: Instant,
         alarm: &mut Alarm,
     ) -> Result<Committed, Uncommitted> {
-        let clocks = &self.deployment.clocks;
-        let mut clock = Stopwatch::new(clocks, began, self.deadline, alarm);
+        let mut clock = Stopwatch::new(&self.clocks, began, self.deadline, alarm);
         match self.attempt(&mut trial, &mut clock).await {
             Ok((status, fields, body)) => Ok(Committed {
                 status,
@@ -178,7 +179,7 @@ impl Exchange<'_> {
                 unix: self.clock.unix(),
             };
             let request = self.link.adapter.outbound(call, authority)?;
-            let connect = self.deployment.clocks.connect;
+            let connect = self.clocks.connect;
             let sent = self.link.endpoint.send(&request, connect, began).await;
             let (head, body) = sent.map_err(|error| match error {
                 SendError::Connect(error) => {

@@ -50,8 +50,16 @@ pub struct ReplyFacts {
     pub group: Option<HeaderValue>,
     /// The deployment.
     pub deployment: Option<HeaderValue>,
-    /// Attempts made.
+    /// Its rule.
+    pub strategy: Option<&'static str>,
+    /// Attempts made, in all groups.
     pub attempts: u32,
+    /// Groups asked besides the first.
+    pub fallbacks: usize,
+    /// Why this deployment.
+    pub reason: &'static str,
+    /// The failed attempts in order, `deployment=verdict`.
+    pub tried: String,
     /// The cache's part.
     pub cache: &'static str,
 }

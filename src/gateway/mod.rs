@@ -1,6 +1,7 @@
-//! The life of one request: cache, plan, router, provider, upstream, classify, observe, record.
+//! The life of one request: cache, route, plan, router, provider, upstream, classify, observe, record.
 //!
-//! [`Gateway::handle`] is that line as code. Strategies, dialects and stores are behind their own seams; here is no `match`
+//! [`Gateway::handle`] is that line as code: `answer` asks group after group as the route says (`journey.rs`), `try_group`
+//! makes attempts in one of them as the plan says. Strategies, dialects and stores are behind their own seams; here is no `match`
 //! on any of them. Nothing is retried after the commit point, and every way out settles the attempt (`record.rs`).
 
 mod budget;
@@ -10,8 +11,10 @@ mod committed;
 pub mod deps;
 pub mod error;
 mod exchange;
+mod journey;
 mod mask;
 pub mod message;
+mod mocked;
 pub mod observe;
 #[doc(hidden)]
 pub mod parts;
@@ -20,12 +23,15 @@ mod plain;
 pub mod plan;
 pub mod record;
 mod relay;
+pub mod route;
 pub mod snapshot;
 mod stopwatch;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 use tokio::time::Instant;
 
@@ -34,11 +40,12 @@ pub use error::Error;
 pub use message::{Incoming, Refusal, Reply, ReplyBody, ReplyFacts};
 pub use snapshot::{BuildError, Snapshot};
 
-use budget::{Unfit, estimate, failures_of, limits, refused, retries_by_sdk, stopped};
+use budget::{Unfit, estimate, refused, retries_by_sdk, stopped};
 use caching::{Cached, Recorder};
 use committed::{Committed, CommittedBody, End, Uncommitted};
-use error::{Failure, Failures};
+use error::Failures;
 use exchange::Exchange;
+use journey::{Bounds, Journey};
 use observe::ObservedBody;
 use plan::{Event, Plan, Step};
 use record::{Record, Trial};
@@ -50,6 +57,7 @@ use crate::config::Config;
 use crate::h1::Fields;
 use crate::provider::Call;
 use crate::request::RequestHead;
+use crate::request::overrides::{self, Mock, Overrides};
 use crate::router::{Ask, Attempt, Outcome};
 use crate::types::TokenUsage;
 
@@ -59,6 +67,7 @@ pub struct Gateway {
     snapshot: Snapshot,
     deps: Deps,
     cache: Arc<Memory>,
+    bounds: Bounds,
 }
 
 impl Gateway {
@@ -72,6 +81,11 @@ impl Gateway {
             snapshot,
             deps,
             cache: Arc::new(Memory::new(config.settings.cache_max_bytes)),
+            bounds: Bounds {
+                max_attempts: config.settings.max_attempts,
+                max_fallbacks: config.settings.max_fallbacks,
+                mock_testing: config.settings.mock_testing,
+            },
         })
     }
 
@@ -127,11 +141,6 @@ impl Gateway {
             Ok(answered) => Ok(self.reply(answered, record, alarm)),
             Err(error) => {
                 record.outcome = error.outcome();
-                record.failures = failures_of(&error)
-                    .iter()
-                    .map(Failure::brief)
-                    .collect::<Vec<_>>()
-                    .join("; ");
                 Err(Box::new(Refusal {
                     facts: facts(&record),
                     error,
@@ -147,11 +156,17 @@ impl Gateway {
         record: &mut Record,
         alarm: &mut Alarm,
     ) -> Result<Answered, Error> {
-        let head = RequestHead::read(&incoming.body, incoming.path_model.as_deref())?;
-        let group = self.group(&head, incoming)?;
+        let (head, body, overrides) = self.read(incoming)?;
+        let group = self.group(&head.model, incoming)?;
         record.group = Some(Arc::clone(group));
         record.stream = head.stream;
-        let recorder = match self.cached(group, &head, incoming).await {
+        let mocks = overrides.as_ref().is_some_and(|o| o.mocks());
+        let cached = if mocks {
+            Cached::Bypass
+        } else {
+            self.cached(group, &head, &body, incoming).await
+        };
+        let recorder = match cached {
             Cached::Off => None,
             Cached::Bypass => {
                 record.cache = "bypass";
@@ -169,7 +184,7 @@ impl Gateway {
         let call = Call {
             operation: incoming.operation,
             head: Arc::new(head),
-            body: incoming.body.clone(),
+            body,
             beta: incoming
                 .headers
                 .get(HeaderName::from_static("openai-beta"))
@@ -177,14 +192,52 @@ impl Gateway {
             id: Arc::clone(&incoming.id),
             created: record.began.unix.as_secs(),
         };
-        let (committed, end) = self
-            .try_until_answered(group, &call, incoming, record, alarm)
-            .await?;
-        Ok(Answered::Upstream(Box::new((committed, recorder, end))))
+        let by_sdk = retries_by_sdk(incoming);
+        let began = Instant::now();
+        let mut journey = Journey::new(group, overrides, self.bounds, by_sdk, began);
+        let error = match self
+            .try_group(group, &call, incoming, &mut journey, record, alarm)
+            .await
+        {
+            Ok((committed, end)) => {
+                return Ok(Answered::Upstream(Box::new((committed, recorder, end))));
+            }
+            Err(error) => error,
+        };
+        // What another group answers is not what this one would have: it is not kept.
+        drop(recorder);
+        Box::pin(self.fall_back(group, error, &call, incoming, &mut journey, record, alarm)).await
+    }
+
+    /// The request without the gateway's own members, and what they say.
+    fn read(
+        &self,
+        incoming: &Incoming,
+    ) -> Result<(RequestHead, Bytes, Option<Box<Overrides>>), Error> {
+        let path_model = incoming.path_model.as_deref();
+        let head = RequestHead::read(&incoming.body, path_model)?;
+        let Some(overrides) = Overrides::read(&head, &incoming.body, &incoming.headers)? else {
+            return Ok((head, incoming.body.clone(), None));
+        };
+        if overrides.mocks() && !self.bounds.mock_testing {
+            let member = overrides.mock.map_or("mock_response", Mock::member);
+            return Err(Error::Unsupported {
+                param: member.into(),
+                message: format!(
+                    "`{member}` is switched off by this gateway's configuration; `waypost: mock_testing: true` allows it."
+                ),
+            });
+        }
+        if !head.overrides {
+            return Ok((head, incoming.body.clone(), Some(Box::new(overrides))));
+        }
+        let body = overrides::without(&incoming.body, &head, &[]);
+        let head = RequestHead::read(&body, path_model)?;
+        Ok((head, body, Some(Box::new(overrides))))
     }
 
     /// The group the request names, if this caller may use it.
-    fn group(&self, head: &RequestHead, incoming: &Incoming) -> Result<&Arc<Group>, Error> {
+    fn group(&self, name: &str, incoming: &Incoming) -> Result<&Arc<Group>, Error> {
         let allowed = |id: &Arc<str>| {
             incoming
                 .allowed
@@ -192,10 +245,10 @@ impl Gateway {
                 .is_none_or(|groups| groups.contains(id))
         };
         self.snapshot
-            .group(&head.model)
+            .group(name)
             .filter(|g| allowed(&g.id))
             .ok_or_else(|| Error::UnknownModel {
-                model: head.model.clone(),
+                model: name.to_owned(),
                 known: self
                     .snapshot
                     .groups()
@@ -206,29 +259,90 @@ impl Gateway {
             })
     }
 
-    /// Makes attempts as the plan says, until one is committed.
-    async fn try_until_answered(
+    /// `first` has failed with `original`: asks the others as the route says. If all fail, the original error is the
+    /// answer; what was tried since is in the record.
+    #[expect(clippy::too_many_arguments, reason = "what a request consists of")]
+    async fn fall_back(
+        &self,
+        first: &Arc<Group>,
+        original: Error,
+        call: &Call,
+        incoming: &Incoming,
+        journey: &mut Journey,
+        record: &mut Record,
+        alarm: &mut Alarm,
+    ) -> Result<Answered, Error> {
+        journey.turn(first, &original);
+        while let Some(next) = journey.next() {
+            // The file's fallbacks are its author's decision; the client's own need its right to them.
+            let group = match next.own {
+                Some(_) => self.group(&next.name, incoming).ok(),
+                None => self.snapshot.group(&next.name),
+            };
+            let Some(group) = group else {
+                record.tried(&next.name, "unknown_model");
+                continue;
+            };
+            if !journey.arrive(&group.id) {
+                continue;
+            }
+            record.fall_back(group, journey.fallbacks());
+            let changed = match journey.own(&next) {
+                Some(own) if !own.changes.is_empty() => {
+                    let body = overrides::without(&call.body, &call.head, &own.changes);
+                    let head = RequestHead::read(&body, Some(&own.model))?;
+                    Some(Call {
+                        head: Arc::new(head),
+                        body,
+                        ..call.clone()
+                    })
+                }
+                _ => None,
+            };
+            let call = changed.as_ref().unwrap_or(call);
+            let tried = self.try_group(group, call, incoming, journey, record, alarm);
+            match tried.await {
+                Ok((committed, end)) => {
+                    return Ok(Answered::Upstream(Box::new((committed, None, end))));
+                }
+                Err(error) => journey.turn(group, &error),
+            }
+        }
+        Err(original)
+    }
+
+    /// Makes attempts in one group as its plan says, until one is committed.
+    async fn try_group(
         &self,
         group: &Arc<Group>,
         call: &Call,
         incoming: &Incoming,
+        journey: &mut Journey,
         record: &mut Record,
         alarm: &mut Alarm,
     ) -> Result<(Committed, End), Error> {
         // The clocks are read once for what happens at once.
-        let began = Instant::now();
-        let mut now = began;
+        let mut now = Instant::now();
         let mut moment = match group.cache() {
-            None => record.began,
-            Some(_) => self.deps.clock.moment(), // it may have waited for another one's answer
+            None if journey.made == 0 => record.began,
+            _ => self.deps.clock.moment(), // it may have waited for another one's answer, or tried elsewhere
         };
-        let by_sdk = retries_by_sdk(incoming);
-        let mut plan = Plan::new(limits(group, by_sdk, began));
+        let mut plan = Plan::new(journey.limits(group));
         let mut tried: Vec<usize> = Vec::new();
         let mut unfit = Unfit::default();
         let mut failures: Failures = Vec::new();
-        let mut step = Step::Try {
-            even_cooling: false,
+        let mut step = match journey.take_mock() {
+            Some(Mock::RateLimit) => {
+                plan.begin();
+                let failure = mocked::failure(Mock::RateLimit);
+                record.failed(&failure);
+                failures.push(failure);
+                Step::Wait(Duration::ZERO)
+            }
+            Some(mock) => return Err(mocked::error(mock)),
+            None => Step::Try {
+                even_cooling: false,
+            },
         };
         let tokens = estimate(call);
         loop {
@@ -244,33 +358,46 @@ impl Gateway {
                         Err(_) => Event::NoneEligible,
                         Ok(attempt) => {
                             plan.begin();
-                            record.attempts = plan.made();
+                            journey.made += 1;
+                            record.attempts = journey.made;
                             let index = attempt.index();
-                            if let Some(retries) = attempt.deployment().num_retries {
-                                plan.allow_retries(retries.saturating_sub(by_sdk));
+                            if let Some(retries) = attempt.deployment().num_retries
+                                && journey.overrides().is_none_or(|o| o.num_retries.is_none())
+                            {
+                                plan.allow_retries(retries.saturating_sub(journey.by_sdk));
                             }
-                            let times = (now, plan.deadline());
                             match self
-                                .attempt(group, call, attempt, times, record, alarm)
+                                .attempt(group, call, attempt, (now, journey), record, alarm)
                                 .await
                             {
                                 Ok(done) => return Ok(done),
                                 Err(Uncommitted::Failed(failure)) => {
-                                    tracing::debug!(request = %incoming.id, attempt = plan.made(), "{}", failure.brief());
+                                    tracing::debug!(request = %incoming.id, attempt = journey.made, "{}", failure.brief());
+                                    record.failed(&failure);
+                                    let class = failure.class();
                                     failures.push(failure);
                                     tried.push(index);
-                                    Event::Failed
+                                    Event::Failed(class)
                                 }
                                 Err(Uncommitted::Unsupported { param, message }) => {
                                     plan.forgo();
-                                    record.attempts = plan.made();
+                                    journey.made -= 1;
+                                    record.attempts = journey.made;
                                     unfit.add(index, param, message);
                                     if unfit.deployments.len() == group.links.len() {
                                         return Err(unfit.error());
                                     }
                                     Event::Unfit
                                 }
-                                Err(other) => return Err(refused(other, group, index)),
+                                Err(Uncommitted::Rejected { rejection, answer }) => {
+                                    let class = rejection.class();
+                                    record.rejected(group, index, rejection);
+                                    if !plan.retries_refusal(class) {
+                                        return Err(refused(rejection, answer, group, index));
+                                    }
+                                    tried.push(index);
+                                    Event::Failed(class)
+                                }
                             }
                         }
                     }
@@ -279,7 +406,7 @@ impl Gateway {
                     tokio::time::sleep(wait).await;
                     Event::Waited
                 }
-                Step::Stop(stop) => return Err(stopped(stop, failures, group, began, &plan)),
+                Step::Stop(stop) => return Err(stopped(stop, failures, group, journey)),
             };
             (now, moment) = (Instant::now(), self.deps.clock.moment());
             let offer = group.router.availability(&ask(
@@ -298,7 +425,7 @@ impl Gateway {
         group: &Arc<Group>,
         call: &Call,
         attempt: Attempt,
-        (began, deadline): (Instant, Instant),
+        (began, journey): (Instant, &Journey),
         record: &mut Record,
         alarm: &mut Alarm,
     ) -> Result<(Committed, End), Uncommitted> {
@@ -310,27 +437,30 @@ impl Gateway {
             Arc::clone(&link.meters),
             Arc::clone(&self.deps.clock),
         );
+        let deadline = journey.deadline;
+        let clocks = journey.clocks(&deployment.clocks);
         let exchange = Exchange {
             group,
             link,
             deployment: &deployment,
+            clocks,
             call,
             deadline,
             clock: &*self.deps.clock,
             input_estimate: estimate(call).input,
         };
         let committed = exchange.run(trial, began, alarm).await?;
-        let total = began + deployment.clocks.total;
+        let total = began + clocks.total;
         let (at, clock, limit) = if deadline < total {
-            (deadline, "request", group.settings.deadline)
+            (deadline, "request", deadline - journey.began)
         } else {
-            (total, "total", deployment.clocks.total)
+            (total, "total", clocks.total)
         };
         let end = End {
             at,
             clock,
             limit,
-            gap: deployment.clocks.gap,
+            gap: clocks.gap,
         };
         Ok((committed, end))
     }
@@ -425,7 +555,14 @@ fn facts(record: &Record) -> ReplyFacts {
     ReplyFacts {
         group: record.group.as_ref().map(|group| group.header.clone()),
         deployment: record.deployment.as_ref().map(|(_, header)| header.clone()),
+        strategy: record
+            .group
+            .as_ref()
+            .map(|group| group.settings.strategy.name()),
         attempts: record.attempts,
+        fallbacks: record.fallbacks,
+        reason: record.reason(),
+        tried: record.tried.clone(),
         cache: record.cache,
     }
 }

@@ -1,10 +1,12 @@
 //! What a request does next: attempts, waits and the end, as a pure state machine.
 //!
-//! One budget of attempts and one deadline cover everything done for a client's request. After a failure another
-//! deployment is tried at once if there is an untried one; otherwise the request waits (back-off with jitter, or until
-//! the first cooling deployment is back) and tries again; it never waits when there is nothing left to do. A request
-//! that finds every deployment cooling before its first attempt follows the group's [`AllCooling`] setting; one that
-//! has begun waits up to `max_wait`, since its client already counts on it.
+//! One budget of attempts and one deadline cover everything done for a client's request; a [`Plan`] is its part in one
+//! group. After a failure another deployment is tried at once if there is an untried one; otherwise the request waits
+//! (back-off with jitter, or until the first cooling deployment is back) and tries again; it never waits when there is
+//! nothing left to do, nor where another group stands behind this one, which is asked at once. A request that finds
+//! every deployment cooling before its first attempt follows the group's [`AllCooling`] setting; one that has begun
+//! waits up to `max_wait`, since its client already counts on it. How many retries a failure allows is asked anew for
+//! every failure: its class may have a number of its own.
 //!
 //! `next` is given time and randomness. It ends: every `Try` takes from the budget, and every `Wait` from the waiting
 //! time that is left.
@@ -15,7 +17,7 @@ use rand::{Rng, RngExt};
 use tokio::time::Instant;
 
 use crate::router::{Availability, NoneEligible, Why};
-use crate::types::AllCooling;
+use crate::types::{AllCooling, ErrorClass, Policy};
 
 /// The first back-off, doubled each time (the OpenAI SDK's and LiteLLM's numbers).
 const BACKOFF_FIRST: Duration = Duration::from_millis(500);
@@ -25,8 +27,14 @@ const BACKOFF_MAX: Duration = Duration::from_secs(8);
 /// The settings of a plan.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Attempts in all.
+    /// Attempts after failures of no class of its own.
     pub attempts: u32,
+    /// Retries by class of the failure.
+    pub policy: Policy,
+    /// Attempts that are left for this group of what the whole request may make.
+    pub most: u32,
+    /// Another group stands behind this one.
+    pub fallback: bool,
     /// Least wait before a retry that waits.
     pub retry_after: Duration,
     /// The longest the request waits for deployments, all waits together.
@@ -43,7 +51,7 @@ pub enum Event {
     /// Nothing could be picked.
     NoneEligible,
     /// An attempt failed for a reason another attempt may not meet.
-    Failed,
+    Failed(ErrorClass),
     /// A deployment can't do what is asked, so that another one is needed.
     Unfit,
     /// A wait is over.
@@ -79,6 +87,8 @@ pub enum Stop {
 #[derive(Debug, Clone)]
 pub struct Plan {
     limits: Limits,
+    /// Attempts the last failure allows.
+    allowed: u32,
     made: u32,
     waits: u32,
     waited: Duration,
@@ -89,10 +99,8 @@ impl Plan {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
-            limits: Limits {
-                attempts: limits.attempts.max(1),
-                ..limits
-            },
+            limits,
+            allowed: limits.attempts,
             made: 0,
             waits: 0,
             waited: Duration::ZERO,
@@ -116,9 +124,17 @@ impl Plan {
         self.made += 1;
     }
 
-    /// The failed deployment allows its own number of retries for this request.
+    /// The deployment that is tried allows its own number of retries for this request.
     pub fn allow_retries(&mut self, retries: u32) {
         self.limits.attempts = retries.saturating_add(1);
+        self.allowed = self.limits.attempts;
+    }
+
+    /// Whether a request that was refused as such is to be sent again, because its class has a number of retries.
+    #[must_use]
+    pub fn retries_refusal(&self, class: ErrorClass) -> bool {
+        let retries = self.limits.policy.named(class).unwrap_or(0);
+        self.made < retries.saturating_add(1).min(self.limits.most)
     }
 
     /// The attempt that has begun could not be made: its deployment can't do what is asked, and nothing was sent.
@@ -134,7 +150,11 @@ impl Plan {
         now: Instant,
         rng: &mut dyn Rng,
     ) -> Step {
-        if self.made >= self.limits.attempts {
+        if let Event::Failed(class) = event {
+            let retries = self.limits.policy.of(class);
+            self.allowed = retries.map_or(self.limits.attempts, |n| n.saturating_add(1));
+        }
+        if self.made >= self.allowed.min(self.limits.most).max(1) {
             return Step::Stop(Stop::Exhausted);
         }
         if now >= self.limits.deadline {
@@ -145,7 +165,10 @@ impl Plan {
             | (Availability::OnlyTried, Event::NoneEligible | Event::Waited) => Step::Try {
                 even_cooling: false,
             },
-            (Availability::OnlyTried, Event::Failed | Event::Unfit) => {
+            (Availability::OnlyTried, Event::Failed(_) | Event::Unfit) => {
+                if self.limits.fallback {
+                    return Step::Stop(Stop::Exhausted);
+                }
                 let wait = self.backoff(rng);
                 // Without time for another attempt the failure there is is the answer.
                 // The pause is part of trying again, not waiting for a deployment to come back.
@@ -160,6 +183,9 @@ impl Plan {
     }
 
     fn none(&mut self, event: Event, none: &NoneEligible, now: Instant, rng: &mut dyn Rng) -> Step {
+        if self.limits.fallback {
+            return Step::Stop(Stop::NoneEligible(none.clone()));
+        }
         match self.limits.all_cooling {
             AllCooling::Try
                 if none
@@ -168,7 +194,7 @@ impl Plan {
                     .any(|d| matches!(d.why, Why::Cooling(_))) =>
             {
                 // What has just failed and was to be left alone is at least not asked again in the same moment.
-                if event == Event::Failed {
+                if matches!(event, Event::Failed(_)) {
                     let wait = self.backoff(rng);
                     return self
                         .wait(wait, now)

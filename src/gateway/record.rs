@@ -9,6 +9,8 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+use super::classify::Rejection;
+use super::error::{Cause, Failure};
 use super::snapshot::Group;
 use crate::access_log::{AccessLog, Field, key};
 use crate::clock::{Clock, Moment};
@@ -149,6 +151,12 @@ pub struct Record {
     pub cost: Option<Cost>,
     /// The failed attempts, in words.
     pub failures: String,
+    /// The same in short, for a header: `deployment=verdict`.
+    pub tried: String,
+    /// Groups asked besides the first.
+    pub fallbacks: usize,
+    /// The group that was asked for, if another one was asked since.
+    pub asked: Option<Arc<Group>>,
     /// When it came.
     pub began: Moment,
     /// When it was over, if that is known before it is dropped.
@@ -182,6 +190,9 @@ impl Record {
             usage: TokenUsage::default(),
             cost: None,
             failures: String::new(),
+            tried: String::new(),
+            fallbacks: 0,
+            asked: None,
             began: clock.moment(),
             ended: None,
             clock,
@@ -196,11 +207,70 @@ impl Record {
         self.cost = trial.cost();
     }
 
+    /// An attempt has failed.
+    pub fn failed(&mut self, failure: &Failure) {
+        let status = match &failure.cause {
+            Cause::Answer(answer) => format!(" {}", answer.status.as_u16()),
+            Cause::Clock { .. } | Cause::Transport(_) => String::new(),
+        };
+        let verdict = format!("{}{status}", failure.fault.name());
+        self.tried(&failure.deployment, &verdict);
+        join(&mut self.failures, "; ", &failure.brief());
+    }
+
+    /// An attempt was refused as such.
+    pub fn rejected(&mut self, group: &Group, index: usize, rejection: Rejection) {
+        let deployment = &group.router.deployments()[index].target.id;
+        self.tried(deployment, rejection.name());
+    }
+
+    /// `what` was tried, and that came of it.
+    pub fn tried(&mut self, what: &str, verdict: &str) {
+        let text = format!("{}={verdict}", visible(what));
+        join(&mut self.tried, ", ", &text);
+    }
+
+    /// Another group's turn.
+    pub fn fall_back(&mut self, group: &Arc<Group>, fallbacks: usize) {
+        let before = self.group.replace(Arc::clone(group));
+        self.asked = self.asked.take().or(before);
+        self.fallbacks = fallbacks;
+        self.deployment = None;
+    }
+
+    /// Why it went where it went.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        if self.cache == "hit" {
+            "cache"
+        } else if self.fallbacks > 0 {
+            "fallback"
+        } else if self.attempts > 1 {
+            "retry"
+        } else {
+            "strategy"
+        }
+    }
+
     /// It ended as that fault would have it.
     pub fn broke(&mut self, fault: Fault) {
         self.outcome = "broken_stream";
         self.failures = fault.name().to_owned();
     }
+}
+
+fn join(text: &mut String, between: &str, more: &str) {
+    if !text.is_empty() {
+        text.push_str(between);
+    }
+    text.push_str(more);
+}
+
+/// What a header can't hold, as `?`.
+fn visible(text: &str) -> String {
+    text.chars()
+        .map(|c| if matches!(c, ' '..='~') { c } else { '?' })
+        .collect()
 }
 
 impl Drop for Record {
@@ -212,7 +282,9 @@ impl Drop for Record {
             .as_ref()
             .map(|group| &*group.id)
             .unwrap_or_default();
-        if let Some(group) = &self.group {
+        // Counted as what was asked for: that is whose promise was kept or not.
+        let asked = self.asked.as_ref().or(self.group.as_ref());
+        if let Some(group) = asked {
             group
                 .meters
                 .request(self.operation, self.outcome, total.as_secs_f64());
@@ -229,6 +301,15 @@ impl Drop for Record {
             (key!("operation"), Field::Word(self.operation.name())),
             (key!("group"), Field::Text(name)),
             (
+                key!("asked"),
+                Field::Text(
+                    self.asked
+                        .as_ref()
+                        .map(|group| &*group.id)
+                        .unwrap_or_default(),
+                ),
+            ),
+            (
                 key!("deployment"),
                 Field::Text(
                     self.deployment
@@ -239,6 +320,16 @@ impl Drop for Record {
             ),
             (key!("status"), Field::Count(self.status.into())),
             (key!("outcome"), Field::Word(self.outcome)),
+            (
+                key!("strategy"),
+                Field::Text(
+                    self.group
+                        .as_ref()
+                        .map(|group| group.settings.strategy.name())
+                        .unwrap_or_default(),
+                ),
+            ),
+            (key!("reason"), Field::Word(self.reason())),
             (key!("attempts"), Field::Count(self.attempts.into())),
             (key!("stream"), Field::Flag(self.stream)),
             (key!("cache"), Field::Word(self.cache)),

@@ -17,7 +17,7 @@ use crate::router::cooldown::Rule;
 use crate::router::scores::Scores;
 use crate::router::strategy::{Args, build};
 use crate::router::{Deployment, Router};
-use crate::types::{AllCooling, Auth};
+use crate::types::{AllCooling, Auth, Fallbacks};
 use crate::upstream::credentials::TokenSource;
 use crate::upstream::{Endpoint, EndpointError};
 
@@ -45,6 +45,8 @@ pub struct Group {
     pub attempts: u32,
     /// The rest of its settings.
     pub settings: config::Router,
+    /// Who is asked when it fails.
+    pub fallbacks: Fallbacks,
     /// JSON text to put into `model` of answers, if that is wanted.
     pub response_model: Option<bytes::Bytes>,
 }
@@ -161,6 +163,7 @@ fn group(config: &config::Group, deps: &Deps) -> Result<Group, BuildError> {
         meters: deps.metrics.group(&config.id),
         attempts: settings.num_retries.saturating_add(1),
         response_model: settings.response_model_is_group.then(|| quoted(&config.id)),
+        fallbacks: config.fallbacks.clone(),
         header: header(&config.id),
         id: Arc::clone(&config.id),
         settings,

@@ -73,6 +73,12 @@ impl Policy {
         self.by_class[class as usize].or(self.otherwise)
     }
 
+    /// The number that was given for `class` itself.
+    #[must_use]
+    pub const fn named(&self, class: ErrorClass) -> Option<u32> {
+        self.by_class[class as usize]
+    }
+
     /// Sets the number of `class`.
     pub fn set(&mut self, class: ErrorClass, number: u32) {
         self.by_class[class as usize] = Some(number);

@@ -7,10 +7,14 @@ use crate::router::Ineligible;
 use crate::types::Fault;
 
 const S: Duration = Duration::from_secs(1);
+const FAILED: Event = Event::Failed(ErrorClass::InternalServer);
 
 fn limits(attempts: u32, all_cooling: AllCooling, now: Instant) -> Limits {
     Limits {
         attempts,
+        policy: Policy::default(),
+        most: u32::MAX,
+        fallback: false,
         retry_after: Duration::ZERO,
         max_wait: 10 * S,
         all_cooling,
@@ -40,14 +44,14 @@ fn another_deployment_is_tried_at_once() {
     let mut plan = Plan::new(limits(2, AllCooling::Fail, now));
     plan.begin();
     assert_eq!(
-        next(&mut plan, Event::Failed, &Availability::Fresh, now),
+        next(&mut plan, FAILED, &Availability::Fresh, now),
         Step::Try {
             even_cooling: false
         }
     );
     plan.begin();
     assert_eq!(
-        next(&mut plan, Event::Failed, &Availability::Fresh, now),
+        next(&mut plan, FAILED, &Availability::Fresh, now),
         Step::Stop(Stop::Exhausted)
     );
 }
@@ -59,7 +63,7 @@ fn the_same_deployment_only_after_a_wait_that_grows() {
     let mut last = Duration::ZERO;
     for _ in 0..3 {
         plan.begin();
-        let Step::Wait(wait) = next(&mut plan, Event::Failed, &Availability::OnlyTried, now) else {
+        let Step::Wait(wait) = next(&mut plan, FAILED, &Availability::OnlyTried, now) else {
             panic!("waits")
         };
         assert!(wait > last, "{wait:?} after {last:?}");
@@ -79,7 +83,7 @@ fn nothing_is_waited_for_after_the_last_attempt() {
     let mut plan = Plan::new(limits(1, AllCooling::Wait, now));
     plan.begin();
     assert_eq!(
-        next(&mut plan, Event::Failed, &Availability::OnlyTried, now),
+        next(&mut plan, FAILED, &Availability::OnlyTried, now),
         Step::Stop(Stop::Exhausted)
     );
 }
@@ -93,7 +97,7 @@ fn a_pause_before_trying_again_is_no_waiting_for_a_deployment() {
     });
     plan.begin();
     assert!(matches!(
-        next(&mut plan, Event::Failed, &Availability::OnlyTried, now),
+        next(&mut plan, FAILED, &Availability::OnlyTried, now),
         Step::Wait(_)
     ));
 }
@@ -138,7 +142,7 @@ fn all_cooling_at_the_start() {
     let mut plan = Plan::new(limits(3, AllCooling::Try, now));
     plan.begin();
     assert!(
-        matches!(next(&mut plan, Event::Failed, &soon, now), Step::Wait(w) if w < S),
+        matches!(next(&mut plan, FAILED, &soon, now), Step::Wait(w) if w < S),
         "a pause after a failure"
     );
     assert_eq!(
@@ -153,7 +157,7 @@ fn a_begun_request_waits_if_it_is_worth_it() {
     let after_one = |offer: &Availability| {
         let mut plan = Plan::new(limits(3, AllCooling::Fail, now));
         plan.begin();
-        next(&mut plan, Event::Failed, offer, now)
+        next(&mut plan, FAILED, offer, now)
     };
     assert!(matches!(
         after_one(&none(Fault::RateLimit, 3 * S)),
@@ -181,13 +185,13 @@ fn the_deadline_covers_everything() {
     let mut plan = Plan::new(limits(9, AllCooling::Wait, now));
     plan.begin();
     assert_eq!(
-        next(&mut plan, Event::Failed, &Availability::Fresh, now + 60 * S),
+        next(&mut plan, FAILED, &Availability::Fresh, now + 60 * S),
         Step::Stop(Stop::Deadline)
     );
     assert_eq!(
         next(
             &mut plan,
-            Event::Failed,
+            FAILED,
             &Availability::OnlyTried,
             now + 60 * S - S / 5
         ),
@@ -219,7 +223,7 @@ proptest! {
             };
             let event = match step {
                 Step::Try { .. } if kind == 3 => Event::NoneEligible,
-                Step::Try { .. } => { plan.begin(); now += S; Event::Failed }
+                Step::Try { .. } => { plan.begin(); now += S; FAILED }
                 Step::Wait(wait) => { now += wait; prop_assert!(now < end); Event::Waited }
                 Step::Stop(_) => { ended = true; break }
             };
@@ -229,4 +233,73 @@ proptest! {
         // `Try` that finds nothing again and again is the one loop the plan itself cannot bound.
         prop_assert!(ended || matches!(step, Step::Stop(_)) || how == AllCooling::Try);
     }
+}
+
+#[test]
+fn with_another_group_behind_nothing_is_waited_for() {
+    let now = Instant::now();
+    for how in [AllCooling::Fail, AllCooling::Wait, AllCooling::Try] {
+        for offer in [
+            Availability::OnlyTried,
+            none(Fault::Server, S),
+            none(Fault::RateLimit, S),
+        ] {
+            let limits = Limits {
+                fallback: true,
+                ..limits(9, how, now)
+            };
+            let mut plan = Plan::new(limits);
+            plan.begin();
+            let step = next(&mut plan, FAILED, &offer, now);
+            assert!(matches!(step, Step::Stop(_)), "{how:?} {offer:?}: {step:?}");
+        }
+    }
+}
+
+#[test]
+fn each_failure_is_counted_by_its_own_class() {
+    let now = Instant::now();
+    let mut policy = Policy::default();
+    policy.set(ErrorClass::Authentication, 0);
+    policy.set(ErrorClass::RateLimit, 3);
+    policy.set(ErrorClass::BadRequest, 1);
+    let made = |classes: &[ErrorClass], most| {
+        let mut plan = Plan::new(Limits {
+            policy,
+            most,
+            ..limits(3, AllCooling::Fail, now)
+        });
+        for class in classes.iter().cycle() {
+            plan.begin();
+            let step = next(&mut plan, Event::Failed(*class), &Availability::Fresh, now);
+            if matches!(step, Step::Stop(_)) {
+                return plan.made();
+            }
+        }
+        0
+    };
+    use ErrorClass::{Authentication, InternalServer, RateLimit};
+    for (classes, most, expected) in [
+        (&[InternalServer][..], 99, 3),
+        (&[Authentication], 99, 1),
+        (&[RateLimit], 99, 4),
+        (&[RateLimit], 2, 2),
+        (&[InternalServer, Authentication], 99, 2),
+        (&[InternalServer, RateLimit], 99, 3),
+        (&[RateLimit, RateLimit, RateLimit, InternalServer], 99, 4),
+    ] {
+        assert_eq!(made(classes, most), expected, "{classes:?} {most}");
+    }
+    let mut plan = Plan::new(Limits {
+        policy,
+        ..limits(3, AllCooling::Fail, now)
+    });
+    plan.begin();
+    assert!(plan.retries_refusal(ErrorClass::BadRequest));
+    assert!(
+        !plan.retries_refusal(ErrorClass::ContentPolicy),
+        "nobody said so"
+    );
+    plan.begin();
+    assert!(!plan.retries_refusal(ErrorClass::BadRequest));
 }
