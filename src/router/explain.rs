@@ -88,7 +88,7 @@ pub struct Dropped {
 }
 
 /// The reasons there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Reason {
     /// It sits out after a failure.
@@ -121,6 +121,13 @@ pub enum Reason {
     },
     /// It can't do what the request asks.
     Unfit,
+    /// Its dialect has no words for something in the request.
+    Unsupported {
+        /// The request's member.
+        param: String,
+        /// What would work.
+        message: String,
+    },
     /// The request has tried it, and there is one that it has not.
     Tried,
     /// Another one's `order` is lower.

@@ -17,6 +17,7 @@ mod drain;
 mod edge;
 mod embeddings;
 mod errors;
+mod explain;
 mod forwarding;
 mod gemini;
 mod in_flight;

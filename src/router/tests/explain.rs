@@ -22,7 +22,11 @@ fn state(r: &Router) -> (String, Dice) {
 }
 
 fn dropped(decision: &Decision) -> Vec<Option<(Reason, Option<f64>)>> {
-    let reason = |d: &Considered| d.dropped.as_ref().map(|d| (d.reason, d.back_in_seconds));
+    let reason = |d: &Considered| {
+        d.dropped
+            .as_ref()
+            .map(|d| (d.reason.clone(), d.back_in_seconds))
+    };
     decision.deployments.iter().map(reason).collect()
 }
 
