@@ -24,6 +24,7 @@ fn literals(source: &str) -> Vec<String> {
 #[test]
 fn every_error_code_is_documented() {
     let sources = [
+        include_str!("debug.rs"),
         include_str!("error.rs"),
         include_str!("inference.rs"),
         include_str!("listen.rs"),

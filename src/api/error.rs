@@ -24,7 +24,6 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::auth::Unauthorized;
-use crate::gateway::Refusal;
 use crate::gateway::classify::Rejection;
 use crate::gateway::error::{Cause, Error, Failure, UpstreamAnswer};
 use crate::router::{NoneEligible, Why};
@@ -110,8 +109,8 @@ pub(super) fn internal() -> Response {
 }
 
 /// Any [`Error`] as a response.
-pub(super) fn refusal(refusal: &Refusal) -> Response {
-    match &refusal.error {
+pub(super) fn refusal(error: &Error) -> Response {
+    match error {
         Error::Request(error) => {
             let message = format!("Invalid request: {error}.");
             response(

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use rand::RngExt;
 
 use super::answer::Answer;
-use super::{App, error, unread};
+use super::{App, debug, error, unread};
 use crate::clock::Alarm;
 use crate::gateway::Incoming;
 use crate::types::Operation;
@@ -50,6 +50,7 @@ async fn serve(
 ) -> Response {
     let (head, mut body) = request.into_parts();
     let id = request_id(&head.headers);
+    let dry_run = debug::is_dry_run(&head.uri, &head.headers);
     let refused = match app.keys.caller(&head.headers) {
         Err(unauthorized) => error::unauthorized(unauthorized),
         Ok(caller) => match read(&mut body, &head.headers, app.body_limit).await {
@@ -64,6 +65,14 @@ async fn serve(
                     caller: caller.name,
                     allowed: caller.groups,
                 };
+                let explained = match dry_run {
+                    Ok(false) => None,
+                    Ok(true) => Some(debug::dry_run(&app, &incoming)),
+                    Err(unclear) => Some(unclear),
+                };
+                if let Some(explained) = explained {
+                    return Answer::error(explained, incoming.id, None).into_response();
+                }
                 let mut alarm = Alarm::default();
                 // Boxed where it is made: a future of several kilobytes is not moved into place.
                 return Box::pin(respond(&app, incoming, &mut alarm))
@@ -84,7 +93,7 @@ pub(super) async fn respond(app: &App, incoming: Incoming, alarm: &mut Alarm) ->
     match handled.await {
         Ok(Ok(reply)) => Answer::reply(reply, id),
         Ok(Err(mut refusal)) => {
-            let response = error::refusal(&refusal);
+            let response = error::refusal(&refusal.error);
             refusal.record.status = response.status().as_u16();
             Answer::error(response, id, Some(refusal.facts.clone()))
         }

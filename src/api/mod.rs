@@ -7,9 +7,11 @@
 //! | `GET` `/livez`, `/health/liveliness`, `/health/liveness` | the process runs |
 //! | `GET` `/readyz`, `/health/readiness` | it serves, and is not draining |
 //! | `GET` `/metrics` | here, or on a listener of its own |
+//! | `GET` `/debug/decisions` | on that listener only |
 
 mod answer;
 mod auth;
+mod debug;
 #[cfg(test)]
 mod docs;
 mod edge;
@@ -118,7 +120,9 @@ impl App {
 
     /// What the listener for operators serves.
     pub fn admin_routes(self: &Arc<Self>) -> Edge {
-        let router = health::probes().route("/metrics", get(health::metrics));
+        let router = health::probes()
+            .route("/metrics", get(health::metrics))
+            .route("/debug/decisions", get(debug::decisions));
         Edge::new(
             None,
             router.fallback(not_found).with_state(Arc::clone(self)),

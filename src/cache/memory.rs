@@ -118,6 +118,16 @@ impl Memory {
         })
     }
 
+    /// Whether [`Memory::lookup`] would find an answer. Counts as no use of it.
+    #[must_use]
+    pub fn holds(&self, key: &CacheKey, not_before: u64) -> bool {
+        let young = |(found, entry): (Arc<CacheKey>, Entry)| {
+            *found == *key && entry.response.stored >= not_before
+        };
+        // Only an entry's age needs a walk: `get` would count as a use.
+        self.entries.contains_key(key) && (not_before == 0 || self.entries.iter().any(young))
+    }
+
     /// Stores an answer for `ttl`.
     pub fn put(&self, key: CacheKey, response: CachedResponse, ttl: Duration) {
         if response.body.len() <= self.max_entry() && !ttl.is_zero() {

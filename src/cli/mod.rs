@@ -2,12 +2,14 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod in_force;
 pub mod lab;
 pub mod probe;
 pub mod schema;
 pub mod serve;
 mod shutdown;
+mod table;
 
 use std::process::ExitCode;
 
@@ -27,6 +29,8 @@ enum Command {
     Serve(serve::Args),
     /// Check a configuration file: every problem at once, and what is in force.
     Check(check::Args),
+    /// Show where a request would go, and why; from a cold start, or as a running gateway decides.
+    Explain(explain::Args),
     /// Print the JSON Schema of the configuration file.
     Schema(schema::Args),
     /// Run simulated deployments, to test against.
@@ -48,6 +52,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Lab(args) => lab::run(&args),
             Command::Demo(args) => demo::run(&args),

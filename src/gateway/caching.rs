@@ -44,21 +44,36 @@ enum Store {
     Key(Arc<crate::cache::Memory>, CacheKey),
 }
 
+/// What a request asks of the cache.
+struct Sought {
+    control: Control,
+    key: CacheKey,
+    ttl: Duration,
+    /// Milliseconds since the epoch.
+    now: u64,
+    /// An answer stored before that is too old.
+    not_before: u64,
+}
+
+/// Why the cache is not asked.
+enum Unasked {
+    Off,
+    Bypass,
+}
+
 impl Gateway {
-    /// Looks the request up; waits while another one fetches the same.
-    pub(super) async fn cached(
+    /// What the request asks of the cache, if anything.
+    fn sought(
         &self,
         group: &Group,
         head: &RequestHead,
         body: &Bytes,
         incoming: &Incoming,
-    ) -> Cached {
-        let Some(settings) = group.cache() else {
-            return Cached::Off;
-        };
+    ) -> Result<Sought, Unasked> {
+        let settings = group.cache().ok_or(Unasked::Off)?;
         let control = Control::read(&incoming.headers, head.raw(body, "cache"));
         if control.no_cache && control.no_store {
-            return Cached::Bypass;
+            return Err(Unasked::Bypass);
         }
         let caller = if settings.shared_between_callers {
             ""
@@ -83,14 +98,62 @@ impl Gateway {
             beta,
             body,
         };
-        let Some(key) = CacheKey::new(&parts) else {
-            return Cached::Bypass;
-        };
+        let key = CacheKey::new(&parts).ok_or(Unasked::Bypass)?;
         let now = millis(self.deps().clock.unix());
+        // Younger than that, not as old: of age zero is nothing.
+        let not_before = control
+            .max_age
+            .map_or(0, |age| now.saturating_sub(millis(age)) + 1);
+        Ok(Sought {
+            ttl: control.ttl.unwrap_or(settings.ttl),
+            control,
+            key,
+            now,
+            not_before,
+        })
+    }
+
+    /// The word for what [`Gateway::cached`] would find, without an effect.
+    pub(super) fn peek(
+        &self,
+        group: &Group,
+        head: &RequestHead,
+        body: &Bytes,
+        incoming: &Incoming,
+    ) -> &'static str {
+        match self.sought(group, head, body, incoming) {
+            Err(Unasked::Off) => "off",
+            Err(Unasked::Bypass) => "bypass",
+            Ok(Sought { control, .. }) if control.no_cache => "miss",
+            Ok(sought) if self.cache.holds(&sought.key, sought.not_before) => "hit",
+            Ok(Sought { control, .. }) if control.no_store => "bypass",
+            Ok(_) => "miss",
+        }
+    }
+
+    /// Looks the request up; waits while another one fetches the same.
+    pub(super) async fn cached(
+        &self,
+        group: &Group,
+        head: &RequestHead,
+        body: &Bytes,
+        incoming: &Incoming,
+    ) -> Cached {
+        let Sought {
+            control,
+            key,
+            ttl,
+            now,
+            not_before,
+        } = match self.sought(group, head, body, incoming) {
+            Ok(sought) => sought,
+            Err(Unasked::Off) => return Cached::Off,
+            Err(Unasked::Bypass) => return Cached::Bypass,
+        };
         let memory = &self.cache;
         let recorder = |store| Recorder {
             store,
-            ttl: control.ttl.unwrap_or(settings.ttl),
+            ttl,
             stored: now,
             content_type: None,
             body: BytesMut::new(),
@@ -99,10 +162,6 @@ impl Gateway {
         if control.no_cache {
             return Cached::Miss(recorder(Store::Key(Arc::clone(memory), key)));
         }
-        // Younger than that, not as old: of age zero is nothing.
-        let not_before = control
-            .max_age
-            .map_or(0, |age| now.saturating_sub(millis(age)) + 1);
         let mut found = memory.lookup(key, not_before);
         if let Lookup::Pending(mut fetched) = found {
             // Ends when whoever fetches has stored it, or given up, or gone; or dawdles over reading it.

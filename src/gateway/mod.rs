@@ -8,9 +8,11 @@ mod budget;
 mod caching;
 pub mod classify;
 mod committed;
+pub mod decisions;
 pub mod deps;
 pub mod error;
 mod exchange;
+pub mod explain;
 mod fit;
 mod hedge;
 mod journey;
@@ -34,6 +36,7 @@ mod tries;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, StatusCode};
@@ -47,9 +50,11 @@ pub use snapshot::{BuildError, Snapshot};
 use budget::retries_by_sdk;
 use caching::{Cached, Recorder};
 use committed::{Committed, CommittedBody, End};
+use decisions::Decisions;
 use journey::{Bounds, Journey};
 use observe::ObservedBody;
 use record::Record;
+use route::Next;
 use snapshot::Group;
 
 use crate::cache::Memory;
@@ -68,6 +73,8 @@ pub struct Gateway {
     deps: Deps,
     cache: Arc<Memory>,
     bounds: Bounds,
+    /// Kept for whoever runs it, if there is a way to ask for them.
+    decisions: Option<Arc<Decisions>>,
 }
 
 impl Gateway {
@@ -86,6 +93,10 @@ impl Gateway {
                 max_fallbacks: config.settings.max_fallbacks,
                 mock_testing: config.settings.mock_testing,
             },
+            decisions: match config.settings.admin {
+                Some(_) => Decisions::new(config.settings.decisions),
+                None => None,
+            },
         })
     }
 
@@ -99,6 +110,12 @@ impl Gateway {
     #[must_use]
     pub fn deps(&self) -> &Deps {
         &self.deps
+    }
+
+    /// The last decisions, if they are kept.
+    #[must_use]
+    pub fn decisions(&self) -> Option<&Decisions> {
+        self.decisions.as_deref()
     }
 
     /// All series, as OpenMetrics text.
@@ -137,6 +154,9 @@ impl Gateway {
             clock,
             self.deps.access_log.clone(),
         );
+        if let Some(decisions) = &self.decisions {
+            record.keep_in(decisions);
+        }
         match self.answer(&incoming, &mut record, alarm).await {
             Ok(answered) => Ok(self.reply(answered, record, alarm)),
             Err(error) => {
@@ -157,6 +177,7 @@ impl Gateway {
         alarm: &mut Alarm,
     ) -> Result<Answered, Error> {
         let (head, body, overrides) = self.read(incoming)?;
+        record.asked_for(&head.model);
         let group = &self.group(&head.model, incoming)?;
         record.group = Some(Arc::clone(group));
         record.stream = head.stream;
@@ -181,17 +202,7 @@ impl Gateway {
                 return Ok(Answered::Stored(stored));
             }
         };
-        let call = Call {
-            operation: incoming.operation,
-            head: Arc::new(head),
-            body,
-            beta: incoming
-                .headers
-                .get(HeaderName::from_static("openai-beta"))
-                .cloned(),
-            id: Arc::clone(&incoming.id),
-            created: record.began.unix.as_secs(),
-        };
+        let call = call(incoming, head, body, record.began.unix);
         let by_sdk = retries_by_sdk(incoming);
         let began = Instant::now();
         let mut journey = Journey::new(group, overrides, self.bounds, by_sdk, began);
@@ -273,12 +284,7 @@ impl Gateway {
     ) -> Result<Answered, Error> {
         journey.turn(first, &original);
         while let Some(next) = journey.next() {
-            // The file's fallbacks are its author's decision; the client's own need its right to them.
-            let group = match next.own {
-                Some(_) => self.group(&next.name, incoming).ok(),
-                None => self.snapshot.resolve(&next.name),
-            };
-            let Some(group) = &group else {
+            let Some(group) = &self.fallback(&next, incoming) else {
                 record.tried(&next.name, "unknown_model");
                 continue;
             };
@@ -286,18 +292,7 @@ impl Gateway {
                 continue;
             }
             record.fall_back(group, journey.fallbacks());
-            let changed = match journey.own(&next) {
-                Some(own) if !own.changes.is_empty() => {
-                    let body = overrides::without(&call.body, &call.head, &own.changes);
-                    let head = RequestHead::read(&body, Some(&own.model))?;
-                    Some(Call {
-                        head: Arc::new(head),
-                        body,
-                        ..call.clone()
-                    })
-                }
-                _ => None,
-            };
+            let changed = changed(call, &next, journey)?;
             let call = changed.as_ref().unwrap_or(call);
             let tried = self.try_group(group, call, incoming, journey, record, alarm);
             match tried.await {
@@ -308,6 +303,14 @@ impl Gateway {
             }
         }
         Err(original)
+    }
+
+    /// The group to turn to. The file's fallbacks are its author's decision; the client's own need its right to them.
+    fn fallback(&self, next: &Next, incoming: &Incoming) -> Option<Arc<Group>> {
+        match next.own {
+            Some(_) => self.group(&next.name, incoming).ok(),
+            None => self.snapshot.resolve(&next.name),
+        }
     }
 
     fn reply(&self, answered: Answered, mut record: Record, alarm: &mut Alarm) -> Reply {
@@ -376,6 +379,37 @@ impl Gateway {
 enum Answered {
     Stored(crate::cache::CachedResponse),
     Upstream(Box<(Committed, Option<Recorder>, End)>),
+}
+
+/// The request as adapters see it.
+fn call(incoming: &Incoming, head: RequestHead, body: Bytes, unix: Duration) -> Call {
+    Call {
+        operation: incoming.operation,
+        head: Arc::new(head),
+        body,
+        beta: incoming
+            .headers
+            .get(HeaderName::from_static("openai-beta"))
+            .cloned(),
+        id: Arc::clone(&incoming.id),
+        created: unix.as_secs(),
+    }
+}
+
+/// The call as one of the request's own fallbacks has it, if that makes a difference.
+fn changed(call: &Call, next: &Next, journey: &Journey) -> Result<Option<Call>, Error> {
+    match journey.own(next) {
+        Some(own) if !own.changes.is_empty() => {
+            let body = overrides::without(&call.body, &call.head, &own.changes);
+            let head = RequestHead::read(&body, Some(&own.model))?;
+            Ok(Some(Call {
+                head: Arc::new(head),
+                body,
+                ..call.clone()
+            }))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn facts(record: &Record) -> ReplyFacts {

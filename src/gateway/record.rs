@@ -4,12 +4,13 @@
 //! a client that leaves is written down like everything else. Prompts, keys and bodies never get here.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::classify::Rejection;
+use super::decisions::{Decided, Decisions, Tried, bounded};
 use super::error::{Cause, Failure};
 use super::snapshot::Group;
 use crate::access_log::{AccessLog, Field, key};
@@ -152,6 +153,8 @@ pub struct Record {
     pub failures: String,
     /// The same in short, for a header: `deployment=verdict`.
     pub tried: String,
+    /// How the deployment of the last attempt came to be chosen.
+    pub by: &'static str,
     /// Groups asked besides the first.
     pub fallbacks: usize,
     /// The attempt that answered was made beside another one, and overtook it.
@@ -164,6 +167,21 @@ pub struct Record {
     pub ended: Option<Instant>,
     clock: Arc<dyn Clock>,
     log: Option<Arc<AccessLog>>,
+    kept: Option<Box<Kept>>,
+}
+
+/// What only the list of decisions wants to know.
+#[derive(Debug)]
+struct Kept {
+    decisions: Arc<Decisions>,
+    /// The name that was asked for.
+    model: String,
+    /// The groups before the present one.
+    groups: Vec<String>,
+    /// What failed.
+    tried: Vec<Tried>,
+    /// How many attempts had been made when the last failure was noted.
+    failed_at: u32,
 }
 
 impl Record {
@@ -192,6 +210,7 @@ impl Record {
             cost: None,
             failures: String::new(),
             tried: String::new(),
+            by: "none",
             fallbacks: 0,
             hedge_won: false,
             asked: None,
@@ -199,6 +218,25 @@ impl Record {
             ended: None,
             clock,
             log,
+            kept: None,
+        }
+    }
+
+    /// It is to be listed in `decisions` when it is over.
+    pub fn keep_in(&mut self, decisions: &Arc<Decisions>) {
+        self.kept = Some(Box::new(Kept {
+            decisions: Arc::clone(decisions),
+            model: String::new(),
+            groups: Vec::new(),
+            tried: Vec::new(),
+            failed_at: 0,
+        }));
+    }
+
+    /// The name it asks for.
+    pub fn asked_for(&mut self, model: &str) {
+        if let Some(kept) = &mut self.kept {
+            kept.model = bounded(model);
         }
     }
 
@@ -209,8 +247,13 @@ impl Record {
         self.cost = trial.cost();
     }
 
-    /// An attempt at the deployment of that place in `group` begins.
-    pub fn at(&mut self, group: &Group, index: usize) {
+    /// An attempt at a deployment of `group` begins.
+    pub fn begin_attempt(&mut self, group: &Group, attempt: &Attempt) {
+        self.by = attempt.by().name();
+        self.at(group, attempt.index());
+    }
+
+    fn at(&mut self, group: &Group, index: usize) {
         let id = &group.router.deployments()[index].target.id;
         self.deployment = Some((Arc::clone(id), group.links[index].header.clone()));
     }
@@ -242,10 +285,21 @@ impl Record {
     pub fn tried(&mut self, what: &str, verdict: &str) {
         let text = format!("{}={verdict}", visible(what));
         join(&mut self.tried, ", ", &text);
+        if let Some(kept) = &mut self.kept {
+            kept.failed_at = self.attempts;
+            kept.tried.push(Tried {
+                group: id(self.group.as_ref()),
+                deployment: bounded(what),
+                verdict: verdict.to_owned(),
+            });
+        }
     }
 
     /// Another group's turn.
     pub fn fall_back(&mut self, group: &Arc<Group>, fallbacks: usize) {
+        if let Some(kept) = &mut self.kept {
+            kept.groups.push(id(self.group.as_ref()));
+        }
         let before = self.group.replace(Arc::clone(group));
         self.asked = self.asked.take().or(before);
         self.fallbacks = fallbacks;
@@ -264,8 +318,50 @@ impl Record {
         } else if self.attempts > 1 {
             "retry"
         } else {
-            "strategy"
+            self.by
         }
+    }
+
+    /// What is kept of it now that it is over.
+    fn decided(&self, kept: Kept, total: Duration) -> (Arc<Decisions>, Decided) {
+        let Kept {
+            decisions,
+            model,
+            mut groups,
+            tried: mut attempts,
+            failed_at,
+        } = kept;
+        groups.extend(self.group.as_ref().map(|group| group.id.to_string()));
+        let deployment = self.deployment.as_ref().map(|(id, _)| id.to_string());
+        if let Some(deployment) = deployment.clone().filter(|_| self.attempts > failed_at) {
+            attempts.push(Tried {
+                group: id(self.group.as_ref()),
+                deployment,
+                verdict: self.outcome.to_owned(),
+            });
+        }
+        let decided = Decided {
+            request: self.id.to_string(),
+            time: humantime::format_rfc3339_millis(UNIX_EPOCH + self.began.unix).to_string(),
+            caller: self.caller.as_deref().map(str::to_owned),
+            operation: self.operation.name(),
+            model,
+            groups,
+            strategy: self.group.as_ref().map(|g| g.settings.strategy.name()),
+            attempts,
+            deployment,
+            reason: self.reason(),
+            cache: self.cache,
+            outcome: self.outcome,
+            status: self.status,
+            stream: self.stream,
+            first_content_seconds: self.first_content.as_ref().map(Duration::as_secs_f64),
+            total_seconds: total.as_secs_f64(),
+            input_tokens: self.usage.input,
+            output_tokens: self.usage.output,
+            cost_dollars: self.cost.map(Cost::as_dollars),
+        };
+        (decisions, decided)
     }
 
     /// It ended as that fault would have it.
@@ -273,6 +369,10 @@ impl Record {
         self.outcome = "broken_stream";
         self.failures = fault.name().to_owned();
     }
+}
+
+fn id(group: Option<&Arc<Group>>) -> String {
+    group.map(|group| group.id.to_string()).unwrap_or_default()
 }
 
 fn join(text: &mut String, between: &str, more: &str) {
@@ -305,6 +405,10 @@ impl Drop for Record {
                 .meters
                 .request(self.operation, self.outcome, total.as_secs_f64());
             group.meters.cache(self.cache);
+        }
+        if let Some(kept) = self.kept.take() {
+            let (decisions, decided) = self.decided(*kept, total);
+            decisions.push(decided);
         }
         let Some(log) = &self.log else { return };
         let ms = |d: Duration| d.as_secs_f64() * 1000.0;

@@ -32,9 +32,9 @@ pub(super) struct Tries<'a> {
     pub(super) call: &'a Call,
     tokens: TokenUsage,
     conversation: Option<u64>,
-    plan: Plan,
+    pub(super) plan: Plan,
     tried: Vec<usize>,
-    unfit: Unfit,
+    pub(super) unfit: Unfit,
     failures: Failures,
     /// The last attempt that was refused as such and made again all the same.
     rejected: Option<Error>,
@@ -54,7 +54,12 @@ pub(super) struct Terms {
 }
 
 impl<'a> Tries<'a> {
-    fn new(group: &'a Arc<Group>, call: &'a Call, incoming: &Incoming, journey: &Journey) -> Self {
+    pub(super) fn new(
+        group: &'a Arc<Group>,
+        call: &'a Call,
+        incoming: &Incoming,
+        journey: &Journey,
+    ) -> Self {
         Self {
             conversation: conversation_of(group, call, incoming),
             group,
@@ -68,7 +73,7 @@ impl<'a> Tries<'a> {
         }
     }
 
-    fn ask(&self, even_cooling: bool, moment: Moment) -> Ask<'_> {
+    pub(super) fn ask(&self, even_cooling: bool, moment: Moment) -> Ask<'_> {
         Ask {
             tried: &self.tried,
             unfit: &self.unfit.deployments,
@@ -102,7 +107,7 @@ impl<'a> Tries<'a> {
         self.plan.begin();
         journey.made += 1;
         record.attempts = journey.made;
-        record.at(self.group, attempt.index());
+        record.begin_attempt(self.group, &attempt);
         if let Some(retries) = attempt.deployment().num_retries
             && journey
                 .overrides()

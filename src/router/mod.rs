@@ -10,6 +10,7 @@ pub mod attempt;
 pub mod cooldown;
 pub mod deployment;
 mod estimate;
+pub mod explain;
 pub mod fit;
 mod per_minute;
 mod row;
@@ -21,7 +22,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rand::rngs::StdRng;
+use rand::SeedableRng;
+use rand::rngs::{StdRng, Xoshiro256PlusPlus};
 use tokio::time::Instant;
 
 pub use attempt::{Attempt, Outcome};
@@ -30,6 +32,7 @@ pub use deployment::Deployment;
 use affinity::Conversations;
 use attempt::Begin;
 use cooldown::Readiness;
+use explain::By;
 use row::{Question, Row};
 use scores::Limits;
 use strategy::{Candidate, Pick, Strategy, shares};
@@ -52,13 +55,35 @@ pub struct Router {
     desk: Mutex<Desk>,
 }
 
+/// The dice of picks. Nobody gains by foreseeing them, and they can be copied: an explanation throws the same.
+type Dice = Xoshiro256PlusPlus;
+
 /// What a pick needs to itself.
 struct Desk {
-    rng: StdRng,
+    dice: Dice,
     /// Room for all, kept so that picks allocate nothing.
     eligible: Vec<usize>,
     /// Where conversations are, if they are to stay there.
     conversations: Option<Conversations>,
+}
+
+impl Desk {
+    /// The deployment that has the request's conversation.
+    #[inline]
+    fn remembered(&self, ask: &Ask<'_>) -> Option<usize> {
+        self.conversations
+            .as_ref()?
+            .recall(ask.conversation?, ask.now)
+    }
+
+    /// The same dice. Conversations stay where they are: there may be very many.
+    fn copy(&self) -> Self {
+        Self {
+            dice: self.dice.clone(),
+            eligible: self.eligible.clone(),
+            conversations: None,
+        }
+    }
 }
 
 impl fmt::Debug for Desk {
@@ -201,16 +226,16 @@ pub enum Availability {
 }
 
 impl Router {
-    /// A router over `deployments` (not empty).
+    /// A router over `deployments` (not empty); `rng` seeds its dice.
     #[must_use]
     pub fn new(
         group: Arc<str>,
         deployments: Vec<Arc<Deployment>>,
         strategy: Box<dyn Strategy>,
-        rng: StdRng,
+        mut rng: StdRng,
     ) -> Self {
         let desk = Desk {
-            rng,
+            dice: Dice::from_rng(&mut rng),
             eligible: vec![0; deployments.len()],
             conversations: None,
         };
@@ -245,30 +270,15 @@ impl Router {
     pub fn begin(&self, ask: &Ask<'_>) -> Result<Attempt, NoneEligible> {
         let question = Question::of(ask);
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        let Desk {
-            rng,
-            eligible,
-            conversations,
-        } = &mut *desk;
         loop {
-            let (index, limits) = match self.eligible(&question, eligible) {
-                [] => match self.least_bad(&question) {
-                    Some(index) if ask.even_cooling => (index, &Limits::NONE),
-                    _ => return Err(self.none_eligible(&question)),
-                },
-                [only] => (*only, &self.rows[*only].limits),
-                eligible => {
-                    let kept = conversations.as_ref();
-                    let kept = kept.and_then(|c| self.kept(c, &question, eligible));
-                    let index = kept.unwrap_or_else(|| {
-                        let mut pick = Pick::new(&self.rows, eligible, &question, rng);
-                        self.strategy.pick(&mut pick)
-                    });
-                    (index, &self.rows[index].limits)
-                }
+            let remembered = desk.remembered(ask);
+            let Some(Choice { index, limits, by }) = self.choose(&question, &mut desk, remembered)
+            else {
+                return Err(self.none_eligible(&question));
             };
             let begin = Begin {
                 index,
+                by,
                 now: ask.now,
                 minute: question.minute,
                 reserved: question.reserve,
@@ -276,7 +286,7 @@ impl Router {
                 probe: self.rows[index].scores.readiness(ask.now) == Readiness::Probe,
             };
             if let Some(attempt) = Attempt::begin(&self.deployments[index], limits, begin) {
-                if let (Some(all), Some(key)) = (conversations, ask.conversation) {
+                if let (Some(all), Some(key)) = (&mut desk.conversations, ask.conversation) {
                     all.remember(key, index, ask.now);
                 }
                 return Ok(attempt);
@@ -285,19 +295,44 @@ impl Router {
         }
     }
 
-    /// The deployment that has the request's conversation, if it is eligible and not overloaded.
-    fn kept(
+    /// Which deployment is next, of a conversation that was `remembered` at that one. Counts nothing in, and turns the
+    /// dice only.
+    #[inline]
+    fn choose(
         &self,
-        conversations: &Conversations,
         question: &Question<'_>,
-        eligible: &[usize],
-    ) -> Option<usize> {
-        let Ask {
-            conversation, now, ..
-        } = *question.ask;
-        let place = conversations.recall(conversation?, now)?;
+        desk: &mut Desk,
+        remembered: Option<usize>,
+    ) -> Option<Choice<'_>> {
+        let Desk { dice, eligible, .. } = desk;
+        let (index, by) = match self.eligible(question, eligible) {
+            [] if question.ask.even_cooling => {
+                return Some(Choice {
+                    index: self.least_bad(question)?,
+                    limits: &Limits::NONE,
+                    by: By::LeastBad,
+                });
+            }
+            [] => return None,
+            [only] => (*only, By::OnlyOne),
+            eligible => {
+                match remembered.filter(|place| self.may_stay(*place, question, eligible)) {
+                    Some(place) => (place, By::Affinity),
+                    None => {
+                        let mut pick = Pick::new(&self.rows, eligible, question, dice);
+                        (self.strategy.pick(&mut pick), By::Strategy)
+                    }
+                }
+            }
+        };
+        let limits = &self.rows[index].limits;
+        Some(Choice { index, limits, by })
+    }
+
+    /// Whether the deployment that has the request's conversation is eligible and not overloaded.
+    fn may_stay(&self, place: usize, question: &Question<'_>, eligible: &[usize]) -> bool {
         if !eligible.contains(&place) {
-            return None;
+            return false;
         }
         let candidate = |place: usize| Candidate::new(&self.rows[place], question);
         let all = || eligible.iter().map(|place| candidate(*place));
@@ -307,7 +342,7 @@ impl Router {
             None => 1.0 / eligible.len() as f64,
         };
         let in_flight = all().map(|c| f64::from(c.in_flight())).sum();
-        (!affinity::overloaded(candidate(place).in_flight(), in_flight, share)).then_some(place)
+        !affinity::overloaded(candidate(place).in_flight(), in_flight, share)
     }
 
     /// What [`Router::begin`] would find, without doing it.
@@ -382,11 +417,8 @@ impl Router {
     }
 
     fn none_eligible(&self, question: &Question<'_>) -> NoneEligible {
-        let reason = |(index, (deployment, row)): (usize, (&Arc<Deployment>, &Row))| {
-            let (why, back_in) = match question.ask.why_unfit(index) {
-                Some(why) => (why, None),
-                None => row.ineligible(question)?,
-            };
+        let reason = |(index, deployment): (usize, &Arc<Deployment>)| {
+            let (why, back_in) = self.ineligible(index, question)?;
             Some(Ineligible {
                 deployment: Arc::clone(&deployment.target.id),
                 why,
@@ -398,12 +430,27 @@ impl Router {
             deployments: self
                 .deployments
                 .iter()
-                .zip(&self.rows)
                 .enumerate()
                 .filter_map(reason)
                 .collect(),
         }
     }
+
+    /// Why that one can't take the request now, if it can't, and for how long.
+    fn ineligible(&self, index: usize, question: &Question<'_>) -> Option<(Why, Option<Duration>)> {
+        match question.ask.why_unfit(index) {
+            Some(why) => Some((why, None)),
+            None => self.rows[index].ineligible(question),
+        }
+    }
+}
+
+/// The deployment that is next.
+struct Choice<'a> {
+    index: usize,
+    /// Those it is counted in under.
+    limits: &'a Limits,
+    by: By,
 }
 
 /// Moves what is `wanted` to the front; how many there are.

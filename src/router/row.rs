@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::cooldown::Readiness;
 use super::deployment::Deployment;
 use super::estimate::half_lives;
@@ -110,6 +112,33 @@ impl Row {
         let next_minute = Duration::from_secs(60 - ask.unix.as_secs() % 60);
         Some((why, Some(next_minute)))
     }
+}
+
+/// One of a [`Candidate`]'s numbers, by its name in an explanation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Number {
+    /// [`Candidate::weight`]
+    Weight,
+    /// [`Candidate::rpm`]
+    Rpm,
+    /// [`Candidate::tpm`]
+    Tpm,
+    /// [`Candidate::in_flight`]
+    InFlight,
+    /// [`Candidate::log2_latency`], in seconds.
+    #[serde(rename = "latency_seconds")]
+    Latency,
+    /// [`Candidate::minute_tokens`]
+    MinuteTokens,
+    /// [`Candidate::total_tokens`]
+    TotalTokens,
+    /// [`Candidate::spent`], in dollars.
+    #[serde(rename = "spent_dollars")]
+    Spent,
+    /// [`Candidate::cost`], in dollars.
+    #[serde(rename = "cost_dollars")]
+    Cost,
 }
 
 /// A deployment as numbers, for strategies: those of the configuration, and those of this moment.

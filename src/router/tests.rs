@@ -10,6 +10,7 @@ use crate::types::{
     StrategyKind, Target, TlsOptions,
 };
 
+mod explain;
 mod fit;
 mod threads;
 

@@ -18,6 +18,7 @@ mod drain;
 mod edge;
 mod embeddings;
 mod errors;
+mod explain;
 mod fallbacks;
 mod fit;
 mod forwarding;

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::{Header, ParserConfig, Request, Status};
 
+use super::super::debug::DRY_RUN;
 use super::super::edge::operation;
 use crate::types::Operation;
 
@@ -111,6 +112,9 @@ fn plain(request: &Request<'_, '_>, bytes: usize) -> Option<Head> {
         }
         if !UNUSED.into_iter().any(named) {
             let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
+            if name == DRY_RUN {
+                return None;
+            }
             headers.append(name, HeaderValue::from_bytes(header.value).ok()?);
         }
     }
@@ -172,6 +176,7 @@ mod tests {
             "content-length: 2\r\nconnection: keep-alive, x",
             "content-length: 2\r\ncontent-encoding: gzip",
             "content-length : 2",
+            "content-length: 2\r\nX-Waypost-Dry-Run: 1",
             "content-length: 2\r\n folded",
             "content-length: 2\r\nbad\u{0}name: x",
         ] {

@@ -4,8 +4,8 @@
 //! without a known price come after those with one, and share by tokens used so far. `total`: the lowest spend so far;
 //! the price only breaks ties, and the unknown come last again, since what they spend is unknown too.
 
-use super::{Pick, Strategy};
-use crate::types::CostReading;
+use super::{Number, Pick, Strategy};
+use crate::types::{CostReading, StrategyKind};
 
 #[derive(Debug)]
 pub(super) struct LowestCost {
@@ -13,6 +13,17 @@ pub(super) struct LowestCost {
 }
 
 impl Strategy for LowestCost {
+    fn kind(&self) -> StrategyKind {
+        StrategyKind::Cost
+    }
+
+    fn compares(&self) -> &'static [Number] {
+        match self.reading {
+            CostReading::Request => &[Number::Cost, Number::Spent, Number::TotalTokens],
+            CostReading::Total => &[Number::Spent, Number::Cost, Number::TotalTokens],
+        }
+    }
+
     fn pick(&self, pick: &mut Pick<'_>) -> usize {
         let known = match self.reading {
             CostReading::Request => pick.lowest(|c| c.cost().map(|cost| (cost, c.spent()))),

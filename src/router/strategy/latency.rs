@@ -4,7 +4,8 @@
 //! Estimates that nobody refreshes decay (see `scores.rs`), so one that once was slow becomes the lowest after a while
 //! and is tried again: exploration without dice.
 
-use super::{Pick, Strategy};
+use super::{Number, Pick, Strategy};
+use crate::types::StrategyKind;
 
 #[derive(Debug)]
 pub(super) struct Latency {
@@ -12,6 +13,14 @@ pub(super) struct Latency {
 }
 
 impl Strategy for Latency {
+    fn kind(&self) -> StrategyKind {
+        StrategyKind::Latency
+    }
+
+    fn compares(&self) -> &'static [Number] {
+        &[Number::Latency, Number::InFlight]
+    }
+
     fn pick(&self, pick: &mut Pick<'_>) -> usize {
         let mut fastest = f64::INFINITY;
         let mut untested = false;

@@ -1,11 +1,20 @@
 //! least-busy: fewest requests in flight; at random between equals.
 
-use super::{Pick, Strategy};
+use super::{Number, Pick, Strategy};
+use crate::types::StrategyKind;
 
 #[derive(Debug)]
 pub(super) struct LeastBusy;
 
 impl Strategy for LeastBusy {
+    fn kind(&self) -> StrategyKind {
+        StrategyKind::LeastBusy
+    }
+
+    fn compares(&self) -> &'static [Number] {
+        &[Number::InFlight]
+    }
+
     fn pick(&self, pick: &mut Pick<'_>) -> usize {
         pick.lowest(|c| Some(c.in_flight())).unwrap_or(0)
     }

@@ -15,16 +15,22 @@ mod usage;
 use std::fmt;
 
 use rand::RngExt;
-use rand::rngs::StdRng;
 
-pub use super::row::Candidate;
+pub use super::row::{Candidate, Number};
 pub(super) use simple_shuffle::shares;
 
+use super::Dice;
 use super::row::{Question, Row};
 use crate::types::{CostReading, StrategyKind, UsageReading};
 
 /// Chooses one of the candidates.
 pub trait Strategy: fmt::Debug + Send + Sync {
+    /// Its name in the configuration.
+    fn kind(&self) -> StrategyKind;
+
+    /// What it looks at, the number that counts first in front.
+    fn compares(&self) -> &'static [Number];
+
     /// The candidate to try, by its place in the group. There is always one.
     fn pick(&self, pick: &mut Pick<'_>) -> usize;
 }
@@ -36,7 +42,7 @@ pub struct Pick<'a> {
     /// Places in `rows`; never empty.
     eligible: &'a mut [usize],
     question: &'a Question<'a>,
-    rng: &'a mut StdRng,
+    dice: &'a mut Dice,
 }
 
 /// The settings a strategy may have.
@@ -73,13 +79,13 @@ impl<'a> Pick<'a> {
         rows: &'a [Row],
         eligible: &'a mut [usize],
         question: &'a Question<'a>,
-        rng: &'a mut StdRng,
+        dice: &'a mut Dice,
     ) -> Self {
         Self {
             rows,
             eligible,
             question,
-            rng,
+            dice,
         }
     }
 
@@ -119,13 +125,13 @@ impl<'a> Pick<'a> {
         match equals {
             0 => None,
             1 => Some(self.eligible[0]),
-            _ => Some(self.eligible[self.rng.random_range(0..equals)]),
+            _ => Some(self.eligible[self.dice.random_range(0..equals)]),
         }
     }
 
     /// Any candidate, each as likely as the others.
     fn any(&mut self) -> usize {
-        self.eligible[self.rng.random_range(0..self.eligible.len())]
+        self.eligible[self.dice.random_range(0..self.eligible.len())]
     }
 }
 
@@ -136,13 +142,12 @@ pub(super) mod testing {
 
     use proptest::prelude::*;
     use rand::SeedableRng;
-    use rand::rngs::StdRng;
     use tokio::time::Instant;
 
     use super::{Args, Pick, build};
-    use crate::router::Ask;
     use crate::router::row::{Question, Row};
     use crate::router::scores::{Limits, Scores};
+    use crate::router::{Ask, Dice};
     use crate::types::{Cost, CostReading, Price, StrategyKind, TokenUsage, UsageReading};
 
     /// A candidate's numbers.
@@ -211,7 +216,7 @@ pub(super) mod testing {
         };
         let question = Question::of(&ask);
         let rows: Vec<_> = candidates.iter().map(|c| c.row(ask.now)).collect();
-        let mut rng = StdRng::seed_from_u64(7);
+        let mut rng = Dice::seed_from_u64(7);
         let mut counts = vec![0; rows.len()];
         for _ in 0..n {
             let mut eligible: Vec<_> = (0..rows.len()).collect();

@@ -4,7 +4,8 @@
 
 use rand::RngExt;
 
-use super::{Candidate, Pick, Strategy};
+use super::{Candidate, Number, Pick, Strategy};
+use crate::types::StrategyKind;
 
 #[derive(Debug)]
 pub(super) struct SimpleShuffle;
@@ -27,11 +28,19 @@ pub(in crate::router) fn shares<'a, I: Iterator<Item = Candidate<'a>>>(
 }
 
 impl Strategy for SimpleShuffle {
+    fn kind(&self) -> StrategyKind {
+        StrategyKind::SimpleShuffle
+    }
+
+    fn compares(&self) -> &'static [Number] {
+        &[Number::Weight, Number::Rpm, Number::Tpm]
+    }
+
     fn pick(&self, pick: &mut Pick<'_>) -> usize {
         let Some((share, total)) = shares(|| pick.candidates().map(|(_, c)| c)) else {
             return pick.any();
         };
-        let mut at = pick.rng.random::<f64>() * total;
+        let mut at = pick.dice.random::<f64>() * total;
         let mut last = None;
         for (place, candidate) in pick.candidates() {
             let share = share(candidate);

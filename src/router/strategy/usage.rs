@@ -3,8 +3,8 @@
 //! By the minute, where *every* candidate has a `tpm` the used share of it is compared, so that a large deployment gets
 //! more than a small one; otherwise tokens as such. Equals share at random.
 
-use super::{Pick, Strategy};
-use crate::types::UsageReading;
+use super::{Number, Pick, Strategy};
+use crate::types::{StrategyKind, UsageReading};
 
 #[derive(Debug)]
 pub(super) struct LeastUsed {
@@ -12,6 +12,17 @@ pub(super) struct LeastUsed {
 }
 
 impl Strategy for LeastUsed {
+    fn kind(&self) -> StrategyKind {
+        StrategyKind::Usage
+    }
+
+    fn compares(&self) -> &'static [Number] {
+        match self.reading {
+            UsageReading::Total => &[Number::TotalTokens],
+            UsageReading::Minute => &[Number::MinuteTokens, Number::Tpm],
+        }
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "compared, not counted")]
     fn pick(&self, pick: &mut Pick<'_>) -> usize {
         let index = match self.reading {
