@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use super::litellm::Origin;
 use super::tree::Pos;
 
 /// How bad a finding is.
@@ -63,6 +64,8 @@ pub(super) struct Findings {
     muted: HashSet<Pos>,
     /// Warnings and errors kept.
     kept: [usize; 2],
+    /// Where a converted file's parts come from.
+    origin: Option<Origin>,
 }
 
 impl Findings {
@@ -72,7 +75,13 @@ impl Findings {
             muted: HashSet::new(),
             kept: [0; 2],
             file: file.to_owned(),
+            origin: None,
         }
+    }
+
+    /// Findings are about a converted file, and are to name the original's keys.
+    pub(super) fn restore_by(&mut self, origin: Origin) {
+        self.origin = Some(origin);
     }
 
     pub(super) fn push(
@@ -128,9 +137,13 @@ impl Findings {
     /// The findings by place, and whether one of them is an error.
     pub(super) fn finish(mut self) -> (Vec<Finding>, bool) {
         self.list.sort_by_key(|f| (f.line, f.column, f.severity));
-        // One mistake behind an alias or a merge is found wherever it is used.
+        // One mistake behind an alias or a merge, or in settings of all groups, is found wherever it is used.
+        let mut seen = HashSet::new();
         self.list
-            .dedup_by(|a, b| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
+            .retain(|f| seen.insert((f.line, f.column, f.message.clone())));
+        if let Some(origin) = &self.origin {
+            self.list.iter_mut().for_each(|f| origin.restore(f));
+        }
         let failed = self.list.iter().any(|f| f.severity == Severity::Error);
         (self.list, failed)
     }

@@ -11,7 +11,7 @@ use super::finding::{Finding, Findings};
 use super::nearest::nearest;
 use super::parse::parse;
 use super::tree::{Entry, Node, Pos, Value};
-use super::{Config, group, settings};
+use super::{Config, group, litellm, settings};
 
 /// Largest configuration file. The largest that Rasa's users show are a few kilobytes.
 const MAX_FILE: u64 = 4 << 20;
@@ -61,7 +61,8 @@ fn too_large(bytes: u64) -> String {
     )
 }
 
-fn read(path: &Path) -> Result<String, (Pos, String)> {
+/// The text of a file, if it is not larger than a configuration may be.
+pub(super) fn read(path: &Path) -> Result<String, (Pos, String)> {
     let whole = Pos::default();
     let meta =
         std::fs::metadata(path).map_err(|error| (whole, format!("cannot be read: {error}")))?;
@@ -116,8 +117,38 @@ fn load_text(
         findings: Findings::new(name),
         env,
         strict,
+        litellm: false,
         folder,
     };
+    if !litellm::recognised(&root) {
+        return load_tree(ctx, file, root);
+    }
+    let mut root = root;
+    let set = litellm::gather(&mut ctx, &mut root);
+    let env = |name: &str| set.get(name).cloned().or_else(|| env(name));
+    let mut ctx = Context {
+        env: &env,
+        strict: false,
+        litellm: true,
+        ..ctx
+    };
+    if strict {
+        let message =
+            "--strict is about what Rasa refuses, and Rasa reads no such file; without effect";
+        ctx.findings.warning(root.at, "", message);
+    }
+    match litellm::convert(&mut ctx, &root) {
+        Some(root) => load_tree(ctx, file, root),
+        None => Err(ctx.findings.finish().0),
+    }
+}
+
+/// Checks a file in Waypost's own dialect.
+fn load_tree(
+    mut ctx: Context<'_>,
+    file: PathBuf,
+    root: Node,
+) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     let Some((mut groups, mut own)) = sections(&mut ctx, root) else {
         return Err(ctx.findings.finish().0);
     };
@@ -193,10 +224,7 @@ fn sections(ctx: &mut Context<'_>, root: Node) -> Option<(Node, Option<Node>)> {
         ctx.findings.warning(entry.at, &entry.key, message);
     }
     let Some(groups) = groups else {
-        if let Some(list) = others.iter().find(|entry| entry.key == "model_list") {
-            let message = "this is a configuration of the LiteLLM proxy; this version reads Rasa's endpoints.yml (a section model_groups), reading the other is to come";
-            ctx.findings.error(list.at, "model_list", message);
-        } else if let Some(entry) = others.iter().find(near("model_groups")) {
+        if let Some(entry) = others.iter().find(near("model_groups")) {
             let message = "there is no section model_groups; did you mean that here?";
             ctx.findings.error(entry.at, &entry.key, message);
         } else {

@@ -19,6 +19,7 @@ mod finding;
 mod google;
 mod group;
 mod keys;
+mod litellm;
 mod load;
 mod nearest;
 mod normalise;
