@@ -2,6 +2,7 @@
 //! arithmetic, and nothing here imports anything of ours.
 
 mod credentials;
+mod pattern;
 mod quirks;
 mod routing;
 mod target;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub use credentials::*;
+pub use pattern::Pattern;
 pub use quirks::{Answers, CallIds, History, Names, Pairs, Quirks};
 pub use routing::*;
 pub use target::*;

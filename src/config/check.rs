@@ -161,7 +161,13 @@ fn kind(ctx: &mut Context<'_>, node: &Node, key: &'static Key, kind: Kind, path:
         Kind::Duration => value::duration(node, false).map(drop),
         Kind::DurationOrZero => value::duration(node, true).map(drop),
         Kind::Size => value::size(node).map(drop),
+        Kind::Share => value::share(node, true).map(drop),
+        Kind::Quantile => value::share(node, false).map(drop),
         Kind::Choice(allowed) => choice(node, allowed),
+        Kind::Choices(allowed) => match &node.value {
+            Value::List(items) => items.iter().try_for_each(|item| choice(item, allowed)),
+            _ => choice(node, allowed),
+        },
         Kind::Texts => texts(node).map(drop),
         Kind::FileOrFlag => match value::flag(node) {
             Ok(_) => Ok(()),
@@ -178,6 +184,18 @@ fn kind(ctx: &mut Context<'_>, node: &Node, key: &'static Key, kind: Kind, path:
         Kind::Section(inner) => {
             return keys_of(ctx, node, inner, path, key.effect != Effect::Honoured);
         }
+        Kind::FlagOr(inner) => match &node.value {
+            Value::Map(_) => {
+                return keys_of(ctx, node, inner, path, key.effect != Effect::Honoured);
+            }
+            _ => value::flag(node).map(drop).map_err(|_| {
+                let found = value::shown(node, false);
+                format!(
+                    "{found} is neither a boolean nor a mapping; allowed: true, false, or {}",
+                    names(inner)
+                )
+            }),
+        },
         Kind::List(inner) => match &node.value {
             Value::List(items) => {
                 for (i, item) in items.iter().enumerate() {
@@ -187,10 +205,17 @@ fn kind(ctx: &mut Context<'_>, node: &Node, key: &'static Key, kind: Kind, path:
             }
             _ => Err(format!("{} is not a list", value::shown(node, false))),
         },
-        Kind::Named(inner) => match &node.value {
+        Kind::Named(inner) | Kind::NamedTexts(inner) => match &node.value {
             Value::Map(map) => {
+                let texts = matches!(kind, Kind::NamedTexts(_));
                 for entry in &map.entries {
-                    section(ctx, &entry.value, inner, &join(path, &entry.key));
+                    let text = texts && matches!(entry.value.value, Value::Scalar(_));
+                    let path = join(path, &entry.key);
+                    if !text {
+                        section(ctx, &entry.value, inner, &path);
+                    } else if let Err(message) = value::text(&entry.value) {
+                        ctx.findings.error(entry.value.at, &path, message);
+                    }
                 }
                 return;
             }
@@ -200,6 +225,12 @@ fn kind(ctx: &mut Context<'_>, node: &Node, key: &'static Key, kind: Kind, path:
     if let Err(message) = checked {
         ctx.findings.error(node.at, path, message);
     }
+}
+
+/// The keys of a section, for people.
+fn names(section: &'static Section) -> String {
+    let names: Vec<&str> = section.keys().map(|key| key.name).collect();
+    format!("a mapping of {}", names.join(", "))
 }
 
 fn choice(node: &Node, allowed: &[&str]) -> Result<(), String> {

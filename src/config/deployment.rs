@@ -11,11 +11,11 @@ use super::prices::look_up;
 use super::settings::Own;
 use super::tree::{Node, Value};
 use super::{
-    Deployment, anthropic, azure, azure_ai, bedrock, cohere, credentials, endpoint, ollama, value,
-    vertex, watsonx,
+    Deployment, anthropic, azure, azure_ai, bedrock, cohere, credentials, endpoint, ollama,
+    routing, value, vertex, watsonx,
 };
 use crate::catalog::{self, Family, PROVIDERS, Provider};
-use crate::types::{Abilities, Auth, Clocks, Cost, Dropping, Policy, Price, Target};
+use crate::types::{Auth, Clocks, Cost, Dropping, Price, Target};
 
 /// What a group passes on to its deployments.
 pub(super) struct Inherited<'a> {
@@ -144,13 +144,16 @@ pub(super) fn deployment(
             .duration("cooldown_time")
             .or_else(|| info.and_then(|info| info.duration("cooldown_time"))),
         num_retries: node.count_32("num_retries"),
-        allowed_fails: None,
-        allowed_fails_policy: Policy::default(),
-        tags: Arc::default(),
-        region: None,
-        max_input_tokens: None,
-        abilities: Abilities::default(),
-        mock_response: None,
+        allowed_fails: count("allowed_fails").and_then(|fails| u32::try_from(fails).ok()),
+        allowed_fails_policy: routing::allowed_fails_policy(
+            node.get("allowed_fails_policy")
+                .or_else(|| info.and_then(|info| info.get("allowed_fails_policy"))),
+        ),
+        tags: routing::tags(node),
+        region: routing::region(node),
+        max_input_tokens: routing::max_input_tokens(info),
+        abilities: routing::abilities(info),
+        mock_response: node.text("mock_response").map(Arc::from),
         clocks: clocks(
             inherited.clocks,
             node.duration("timeout"),

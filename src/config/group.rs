@@ -9,7 +9,7 @@ use super::deployment::{Inherited, deployment};
 use super::keys::{CALL, Effect, GROUP, MODEL};
 use super::settings::Own;
 use super::tree::{Node, Value};
-use super::{Deployment, Group, normalise, router};
+use super::{Deployment, Group, Router, normalise, router};
 use crate::types::{Fallbacks, StrategyKind};
 
 /// Where a group's own parameters stand.
@@ -146,7 +146,8 @@ fn group(ctx: &mut Context<'_>, own: &Own, node: &Node, path: &str) -> Option<Gr
     for deployment in &mut deployments {
         deployment.clocks.request = read.router.deadline;
     }
-    advice(ctx, path, models, &deployments, read.router.strategy);
+    stars(ctx, path, models, &id, &deployments);
+    advice(ctx, path, models, &deployments, &read.router);
     Some(Group {
         id: id.into(),
         deployments,
@@ -215,14 +216,45 @@ fn router_block<'a>(
     }
 }
 
+/// Each `*` in a model is filled from one in the group's name.
+fn stars(ctx: &mut Context<'_>, path: &str, models: &[Node], id: &str, deployments: &[Deployment]) {
+    let count = |text: &str| text.matches('*').count();
+    for (j, (model, deployment)) in models.iter().zip(deployments).enumerate() {
+        if count(&deployment.target.model) > count(id) {
+            let message = format!(
+                "each \"*\" in it is filled from one in the group's id, and \"{id}\" has {}",
+                count(id)
+            );
+            let key = ["deployment", "model"];
+            let key = key.into_iter().find(|key| model.get(key).is_some());
+            let key = key.unwrap_or("model");
+            ctx.findings.error(
+                model.place(key),
+                &format!("{path}.models[{j}].{key}"),
+                message,
+            );
+        }
+    }
+}
+
 /// What is allowed, but probably not meant.
 fn advice(
     ctx: &mut Context<'_>,
     path: &str,
     models: &[Node],
     deployments: &[Deployment],
-    strategy: StrategyKind,
+    router: &Router,
 ) {
+    let strategy = router.strategy;
+    for (j, model) in models.iter().enumerate() {
+        if router.tags.is_none() && model.get("tags").is_some() {
+            ctx.findings.warning(
+                model.place("tags"),
+                &format!("{path}.models[{j}].tags"),
+                "without effect: enable_tag_filtering is not true in the router",
+            );
+        }
+    }
     if strategy == StrategyKind::SimpleShuffle && deployments.len() > 1 {
         let has: [(&str, Vec<bool>); 3] = [
             (

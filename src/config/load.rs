@@ -11,7 +11,7 @@ use super::finding::{Finding, Findings};
 use super::nearest::nearest;
 use super::parse::parse;
 use super::tree::{Entry, Node, Pos, Value};
-use super::{Config, group, litellm, settings};
+use super::{Config, group, litellm, references, settings};
 
 /// Largest configuration file. The largest that Rasa's users show are a few kilobytes.
 const MAX_FILE: u64 = 4 << 20;
@@ -156,9 +156,9 @@ fn load_tree(
     if let Some(own) = &mut own {
         expand_all(&mut ctx, own, "waypost", Place::Own);
     }
-    let (own, settings) = settings::read(&mut ctx, own);
-    let read = group::groups(&mut ctx, &own, &mut groups);
-    settings::check_references(&mut ctx, &own, &groups);
+    let (own, mut settings) = settings::read(&mut ctx, own);
+    let mut read = group::groups(&mut ctx, &own, &mut groups);
+    let aliases = references::resolve(&mut ctx, &own, &groups, &mut read, &mut settings);
     settings::check_use(&mut ctx, &own, &read);
     // Every group that is left out has an error of its own; were that ever not so, it must not pass unnoticed.
     if read.len() < groups.items().len() && !ctx.findings.failed() {
@@ -171,7 +171,7 @@ fn load_tree(
             Config {
                 file,
                 groups: read,
-                aliases: Vec::new(),
+                aliases,
                 settings,
             },
             findings,

@@ -7,8 +7,8 @@ use super::group::Params;
 use super::redis;
 use super::settings::Own;
 use super::tree::Node;
-use super::{CacheSettings, Router};
-use crate::types::{AllCooling, Clocks, CostReading, Policy, StrategyKind, UsageReading};
+use super::{CacheSettings, Router, routing};
+use crate::types::{AllCooling, Clocks, CostReading, StrategyKind, UsageReading};
 
 /// A router, and what it passes on to its deployments.
 pub(super) struct Read {
@@ -32,6 +32,7 @@ pub(super) fn router(
 ) -> Read {
     let group = params.group;
     let overrides = own.overrides(params.group_id);
+    let block = |key: &str| node.and_then(|node| node.get(key));
     let text = |key: &str| node.and_then(|node| node.text(key));
     let number = |key: &str| node.and_then(|node| node.count_32(key));
     let time = |key: &str| node.and_then(|node| node.duration(key));
@@ -49,7 +50,7 @@ pub(super) fn router(
         _ => UsageReading::Minute,
     };
     let cache = (flag("cache_responses") == Some(true)).then(|| {
-        let kwargs = node.and_then(|node| node.get("cache_kwargs"));
+        let kwargs = block("cache_kwargs");
         CacheSettings {
             ttl: kwargs
                 .and_then(|kwargs| kwargs.duration("ttl"))
@@ -71,7 +72,7 @@ pub(super) fn router(
         time("timeout").or_else(params_timeout),
         stream_timeout,
     );
-    let args = node.and_then(|node| node.get("routing_strategy_args"));
+    let args = block("routing_strategy_args");
     let router = Router {
         strategy,
         cost_reading,
@@ -85,13 +86,13 @@ pub(super) fn router(
         retry_after: time("retry_after").unwrap_or(Duration::ZERO),
         cooldown_time: time("cooldown_time").unwrap_or(COOLDOWN),
         allowed_fails: number("allowed_fails"),
-        allowed_fails_policy: Policy::default(),
-        retry_policy: Policy::default(),
+        allowed_fails_policy: routing::allowed_fails_policy(block("allowed_fails_policy")),
+        retry_policy: routing::retry_policy(block("retry_policy")),
         disable_cooldowns: flag("disable_cooldowns").unwrap_or(false),
-        pre_call_checks: false,
-        tags: None,
-        affinity: None,
-        hedging: None,
+        pre_call_checks: flag("enable_pre_call_checks").unwrap_or(false),
+        tags: routing::tag_filter(node),
+        affinity: routing::affinity(overrides.get("affinity")),
+        hedging: routing::hedging(overrides.get("hedging")),
         all_cooling: overrides
             .text("all_cooling")
             .as_deref()
@@ -174,6 +175,14 @@ fn notes(ctx: &mut Context<'_>, node: &Node, path: &str, strategy: StrategyKind)
         ctx.findings.warning(
             node.place("cache_responses"),
             &format!("{path}.cache_responses"),
+            message,
+        );
+    }
+    if node.get("tag_filtering_match_any").is_some() && routing::tag_filter(Some(node)).is_none() {
+        let message = "without effect: enable_tag_filtering is not true";
+        ctx.findings.warning(
+            node.place("tag_filtering_match_any"),
+            &format!("{path}.tag_filtering_match_any"),
             message,
         );
     }

@@ -93,7 +93,19 @@ fn kind(kind: Kind) -> Value {
         Kind::Duration | Kind::DurationOrZero | Kind::Size => {
             or_variable(&json!({ "type": "number", "minimum": 0 }), NUMBER)
         }
+        Kind::Share => or_variable(
+            &json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 }),
+            NUMBER,
+        ),
+        Kind::Quantile => or_variable(
+            &json!({ "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 }),
+            NUMBER,
+        ),
         Kind::Choice(allowed) => or_variable(&json!({ "enum": allowed }), r"\$\{"),
+        Kind::Choices(allowed) => {
+            let one = or_variable(&json!({ "enum": allowed }), r"\$\{");
+            json!({ "anyOf": [one, { "type": "array", "items": one }] })
+        }
         Kind::Texts => {
             json!({ "type": ["string", "number", "array", "null"], "items": { "type": ["string", "number"] } })
         }
@@ -101,8 +113,14 @@ fn kind(kind: Kind) -> Value {
         Kind::Any => json!({}),
         Kind::Mapping => json!({ "type": ["object", "null"] }),
         Kind::Section(inner) => section(inner),
+        Kind::FlagOr(inner) => {
+            json!({ "anyOf": [section(inner), { "type": "boolean" }, { "type": "string", "pattern": FLAG }, { "type": "null" }] })
+        }
         Kind::List(inner) => json!({ "type": "array", "items": section(inner) }),
         Kind::Named(inner) => json!({ "type": "object", "additionalProperties": section(inner) }),
+        Kind::NamedTexts(inner) => {
+            json!({ "type": "object", "additionalProperties": { "anyOf": [{ "type": ["string", "number"] }, section(inner)] } })
+        }
     }
 }
 
@@ -110,12 +128,13 @@ fn kind(kind: Kind) -> Value {
 #[must_use]
 pub fn markdown() -> String {
     let mut out = String::from(INTRODUCTION);
-    page(&mut out, &GROUP);
+    let mut shown = Vec::new();
+    page(&mut out, &GROUP, &mut shown);
     out.push_str(PROVIDERS_TITLE);
     providers(&mut out);
     let names: Vec<String> = ollama::names().map(|name| format!("`{name}`")).collect();
     let _ = writeln!(out, "{OLLAMA_TITLE}{}.", names.join(", "));
-    page(&mut out, &WAYPOST);
+    page(&mut out, &WAYPOST, &mut shown);
     out
 }
 
@@ -182,16 +201,19 @@ that Ollama has no counterpart for, such as `user` or `metadata`, are not sent.
 
 The options: ";
 
-fn page(out: &mut String, of: &'static Section) {
+/// A section with all below it that are not in `shown` yet.
+fn page(out: &mut String, of: &'static Section, shown: &mut Vec<&'static str>) {
+    if shown.contains(&of.path) {
+        return;
+    }
+    shown.push(of.path);
     let _ = write!(out, "\n## {}\n\n`{}`: {}\n\n", of.title, of.path, of.doc);
     out.push_str("| Key | Type | Default | Meaning |\n|---|---|---|---|\n");
     let mut inner = Vec::new();
     let is_call = |key: &Key| key.doc.starts_with("Default of the request's field");
     for key in of.keys().filter(|key| !is_call(key)) {
         row(out, key);
-        if let Kind::Section(section) | Kind::List(section) | Kind::Named(section) = key.kind {
-            inner.push(section);
-        }
+        inner.extend(key.kind.section());
     }
     let call: Vec<String> = of
         .keys()
@@ -206,7 +228,7 @@ fn page(out: &mut String, of: &'static Section) {
         );
     }
     for section in inner {
-        page(out, section);
+        page(out, section, shown);
     }
 }
 
@@ -244,18 +266,24 @@ fn name(kind: Kind) -> String {
         Kind::Duration => "time".to_owned(),
         Kind::DurationOrZero => "time, or 0".to_owned(),
         Kind::Size => "size".to_owned(),
-        Kind::Choice(allowed) => allowed
-            .iter()
-            .map(|a| format!("`{a}`"))
-            .collect::<Vec<_>>()
-            .join(", "),
+        Kind::Share => "number > 0, ≤ 1".to_owned(),
+        Kind::Quantile => "number > 0, < 1".to_owned(),
+        Kind::Choice(allowed) => code(allowed),
+        Kind::Choices(allowed) => format!("list of {}", code(allowed)),
         Kind::Texts => "text or list of texts".to_owned(),
         Kind::FileOrFlag => "file or boolean".to_owned(),
         Kind::Any => "any".to_owned(),
         Kind::Mapping => "mapping".to_owned(),
         Kind::Section(section) => format!("mapping, see *{}*", section.title),
         Kind::List(section) => format!("list, see *{}*", section.title),
+        Kind::FlagOr(section) => format!("boolean or mapping, see *{}*", section.title),
         Kind::Named(section) => format!("mapping of names, see *{}*", section.title),
+        Kind::NamedTexts(section) => {
+            format!(
+                "mapping of names to text or mapping, see *{}*",
+                section.title
+            )
+        }
     }
 }
 

@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 use super::check::{self, texts};
 use super::context::Context;
 use super::keys::WAYPOST;
-use super::nearest::hint;
 use super::prices::Prices;
 use super::router::all_cooling;
 use super::tree::{Node, Value};
@@ -30,7 +29,7 @@ const MAX_PRICES: u64 = 32 << 20;
 
 /// The section, with what groups need of it.
 pub(super) struct Own {
-    node: Node,
+    pub(super) node: Node,
     pub(super) prices: Prices,
     pub(super) prices_file: Prices,
     pub(super) cache_ttl: Duration,
@@ -106,11 +105,14 @@ pub(super) fn read(ctx: &mut Context<'_>, node: Option<Node>) -> (Own, Settings)
         drain_delay: drain.duration("delay").unwrap_or(DRAIN_DELAY),
         drain_timeout: drain.duration("timeout").unwrap_or(DRAIN_TIMEOUT),
         cache_max_bytes: size(cache, "max_bytes").unwrap_or(CACHE_BYTES),
-        max_fallbacks: MAX_FALLBACKS,
-        max_attempts: MAX_ATTEMPTS,
-        mock_testing: true,
-        decisions: DECISIONS,
-        litellm_headers: false,
+        max_fallbacks: node.count_32("max_fallbacks").unwrap_or(MAX_FALLBACKS),
+        max_attempts: node.count_32("max_attempts").unwrap_or(MAX_ATTEMPTS),
+        mock_testing: node.flag("mock_testing").unwrap_or(true),
+        decisions: node
+            .count("decisions")
+            .and_then(|decisions| usize::try_from(decisions).ok())
+            .unwrap_or(DECISIONS),
+        litellm_headers: node.flag("litellm_headers").unwrap_or(false),
     };
     if let Some(host) = settings.host.filter(|host| !host.is_loopback())
         && settings.keys.is_empty()
@@ -138,68 +140,6 @@ pub(super) fn read(ctx: &mut Context<'_>, node: Option<Node>) -> (Own, Settings)
     (own, settings)
 }
 
-/// Group names that no group has. Names of groups with errors count as known.
-pub(super) fn check_references(ctx: &mut Context<'_>, own: &Own, groups: &Node) {
-    let ids: Vec<String> = groups
-        .items()
-        .iter()
-        .filter_map(|group| group.text("id"))
-        .collect();
-    let known = |name: &str| ids.iter().any(|id| id == name);
-    let names = || ids.iter().map(String::as_str);
-    let list = || {
-        names()
-            .filter(|name| !name.is_empty())
-            .take(20)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let unknown = |name: &str| {
-        format!(
-            "no model group has this name; known: {}{}",
-            list(),
-            hint(name, names())
-        )
-    };
-    for entry in own
-        .node
-        .get("groups")
-        .map(Node::entries)
-        .unwrap_or_default()
-    {
-        if !known(&entry.key) {
-            ctx.findings.error(
-                entry.at,
-                &format!("waypost.groups.{}", entry.key),
-                unknown(&entry.key),
-            );
-        }
-    }
-    for (i, key) in own
-        .node
-        .get("keys")
-        .map(Node::items)
-        .unwrap_or_default()
-        .iter()
-        .enumerate()
-    {
-        for name in key
-            .get("groups")
-            .and_then(|names| texts(names).ok())
-            .unwrap_or_default()
-        {
-            if !known(&name) {
-                let path = format!("waypost.keys[{i}].groups");
-                ctx.findings.error(
-                    key.place("groups"),
-                    &path,
-                    format!("\"{name}\": {}", unknown(&name)),
-                );
-            }
-        }
-    }
-}
-
 /// Whether the settings of a group say something that its router never asks; to be said once the groups are known.
 pub(super) fn check_use(ctx: &mut Context<'_>, own: &Own, groups: &[Group]) {
     for group in groups {
@@ -214,6 +154,18 @@ pub(super) fn check_use(ctx: &mut Context<'_>, own: &Own, groups: &[Group]) {
                     overrides.place(key),
                     &format!("waypost.groups.{}.{key}", group.id),
                     message,
+                );
+            }
+        }
+        for key in ["affinity", "hedging"] {
+            let on = overrides
+                .get(key)
+                .is_some_and(|node| value::flag(node) != Ok(false));
+            if on && group.deployments.len() < 2 {
+                ctx.findings.warning(
+                    overrides.place(key),
+                    &format!("waypost.groups.{}.{key}", group.id),
+                    "without effect: the group has one deployment",
                 );
             }
         }

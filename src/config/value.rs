@@ -110,6 +110,20 @@ pub(super) fn amount(node: &Node) -> Result<f64, String> {
         .ok_or_else(|| format!("{} is not a number of at least 0", shown(node, false)))
 }
 
+/// A number above 0, and below 1, or `one` at most.
+pub(super) fn share(node: &Node, one: bool) -> Result<f64, String> {
+    number(node)
+        .ok()
+        .filter(|value| *value > 0.0 && (*value < 1.0 || one && *value <= 1.0))
+        .ok_or_else(|| {
+            let most = if one { "at most" } else { "below" };
+            format!(
+                "{} is not allowed; allowed: a number above 0 and {most} 1",
+                shown(node, false)
+            )
+        })
+}
+
 /// A whole number from `min` to `max`; `3.0` is one.
 pub(super) fn integer(node: &Node, min: u64, max: u64) -> Result<u64, String> {
     #[expect(

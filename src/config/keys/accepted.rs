@@ -1,6 +1,6 @@
 //! Keys of `router` that are accepted and checked, but have no effect here or not yet.
 
-use super::{COUNT_32, Key, Kind, Section, Unknown, later, none};
+use super::{COUNT_32, Key, Kind, later, none};
 
 const REDIS_LATER: &str = "Redis is not used yet; each process counts and caches alone";
 
@@ -28,217 +28,54 @@ pub(super) const REDIS: &[Key] = &[
     later("redis_db", COUNT_32, REDIS_LATER, "Its database."),
 ];
 
-const RETRY_POLICY: &str = "num_retries holds for every class of failure";
-const FAILS_POLICY: &str = "allowed_fails holds for every class of failure";
-
-pub(super) const POLICIES: &[Key] = &[
-    later(
-        "retry_policy",
-        Kind::Section(&RETRIES),
-        RETRY_POLICY,
-        "Retries by class of failure.",
-    ),
-    later(
-        "model_group_retry_policy",
-        Kind::Mapping,
-        RETRY_POLICY,
-        "Retries by group and class of failure.",
-    ),
-    later(
-        "allowed_fails_policy",
-        Kind::Section(&FAILS),
-        FAILS_POLICY,
-        "Failures tolerated, by class.",
-    ),
-];
-
-/// `retry_policy`
-static RETRIES: Section = Section {
-    title: "Retry policy",
-    path: "model_groups[].router.retry_policy",
-    doc: "Accepted and checked, without effect yet.",
-    keys: &[&[
-        later(
-            "BadRequestErrorRetries",
-            COUNT_32,
-            RETRY_POLICY,
-            "After 400.",
-        ),
-        later(
-            "AuthenticationErrorRetries",
-            COUNT_32,
-            RETRY_POLICY,
-            "After 401.",
-        ),
-        later(
-            "TimeoutErrorRetries",
-            COUNT_32,
-            RETRY_POLICY,
-            "After a time limit.",
-        ),
-        later(
-            "RateLimitErrorRetries",
-            COUNT_32,
-            RETRY_POLICY,
-            "After 429.",
-        ),
-        later(
-            "ContentPolicyViolationErrorRetries",
-            COUNT_32,
-            RETRY_POLICY,
-            "After a content filter.",
-        ),
-        later(
-            "InternalServerErrorRetries",
-            COUNT_32,
-            RETRY_POLICY,
-            "After 500.",
-        ),
-        later(
-            "ServiceUnavailableErrorRetries",
-            COUNT_32,
-            RETRY_POLICY,
-            "After 503.",
-        ),
-        later("NotFoundErrorRetries", COUNT_32, RETRY_POLICY, "After 404."),
-        later(
-            "DefaultRetries",
-            COUNT_32,
-            RETRY_POLICY,
-            "After anything else.",
-        ),
-    ]],
-    unknown: Unknown::Refused,
-};
-
-/// `allowed_fails_policy`
-static FAILS: Section = Section {
-    title: "Allowed fails policy",
-    path: "model_groups[].router.allowed_fails_policy",
-    doc: "Accepted and checked, without effect yet.",
-    keys: &[&[
-        later(
-            "BadRequestErrorAllowedFails",
-            COUNT_32,
-            FAILS_POLICY,
-            "Of 400.",
-        ),
-        later(
-            "AuthenticationErrorAllowedFails",
-            COUNT_32,
-            FAILS_POLICY,
-            "Of 401.",
-        ),
-        later(
-            "TimeoutErrorAllowedFails",
-            COUNT_32,
-            FAILS_POLICY,
-            "Of time limits.",
-        ),
-        later(
-            "RateLimitErrorAllowedFails",
-            COUNT_32,
-            FAILS_POLICY,
-            "Of 429.",
-        ),
-        later(
-            "ContentPolicyViolationErrorAllowedFails",
-            COUNT_32,
-            FAILS_POLICY,
-            "Of content filters.",
-        ),
-        later(
-            "InternalServerErrorAllowedFails",
-            COUNT_32,
-            FAILS_POLICY,
-            "Of 500.",
-        ),
-        later(
-            "ServiceUnavailableErrorAllowedFails",
-            COUNT_32,
-            FAILS_POLICY,
-            "Of 503.",
-        ),
-        later(
-            "BadGatewayErrorAllowedFails",
-            COUNT_32,
-            FAILS_POLICY,
-            "Of 502.",
-        ),
-        later(
-            "NotFoundErrorAllowedFails",
-            COUNT_32,
-            FAILS_POLICY,
-            "Of 404.",
-        ),
-    ]],
-    unknown: Unknown::Refused,
-};
-
-const FALLBACKS: &str =
-    "fallbacks to other groups are not built yet; a failed group answers with its error";
-const TAGS: &str = "tag filtering is not built yet; every deployment is eligible for every request";
-
 pub(super) const ELSEWHERE: &[Key] = &[
-    later(
+    none(
         "fallbacks",
         Kind::Any,
-        FALLBACKS,
+        "a router holds one group here; write waypost.groups.<id>.fallbacks",
         "Groups to try when this one fails.",
     ),
-    later(
+    none(
         "default_fallbacks",
         Kind::Any,
-        FALLBACKS,
+        "a router holds one group here; write waypost.default_fallbacks",
         "Groups to try when any fails.",
     ),
-    later(
+    none(
         "context_window_fallbacks",
         Kind::Any,
-        FALLBACKS,
+        "a router holds one group here; write waypost.groups.<id>.context_window_fallbacks",
         "Groups to try when the request is too long.",
     ),
-    later(
+    none(
         "content_policy_fallbacks",
         Kind::Any,
-        FALLBACKS,
+        "a router holds one group here; write waypost.groups.<id>.content_policy_fallbacks",
         "Groups to try when a filter refuses.",
     ),
-    later(
+    none(
         "max_fallbacks",
         COUNT_32,
-        FALLBACKS,
+        "a router holds one group here; write waypost.max_fallbacks",
         "How many groups to try.",
     ),
-    later(
+    none(
         "model_group_alias",
         Kind::Mapping,
-        "other names for a group are not built yet",
-        "Other names of the group.",
+        "a router holds one group here; write waypost.aliases",
+        "Other names of groups.",
     ),
-    later(
-        "enable_pre_call_checks",
-        Kind::Flag,
-        "context windows are not checked yet; rpm and tpm hold anyway",
-        "Leave out deployments whose context window is too small.",
+    none(
+        "model_group_retry_policy",
+        Kind::Mapping,
+        "a router holds one group here; write its retry_policy",
+        "Retries by group and class of failure.",
     ),
-    later(
+    none(
         "optional_pre_call_checks",
         Kind::Texts,
-        "no such check is built yet; rpm and tpm hold anyway",
+        "rpm and tpm hold anyway; for affinity write waypost.groups.<id>.affinity",
         "Further checks.",
-    ),
-    later(
-        "enable_tag_filtering",
-        Kind::Flag,
-        TAGS,
-        "Choose deployments by tags.",
-    ),
-    later(
-        "tag_filtering_match_any",
-        Kind::Flag,
-        TAGS,
-        "One tag is enough.",
     ),
     later(
         "provider_budget_config",
@@ -261,12 +98,13 @@ pub(super) const ELSEWHERE: &[Key] = &[
     none(
         "fallback_on_unsupported_params",
         Kind::Flag,
-        "every parameter is passed on",
-        "Drop parameters in fallbacks.",
+        "a request whose parameters rule a group out always goes to its fallbacks",
+        "Fall back for unsupported parameters.",
     ),
 ];
 
 const OWN: &str = "it is plumbing of LiteLLM's own";
+const AFFINITY: &str = "write waypost.groups.<id>.affinity";
 
 pub(super) const PLUMBING: &[Key] = &[
     none("set_verbose", Kind::Flag, "use RUST_LOG", "Verbose log."),
@@ -297,11 +135,16 @@ pub(super) const PLUMBING: &[Key] = &[
         OWN,
         "Settings of the proxy.",
     ),
-    none("model_group_affinity_config", Kind::Any, OWN, "Affinity."),
+    none(
+        "model_group_affinity_config",
+        Kind::Any,
+        AFFINITY,
+        "Affinity.",
+    ),
     none(
         "deployment_affinity_ttl_seconds",
         Kind::Any,
-        OWN,
+        AFFINITY,
         "Affinity.",
     ),
     none(

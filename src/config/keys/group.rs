@@ -13,7 +13,12 @@ pub(in super::super) static GROUP: Section = Section {
 };
 
 const KEYS: &[Key] = &[
-    on("id", Kind::Text, "Name of the group; unique and not empty.").required(),
+    on(
+        "id",
+        Kind::Text,
+        "Name of the group; unique and not empty. With `*` it stands for every name of that pattern (the most specific \
+         pattern wins), and what the `*` are takes the place of those in `model`.",
+    ).required(),
     on(
         "models",
         Kind::List(&MODEL),

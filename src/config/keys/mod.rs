@@ -10,6 +10,7 @@ mod call;
 mod group;
 mod model;
 mod own;
+mod policies;
 mod router;
 
 pub(super) use call::{CALL, PASSED_ON};
@@ -43,8 +44,14 @@ pub(super) enum Kind {
     DurationOrZero,
     /// Bytes as a number, or text with a unit.
     Size,
+    /// A number above 0, at most 1.
+    Share,
+    /// A number above 0 and below 1.
+    Quantile,
     /// One of these texts.
     Choice(&'static [&'static str]),
+    /// One of these texts, or a list of them.
+    Choices(&'static [&'static str]),
     /// A text or a list of texts.
     Texts,
     /// A file name or a boolean.
@@ -55,10 +62,46 @@ pub(super) enum Kind {
     Mapping,
     /// A mapping with known keys.
     Section(&'static Section),
+    /// A boolean, or a mapping with known keys that means `true`.
+    FlagOr(&'static Section),
     /// A list of mappings with known keys.
     List(&'static Section),
     /// A mapping from names the user chooses to mappings with known keys.
     Named(&'static Section),
+    /// A mapping from names the user chooses to texts, or to mappings with known keys.
+    NamedTexts(&'static Section),
+}
+
+impl Kind {
+    /// The keys inside.
+    pub(super) fn section(self) -> Option<&'static Section> {
+        match self {
+            Self::Section(inner)
+            | Self::FlagOr(inner)
+            | Self::List(inner)
+            | Self::Named(inner)
+            | Self::NamedTexts(inner) => Some(inner),
+            Self::Text
+            | Self::Secret
+            | Self::Flag
+            | Self::Integer(..)
+            | Self::Number
+            | Self::Amount
+            | Self::Seconds
+            | Self::SecondsOrZero
+            | Self::Duration
+            | Self::DurationOrZero
+            | Self::Size
+            | Self::Share
+            | Self::Quantile
+            | Self::Choice(_)
+            | Self::Choices(_)
+            | Self::Texts
+            | Self::FileOrFlag
+            | Self::Any
+            | Self::Mapping => None,
+        }
+    }
 }
 
 /// What a key does.
@@ -171,7 +214,7 @@ mod tests {
     fn walk(section: &'static Section, visit: &mut dyn FnMut(&'static Section, &'static Key)) {
         for key in section.keys() {
             visit(section, key);
-            if let Kind::Section(inner) | Kind::List(inner) | Kind::Named(inner) = key.kind {
+            if let Some(inner) = key.kind.section() {
                 walk(inner, visit);
             }
         }

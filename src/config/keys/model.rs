@@ -1,5 +1,6 @@
 //! Keys of an entry of `models`, and the parameters of a call.
 
+use super::policies::FAILS;
 use super::{
     ANY_COUNT, CALL, COUNT_32, Key, Kind, POSITIVE, POSITIVE_32, Section, Unknown, later, none, on,
 };
@@ -14,7 +15,6 @@ pub(in super::super) static MODEL: Section = Section {
     unknown: Unknown::PassedOn,
 };
 
-const TAGS: &str = "tag filtering is not built yet; every deployment is eligible for every request";
 const LIMITS: &str = "only rpm and tpm are enforced so far";
 
 const KEYS: &[Key] = &[
@@ -63,14 +63,18 @@ const KEYS: &[Key] = &[
     none("max_retries", COUNT_32, "use num_retries", "Retries of LiteLLM's HTTP client."),
     on("cooldown_time", Kind::SecondsOrZero, "Seconds this deployment sits out after a failure; 0: never.")
         .or("`router.cooldown_time`"),
+    on("allowed_fails", COUNT_32, "Failures tolerated within `cooldown_time`; one more cools.").or("`router.allowed_fails`"),
+    on("allowed_fails_policy", Kind::Section(&FAILS), "Failures tolerated by class of failure; before `allowed_fails`.")
+        .or("`router.allowed_fails_policy`"),
     on("extra_headers", Kind::Mapping, "Headers added to every request; their values are secrets."),
     on("extra_body", Kind::Mapping, "Fields set in every request, whatever the request says."),
     on("ssl_verify", Kind::FileOrFlag, "A PEM file with further certificate authorities; `false` is refused.").or("true"),
     on("ssl_certificate", Kind::Text, "A PEM file with the certificate and key shown to the upstream."),
-    later("tags", Kind::Texts, TAGS, "Tags of the deployment."),
-    later("tag_regex", Kind::Texts, TAGS, "Patterns for the user agent."),
-    later("region_name", Kind::Text, "requests cannot ask for a region yet", "Region of the deployment."),
-    later("mock_response", Kind::Any, "the deployment is called; `waypost lab` simulates deployments", "A canned answer."),
+    on("tags", Kind::Texts, "What requests may ask for by name, with `router.enable_tag_filtering`. `default`: for requests without tags."),
+    later("tag_regex", Kind::Texts, "tags are compared as they are; patterns for the user agent are not built yet", "Patterns for the user agent."),
+    on("region_name", Kind::Text, "Where it is, for requests with `allowed_model_region`.")
+        .or("`aws_region_name` or `vertex_location`"),
+    on("mock_response", Kind::Text, "The deployment is not called: this is its answer."),
     on(
         "drop_params",
         Kind::Flag,
@@ -219,31 +223,44 @@ static INFO: Section = Section {
             Kind::SecondsOrZero,
             "Seconds this deployment sits out after a failure.",
         ),
-        later("max_input_tokens", POSITIVE, CONTEXT, "Context window."),
-        later("max_output_tokens", POSITIVE, CONTEXT, "Longest answer."),
-        later(
-            "max_tokens",
+        on(
+            "max_input_tokens",
             POSITIVE,
-            CONTEXT,
-            "Context window, older name.",
+            "Context window: the longest prompt in tokens, for `router.enable_pre_call_checks`.",
+        )
+        .or("`max_tokens`"),
+        none(
+            "max_output_tokens",
+            POSITIVE,
+            "the request and the provider limit the answer",
+            "Longest answer.",
         ),
-        later(
-            "allowed_fails",
-            COUNT_32,
-            "use the router's allowed_fails",
-            "Failures tolerated.",
+        on("max_tokens", POSITIVE, "Context window, older name."),
+        on(
+            "supports_function_calling",
+            Kind::Flag,
+            "It calls tools; false: no requests with tools, with `router.enable_pre_call_checks`.",
         ),
-        later(
+        on(
+            "supports_vision",
+            Kind::Flag,
+            "It looks at images, likewise.",
+        ),
+        on(
+            "supports_response_schema",
+            Kind::Flag,
+            "It answers by a JSON schema, likewise.",
+        ),
+        on("allowed_fails", COUNT_32, "Failures tolerated."),
+        on(
             "allowed_fails_policy",
-            Kind::Mapping,
-            "use the router's allowed_fails",
+            Kind::Section(&FAILS),
             "Failures tolerated, by class.",
         ),
-        none(
+        on(
             "mode",
             Kind::Text,
-            "the path of a request says what it is",
-            "Kind of model.",
+            "Kind of model, such as `chat` or `embedding`: groups of different kinds are no fallbacks of each other.",
         ),
         none(
             "litellm_provider",
@@ -263,6 +280,4 @@ static INFO: Section = Section {
     unknown: Unknown::PassedOn,
 };
 
-const CONTEXT: &str =
-    "context windows are not checked yet; a request that is too long fails at the provider";
 const ACCESS: &str = "use waypost.keys to say who may use which group";

@@ -1,6 +1,6 @@
 //! Keys of the section `waypost`, which Rasa ignores.
 
-use super::{Kind, Section, Unknown, on};
+use super::{COUNT_32, Kind, POSITIVE_32, Section, Unknown, on};
 
 /// Everything that is not part of Rasa's dialect.
 pub(in super::super) static WAYPOST: Section = Section {
@@ -72,6 +72,47 @@ pub(in super::super) static WAYPOST: Section = Section {
             Kind::Text,
             "A YAML or JSON file of prices in LiteLLM's format; before the built-in table.",
         ),
+        on(
+            "aliases",
+            Kind::NamedTexts(&ALIAS),
+            "Other names of groups: the name, and the group or another alias.",
+        ),
+        on(
+            "default_fallbacks",
+            Kind::Texts,
+            "Groups to turn to when a group without `fallbacks` fails, in this order. Groups of embeddings and others \
+             are left out for each other.",
+        ),
+        on(
+            "max_fallbacks",
+            COUNT_32,
+            "Other groups a request may turn to; 0: none.",
+        )
+        .or("10"),
+        on(
+            "max_attempts",
+            POSITIVE_32,
+            "Attempts a request may make, in all groups together.",
+        )
+        .or("12"),
+        on(
+            "mock_testing",
+            Kind::Flag,
+            "Requests may ask for failures and canned answers: `mock_testing_fallbacks` and its like, `mock_response`.",
+        )
+        .or("true"),
+        on(
+            "decisions",
+            Kind::Integer(0, 100_000),
+            "Decisions kept for `/debug/decisions` of the listener for operators.",
+        )
+        .or("100"),
+        on(
+            "litellm_headers",
+            Kind::Flag,
+            "Answers also have LiteLLM's headers, such as `x-litellm-model-group`.",
+        )
+        .or("false"),
         on(
             "groups",
             Kind::Named(&OVERRIDES),
@@ -202,6 +243,78 @@ static PRICE: Section = Section {
     unknown: Unknown::Refused,
 };
 
+/// `aliases.<name>`
+static ALIAS: Section = Section {
+    title: "Aliases",
+    path: "waypost.aliases.<name>",
+    doc: "`name: group`, or a mapping.",
+    keys: &[&[
+        on("group", Kind::Text, "What the name stands for.").required(),
+        on("hidden", Kind::Flag, "It is not in the list of models.").or("false"),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+/// `groups.<id>.affinity`
+static AFFINITY: Section = Section {
+    title: "Affinity",
+    path: "waypost.groups.<id>.affinity",
+    doc: "Requests of one conversation go to the deployment that answered it before, unless it cools or is full. \
+          `affinity: true` has every default.",
+    keys: &[&[
+        on(
+            "by",
+            Kind::Choices(&["session", "prompt_cache_key", "user", "prefix"]),
+            "What makes two requests one conversation, the first that a request has: `session` (the header \
+             `x-session-id` or `x-litellm-session-id`, or `litellm_session_id` in the body), `prompt_cache_key`, `user`, \
+             or `prefix` (the prompt up to the end of the first user message).",
+        )
+        .or("`[session, prompt_cache_key, user]`"),
+        on(
+            "ttl",
+            Kind::Duration,
+            "How long a conversation without requests is remembered.",
+        )
+        .or("1h"),
+        on(
+            "max_entries",
+            Kind::Integer(1, 10_000_000),
+            "Conversations remembered; beyond that the one longest without a request is forgotten.",
+        )
+        .or("65536"),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+/// `groups.<id>.hedging`
+static HEDGING: Section = Section {
+    title: "Hedging",
+    path: "waypost.groups.<id>.hedging",
+    doc: "A request that has waited unusually long for its first content gets a second attempt at another deployment; \
+          the first content wins. `hedging: true` has every default.",
+    keys: &[&[
+        on(
+            "quantile",
+            Kind::Quantile,
+            "The quantile of the times to first content after which the second attempt is made.",
+        )
+        .or("0.95"),
+        on(
+            "min_delay",
+            Kind::DurationOrZero,
+            "No second attempt before this.",
+        )
+        .or("500ms"),
+        on(
+            "max_share",
+            Kind::Share,
+            "The largest share of requests that get a second attempt.",
+        )
+        .or("0.05"),
+    ]],
+    unknown: Unknown::Refused,
+};
+
 /// `groups.<id>`
 static OVERRIDES: Section = Section {
     title: "Settings of one group",
@@ -238,6 +351,37 @@ static OVERRIDES: Section = Section {
             Kind::Section(&TIMEOUTS),
             "Time limits of this group; a `timeout` in its models or router wins.",
         ),
+        on(
+            "fallbacks",
+            Kind::Texts,
+            "Groups to turn to when this one fails, in this order: ids, aliases, or names that a group with `*` \
+             matches. An empty list: none.",
+        )
+        .or("`waypost.default_fallbacks`"),
+        on(
+            "context_window_fallbacks",
+            Kind::Texts,
+            "Groups to turn to when a prompt is too long for this one.",
+        )
+        .or("`fallbacks`"),
+        on(
+            "content_policy_fallbacks",
+            Kind::Texts,
+            "Groups to turn to when a content filter refuses.",
+        )
+        .or("`fallbacks`"),
+        on(
+            "affinity",
+            Kind::FlagOr(&AFFINITY),
+            "Conversations stay where they are.",
+        )
+        .or("false"),
+        on(
+            "hedging",
+            Kind::FlagOr(&HEDGING),
+            "Second attempts for slow requests.",
+        )
+        .or("false"),
         on(
             "deadline",
             Kind::Duration,

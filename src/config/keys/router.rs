@@ -1,6 +1,7 @@
 //! Keys of `router`: what LiteLLM's constructor takes, as Rasa hands everything on to it.
 
-use super::accepted::{ELSEWHERE, PLUMBING, POLICIES, REDIS};
+use super::accepted::{ELSEWHERE, PLUMBING, REDIS};
+use super::policies::{FAILS, RETRIES};
 use super::{
     ANY_COUNT, COUNT_32, DEFAULT_PARAMS, Key, Kind, POSITIVE, POSITIVE_32, Section, Unknown, later,
     none, on,
@@ -12,7 +13,7 @@ pub(in super::super) static ROUTER: Section = Section {
     path: "model_groups[].router",
     doc: "How a group routes, retries and cools down. Only these keys are allowed. A group without a router has one \
           with every default.",
-    keys: &[KEYS, REDIS, POLICIES, ELSEWHERE, PLUMBING],
+    keys: &[KEYS, REDIS, ELSEWHERE, PLUMBING],
     unknown: Unknown::Refused,
 };
 
@@ -31,13 +32,28 @@ const KEYS: &[Key] = &[
     on("routing_strategy_args", Kind::Section(&STRATEGY_ARGS), "Settings of the strategy."),
     on("use_chat_completions_endpoint", Kind::Flag, "False: chat goes to `/completions` as one prompt.").or("true"),
     on("num_retries", COUNT_32, "Retries after the first attempt, on the whole group.").or("2"),
+    on("retry_policy", Kind::Section(&RETRIES), "Retries by class of failure; before `num_retries`."),
     on("retry_after", Kind::SecondsOrZero, "Least wait before a retry that waits at all.").or("0"),
     on("timeout", Kind::Seconds, "Limit of one attempt.").or("`waypost.timeouts.total`"),
     on("stream_timeout", Kind::Seconds, "Limit until the first content, and between events, of a stream.")
         .or("`waypost.timeouts.first_content` and `.gap`"),
     on("cooldown_time", Kind::SecondsOrZero, "Seconds a failed deployment sits out; 0: never.").or("5"),
     on("allowed_fails", COUNT_32, "Failures tolerated within `cooldown_time`; one more cools. Absent: by failure rate."),
+    on("allowed_fails_policy", Kind::Section(&FAILS), "Failures tolerated by class of failure; before `allowed_fails`."),
     on("disable_cooldowns", Kind::Flag, "No deployment ever sits out.").or("false"),
+    on(
+        "enable_pre_call_checks",
+        Kind::Flag,
+        "Leave out deployments whose context window is too small for a request, or that lack an ability it needs.",
+    )
+    .or("false"),
+    on("enable_tag_filtering", Kind::Flag, "Only deployments with the tags of a request are eligible for it.").or("false"),
+    on(
+        "tag_filtering_match_any",
+        Kind::Flag,
+        "With `enable_tag_filtering`: one common tag is enough; false: the deployment has all tags of the request.",
+    )
+    .or("true"),
     on("default_max_parallel_requests", POSITIVE_32, "Requests in flight of deployments without a limit of their own."),
     on("cache_responses", Kind::Flag, "Answer repeated requests from memory.").or("false"),
     on("cache_kwargs", Kind::Section(&CACHE), "Settings of the cache."),

@@ -10,6 +10,7 @@ use crate::config::context::Context;
 use crate::config::nearest::hint;
 use crate::config::tree::{Entry, Node, Pos, Value};
 use crate::config::value;
+use crate::types::Pattern;
 
 /// Lists of fallbacks; the general one comes first.
 const LISTS: [&str; 3] = [
@@ -51,10 +52,9 @@ impl<'g> ByGroup<'g> {
         if let Some((_, group)) = alias.filter(|(_, group)| known(group)) {
             return Some(group.clone());
         }
-        let pattern = self
-            .groups
-            .iter()
-            .find(|group| group.id.contains('*') && matches(&group.id, name));
+        let pattern = self.groups.iter().find(|group| {
+            Pattern::is_one(&group.id) && Pattern::new(&group.id).matches(name).is_some()
+        });
         if let Some(pattern) = pattern {
             let message = format!(
                 "\"{name}\" is one of many names of the group \"{0}\", and settings are those of a whole group; write \"{0}\", or give {name} an entry of model_list of its own",
@@ -85,18 +85,6 @@ impl<'g> ByGroup<'g> {
             groups.set(&id, fields.at, fields);
         }
         (!groups.is_empty()).then(|| groups.done())
-    }
-}
-
-/// Whether a pattern with `*` fits a whole name.
-fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((start, rest)) => name.strip_prefix(start).is_some_and(|name| {
-            (0..=name.len())
-                .filter(|at| name.is_char_boundary(*at))
-                .any(|at| matches(rest, &name[at..]))
-        }),
     }
 }
 

@@ -126,7 +126,6 @@ pub(in super::super) static INFO: Table = Table {
             "weight",
             "`weight`, after the entry's and that of `litellm_params`",
         ),
-        kept("mode", "nothing: the path of a request says what it is"),
         lost("access_groups", ACCESS),
         lost(
             "access_windows",
