@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod import;
 pub mod in_force;
 pub mod lab;
 pub mod probe;
@@ -27,6 +28,8 @@ enum Command {
     Serve(serve::Args),
     /// Check a configuration file: every problem at once, and what is in force.
     Check(check::Args),
+    /// Write a LiteLLM config.yaml as an endpoints.yml, and say what differs.
+    Import(import::Args),
     /// Print the JSON Schema of the configuration file.
     Schema(schema::Args),
     /// Run simulated deployments, to test against.
@@ -48,6 +51,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Import(args) => import::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Lab(args) => lab::run(&args),
             Command::Demo(args) => demo::run(&args),

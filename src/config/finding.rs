@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use super::litellm::Origin;
 use super::tree::Pos;
@@ -65,7 +66,7 @@ pub(super) struct Findings {
     /// Warnings and errors kept.
     kept: [usize; 2],
     /// Where a converted file's parts come from.
-    origin: Option<Origin>,
+    origin: Option<Arc<Origin>>,
 }
 
 impl Findings {
@@ -81,7 +82,15 @@ impl Findings {
 
     /// Findings are about a converted file, and are to name the original's keys.
     pub(super) fn restore_by(&mut self, origin: Origin) {
-        self.origin = Some(origin);
+        self.origin = Some(Arc::new(origin));
+    }
+
+    /// For more to say about the same file.
+    pub(super) fn like(&self) -> Self {
+        Self {
+            origin: self.origin.clone(),
+            ..Self::new(&self.file)
+        }
     }
 
     pub(super) fn push(

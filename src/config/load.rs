@@ -11,7 +11,7 @@ use super::finding::{Finding, Findings};
 use super::nearest::nearest;
 use super::parse::parse;
 use super::tree::{Entry, Node, Pos, Value};
-use super::{Config, group, litellm, references, settings};
+use super::{Config, Import, group, litellm, references, settings};
 
 /// Largest configuration file. The largest that Rasa's users show are a few kilobytes.
 const MAX_FILE: u64 = 4 << 20;
@@ -141,6 +141,39 @@ fn load_text(
         Some(root) => load_tree(ctx, file, root),
         None => Err(ctx.findings.finish().0),
     }
+}
+
+/// Writes a LiteLLM `config.yaml` as an `endpoints.yml` that is the same [`Config`].
+///
+/// # Errors
+/// As [`load`], and if the file is not LiteLLM's.
+pub fn import(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Import, Vec<Finding>> {
+    let name = path.display().to_string();
+    let (_, warnings) = load(path, env, false)?;
+    let text = read(path).map_err(|(at, message)| only(&name, at, "", message))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let mut root = parse(text).map_err(|problem| only(&name, problem.at, "", problem.message))?;
+    if !litellm::recognised(&root) {
+        let message = "not a config.yaml of LiteLLM, which has a section model_list; an endpoints.yml is read as it is";
+        return Err(only(&name, root.at, "", message.to_owned()));
+    }
+    let mut ctx = Context {
+        findings: Findings::new(&name),
+        env,
+        strict: false,
+        litellm: true,
+        folder: path.parent().map(Path::to_path_buf).unwrap_or_default(),
+    };
+    let set = litellm::gather(&mut ctx, &mut root);
+    let env = |name: &str| set.get(name).cloned().or_else(|| env(name));
+    let mut ctx = Context { env: &env, ..ctx };
+    let Some(converted) = litellm::convert(&mut ctx, &root) else {
+        return Err(ctx.findings.finish().0);
+    };
+    let findings = &ctx.findings;
+    Ok(litellm::import(
+        &name, &root, converted, &set, findings, warnings,
+    ))
 }
 
 /// Checks a file in Waypost's own dialect.

@@ -44,7 +44,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use finding::{Finding, Severity};
-pub use load::{load, load_str};
+pub use litellm::Import;
+pub use load::{import, load, load_str};
 
 use crate::types::{
     Abilities, Affinity, AllCooling, Clocks, CostReading, Fallbacks, Hedging, Policy, Price,

@@ -7,6 +7,9 @@
 
 mod between;
 mod build;
+mod differences;
+mod hide;
+mod import;
 mod keys;
 mod models;
 mod origin;
@@ -15,6 +18,7 @@ mod router;
 mod settings;
 mod sift;
 mod variables;
+mod yaml;
 
 use std::collections::HashMap;
 
@@ -25,6 +29,8 @@ use keys::{GENERAL, ROUTER, SETTINGS, TOP};
 use router::Sections;
 use sift::{find, sift};
 
+pub use import::Import;
+pub(super) use import::import;
 pub(super) use origin::Origin;
 pub(super) use settings::gather;
 

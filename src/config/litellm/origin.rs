@@ -12,7 +12,7 @@ use crate::config::tree::{Node, Pos, Value};
 pub(super) const STRIDE: usize = 10_000_000;
 
 /// The original's places.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Origin {
     /// A mapping begins where its first key does, so a place may have more than one path; the outermost comes first.
     paths: HashMap<Pos, Vec<String>>,
