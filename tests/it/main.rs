@@ -22,6 +22,7 @@ mod gemini;
 mod in_flight;
 mod keys;
 mod limits;
+mod litellm_config;
 mod metrics;
 mod ollama;
 mod providers_like;

@@ -11,12 +11,12 @@ pub(super) struct Difference {
 }
 
 /// A key in one of these places, and the difference.
-struct Rule {
+pub(super) struct Rule {
     sections: &'static [&'static str],
-    keys: &'static [&'static str],
+    pub(super) keys: &'static [&'static str],
     /// Only this value counts.
     value: Option<&'static str>,
-    text: &'static str,
+    pub(super) text: &'static str,
 }
 
 const SETTINGS: &[&str] = &["router_settings", "litellm_settings"];
@@ -27,7 +27,7 @@ const ENTRY: &[&str] = &[
 ];
 
 /// In the order of the report.
-const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule] = &[
     Rule {
         sections: ENTRY,
         keys: &["rpm", "tpm"],
@@ -113,7 +113,7 @@ const RULES: &[Rule] = &[
 ];
 
 /// What holds for every file.
-const ALWAYS: &[&str] = &[
+pub(super) const ALWAYS: &[&str] = &[
     "a variable that is not set is an error; LiteLLM takes an empty text",
     "a model that nobody serves is answered with 404 model_not_found; LiteLLM answers 400",
     "a group all of whose deployments fail answers with the cause, and says of each deployment what was wrong; LiteLLM answers 429 once they cool",

@@ -13,6 +13,7 @@ mod import;
 mod keys;
 mod models;
 mod origin;
+mod page;
 mod provider;
 mod router;
 mod settings;
@@ -32,6 +33,7 @@ use sift::{find, sift};
 pub use import::Import;
 pub(super) use import::import;
 pub(super) use origin::Origin;
+pub(super) use page::page;
 pub(super) use settings::gather;
 
 /// Keys that only LiteLLM's file has at its top.
