@@ -121,9 +121,15 @@ impl Attempt {
     /// its end, which may be minutes away. A plain answer is still to be looked at.
     pub fn note_first_content(&mut self, now: Instant) {
         if self.first_content.is_none() {
-            self.first_content = Some(now.duration_since(self.began));
-            if self.streaming && std::mem::take(&mut self.probe) {
-                self.deployment.scores.with_cooldown(|c| c.reopen(now));
+            let first = now.duration_since(self.began);
+            self.first_content = Some(first);
+            let scores = &self.deployment.scores;
+            if self.streaming
+                && std::mem::take(&mut self.probe)
+                && scores.with_cooldown(|c| c.reopen(now))
+            {
+                scores.forget_latency();
+                scores.sample(true, first, now);
             }
         }
     }
@@ -150,13 +156,13 @@ impl Attempt {
         let scores = &self.deployment.scores;
         match outcome {
             Outcome::Success => {
-                scores.with_cooldown(|c| c.succeeded(now));
+                self.works(now);
                 if let Some(sample) = self.latency_sample(now) {
                     scores.sample(self.streaming, sample, now);
                 }
             }
             // The deployment works: it read the request and said no.
-            Outcome::Refused => scores.with_cooldown(|c| c.succeeded(now)),
+            Outcome::Refused => self.works(now),
             Outcome::Failed { fault, retry_after } => {
                 scores.penalise(
                     self.streaming,
@@ -174,6 +180,15 @@ impl Attempt {
         self.probe = false;
         self.release();
         None
+    }
+
+    /// It has answered. What ends a cooldown also ends what was learnt of latency up to then, failures that counted as slow
+    /// ones above all: they have been paid for.
+    fn works(&self, now: Instant) {
+        let scores = &self.deployment.scores;
+        if scores.with_cooldown(|c| c.succeeded(now)) {
+            scores.forget_latency();
+        }
     }
 
     /// Time to first content for streams; otherwise time per output token, or the whole time where there are none.

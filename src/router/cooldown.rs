@@ -97,11 +97,13 @@ impl Cooldown {
         self.probing = true;
     }
 
-    /// The probe has begun to answer: others may follow. Its end counts as any other.
-    pub fn reopen(&mut self, now: Instant) {
-        if self.cooling.is_some_and(|(until, _)| until <= now) {
+    /// The probe has begun to answer: others may follow. Its end counts as any other. Whether that ended a cooldown.
+    pub fn reopen(&mut self, now: Instant) -> bool {
+        let ends = self.is_half_open(now);
+        if ends {
             *self = Self::default();
         }
+        ends
     }
 
     /// The probe ended without telling anything.
@@ -109,16 +111,24 @@ impl Cooldown {
         self.probing = false;
     }
 
-    /// An attempt succeeded. One that began before the deployment was cooled does not end the cooldown early.
-    pub fn succeeded(&mut self, now: Instant) {
+    /// An attempt succeeded. One that began before the deployment was cooled does not end the cooldown early. Whether it
+    /// ended one.
+    pub fn succeeded(&mut self, now: Instant) -> bool {
         self.consecutive = 0;
         self.count(now, false);
-        if self.cooling.is_some_and(|(until, _)| until <= now) {
+        let ends = self.is_half_open(now);
+        if ends {
             self.cooling = None;
             self.window = None;
             self.recent.clear();
             self.probing = false;
         }
+        ends
+    }
+
+    /// Whether the cooldown's time is over, and nobody has shown yet that its cause is.
+    fn is_half_open(&self, now: Instant) -> bool {
+        self.cooling.is_some_and(|(until, _)| until <= now)
     }
 
     /// An attempt failed. Returns the deadline if that cools the deployment now or for longer.
@@ -129,7 +139,7 @@ impl Cooldown {
         now: Instant,
         rule: &Rule,
     ) -> Option<Instant> {
-        let half_open = self.cooling.is_some_and(|(until, _)| until <= now);
+        let half_open = self.is_half_open(now);
         self.probing = false;
         self.consecutive = self.consecutive.saturating_add(1);
         let (failed, all) = self.count(now, true);
