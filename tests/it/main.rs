@@ -24,6 +24,7 @@ mod keys;
 mod limits;
 mod metrics;
 mod ollama;
+mod outages;
 mod providers_like;
 mod retries;
 mod routing;
