@@ -177,6 +177,13 @@ impl<'a> Candidate<'a> {
         self.row.scores.in_flight()
     }
 
+    /// Whether it has cooled down and nobody has tried it since. Whoever is sent there is its probe.
+    #[must_use]
+    pub fn is_half_open(self) -> bool {
+        // One that cools, or is being probed, is no candidate.
+        self.row.scores.closed().is_some()
+    }
+
     /// Expected latency of this kind of call, as the binary logarithm of its seconds; `None`: never tried.
     #[must_use]
     pub fn log2_latency(self) -> Option<f64> {

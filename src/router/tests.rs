@@ -274,6 +274,43 @@ fn one_probe_after_a_cooldown() {
 }
 
 #[test]
+fn by_latency_one_that_cooled_is_probed_first_and_judged_by_that() {
+    for streaming in [false, true] {
+        let r = router(
+            StrategyKind::Latency,
+            vec![deployment("a"), deployment("b")],
+        );
+        let now = Instant::now();
+        let of = |tried: &'static [usize], now| Ask {
+            streaming,
+            ..ask(tried, now)
+        };
+        let answered = |mut attempt: Attempt, now: Instant| {
+            attempt.note_first_content(now + S);
+            attempt.settle(Outcome::Success, now + S);
+        };
+        answered(r.begin(&of(&[1], now)).expect("a"), now);
+        answered(r.begin(&of(&[0], now)).expect("b"), now);
+        // Together, so that each counts as slower than the one before.
+        let failing: Vec<Attempt> = (0..5)
+            .map(|_| r.begin(&of(&[1], now)).expect("a"))
+            .collect();
+        for attempt in failing {
+            fail(attempt, Fault::Connect, now);
+        }
+        assert_eq!(r.begin(&of(&[], now)).expect("b").index(), 1, "cooling");
+        let later = now + 5 * S;
+        let probe = r.begin(&of(&[], later)).expect("a");
+        assert_eq!(probe.index(), 0, "half open");
+        assert_eq!(r.begin(&of(&[], later)).expect("b").index(), 1, "alone");
+        answered(probe, later);
+        let scores = &r.deployments()[0].scores;
+        assert_eq!(scores.latency(streaming, later + S), Some(S));
+        assert_eq!(scores.latency(!streaming, later + S), None);
+    }
+}
+
+#[test]
 fn even_cooling_takes_the_one_that_is_back_first() {
     let r = router(
         StrategyKind::SimpleShuffle,
