@@ -100,7 +100,10 @@ impl Row {
         }
         let minute = self.scores.minute(question.minute);
         let why = if limits.over_rpm(minute.requests) {
-            Why::OverRpm { limit: limits.rpm }
+            Why::OverRpm {
+                limit: limits.rpm,
+                used: minute.requests,
+            }
         } else if limits.over_tpm(minute.tokens, question.reserve) {
             Why::OverTpm {
                 limit: limits.tpm,
@@ -109,8 +112,8 @@ impl Row {
         } else {
             return None;
         };
-        let next_minute = Duration::from_secs(60 - ask.unix.as_secs() % 60);
-        Some((why, Some(next_minute)))
+        let next_minute = Duration::from_secs((question.minute + 1) * 60);
+        Some((why, Some(next_minute.saturating_sub(ask.unix))))
     }
 }
 
