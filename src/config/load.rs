@@ -252,6 +252,8 @@ mod tests {
             Just("[{}]"),
             Just("2024-02-15-preview"),
             Just("least-busy"),
+            Just("'a*'"),
+            Just("{a: b, b: a, c: {group: c}, d: {fallbacks: [1, '*'], hedging: 1}}"),
         ];
         let key = prop_oneof![
             Just("id"),
@@ -271,6 +273,10 @@ mod tests {
             Just("models"),
             Just("redis_url"),
             Just("engine"),
+            Just("aliases"),
+            Just("groups"),
+            Just("default_fallbacks"),
+            Just("tags"),
             Just("x"),
         ];
         let pairs = || proptest::collection::vec((key.clone(), value.clone()), 0..6);
