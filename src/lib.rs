@@ -34,7 +34,7 @@
 //! reads with. `tests/it/architecture.rs` holds all of this to be true.
 //!
 //! What is not here yet has its place: choosers that look at more than the name stand before
-//! [`gateway::Snapshot::group`]; a further dialect that is not OpenAI's is a [`provider::Translator`]; a shared store exchanges
+//! [`gateway::Snapshot::resolve`]; a further dialect that is not OpenAI's is a [`provider::Translator`]; a shared store exchanges
 //! the [`router::scores`]; a reload builds a second [`gateway::Snapshot`] and carries the scores over by deployment id.
 
 pub mod access_log;

@@ -230,7 +230,7 @@ pub const OUTCOMES: [&str; 6] = [
 /// What the cache can say to a request.
 const CACHE_RESULTS: [&str; 3] = ["hit", "miss", "bypass"];
 /// What can cool a deployment.
-const CAUSES: [&str; 8] = [
+const CAUSES: [&str; 9] = [
     Fault::Connect.name(),
     Fault::Timeout.name(),
     Fault::Broken.name(),
@@ -239,6 +239,7 @@ const CAUSES: [&str; 8] = [
     Fault::Quota.name(),
     Fault::Credential.name(),
     Fault::NotFound.name(),
+    Fault::Refused.name(),
 ];
 /// How else an attempt can end without success.
 const ENDINGS: [&str; 2] = ["refused", "cancelled"];

@@ -291,6 +291,8 @@ pub enum Fault {
     Credential,
     /// The provider knows no such model or deployment (404), or redirects elsewhere.
     NotFound,
+    /// It refused requests as such, more of them than an `allowed_fails_policy` tolerates. No single attempt fails so.
+    Refused,
 }
 
 impl Fault {
@@ -306,6 +308,7 @@ impl Fault {
             Self::Quota => "quota",
             Self::Credential => "credential",
             Self::NotFound => "not_found",
+            Self::Refused => "refused",
         }
     }
 

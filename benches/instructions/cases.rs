@@ -18,7 +18,7 @@ use waypost::router::strategy::{Args, build};
 use waypost::router::{Ask, Attempt, Deployment, Outcome, Router};
 use waypost::telemetry::LogFormat;
 use waypost::types::{
-    Auth, Clocks, Cost, Dialect, Dropping, Operation, Price, Quirks, StrategyKind, Target,
+    Auth, Clocks, Cost, Dialect, Dropping, Operation, Policy, Price, Quirks, StrategyKind, Target,
     TlsOptions, TokenUsage,
 };
 
@@ -221,6 +221,7 @@ pub(crate) fn deployment(number: usize) -> Deployment {
         rule: Rule {
             cooldown_time: Duration::from_secs(5),
             allowed_fails: None,
+            allowed_fails_policy: Policy::default(),
         },
         num_retries: None,
         clocks: Clocks::default(),

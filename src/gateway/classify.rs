@@ -57,36 +57,6 @@ impl Rejection {
             Self::Invalid => "rejected",
         }
     }
-
-    /// Its class in LiteLLM's policies.
-    #[must_use]
-    pub const fn class(self) -> ErrorClass {
-        match self {
-            Self::ContentFilter => ErrorClass::ContentPolicy,
-            Self::ContextLength | Self::Invalid => ErrorClass::BadRequest,
-        }
-    }
-}
-
-/// The class, in LiteLLM's policies, of an attempt that failed this way, with that status if it was answered.
-#[must_use]
-pub const fn class(fault: Fault, status: Option<StatusCode>) -> ErrorClass {
-    match fault {
-        Fault::RateLimit | Fault::Quota => ErrorClass::RateLimit,
-        Fault::Credential => ErrorClass::Authentication,
-        Fault::NotFound => ErrorClass::NotFound,
-        Fault::Timeout => ErrorClass::Timeout,
-        Fault::Connect | Fault::Broken => ErrorClass::InternalServer,
-        Fault::Server => match status {
-            Some(status) => match status.as_u16() {
-                408 | 504 => ErrorClass::Timeout,
-                502 => ErrorClass::BadGateway,
-                503 | 529 => ErrorClass::ServiceUnavailable,
-                _ => ErrorClass::InternalServer,
-            },
-            None => ErrorClass::InternalServer,
-        },
-    }
 }
 
 /// Phrases of 400s for refused content.
@@ -147,6 +117,35 @@ pub fn classify(status: StatusCode, facts: &ErrorFacts) -> Verdict {
         408 | 409 | 424 | 425 | 498 | 500..=599 => Verdict::Retry(Fault::Server),
         100..=299 => Verdict::Retry(Fault::Broken), // a success with an error inside, of no known kind
         _ => Verdict::Reject(Rejection::Invalid),
+    }
+}
+
+/// The class by which policies (`retry_policy`, `allowed_fails_policy`) count an outcome. `status` is that of the answer, if
+/// there was one: it tells failures apart that are otherwise all the deployment's.
+#[must_use]
+pub fn class(verdict: Verdict, status: Option<StatusCode>) -> ErrorClass {
+    match verdict {
+        Verdict::Reject(Rejection::ContentFilter) => ErrorClass::ContentPolicy,
+        Verdict::Reject(Rejection::ContextLength | Rejection::Invalid) => ErrorClass::BadRequest,
+        Verdict::Retry(fault) => match fault {
+            Fault::Timeout => ErrorClass::Timeout,
+            Fault::RateLimit | Fault::Quota => ErrorClass::RateLimit,
+            Fault::Credential => ErrorClass::Authentication,
+            Fault::NotFound => ErrorClass::NotFound,
+            Fault::Refused => ErrorClass::BadRequest,
+            Fault::Connect | Fault::Broken => ErrorClass::InternalServer,
+            Fault::Server => of_status(status),
+        },
+        Verdict::NotReady => of_status(status),
+    }
+}
+
+fn of_status(status: Option<StatusCode>) -> ErrorClass {
+    match status.map(|status| status.as_u16()) {
+        Some(408 | 504) => ErrorClass::Timeout,
+        Some(502) => ErrorClass::BadGateway,
+        Some(503 | 529) => ErrorClass::ServiceUnavailable,
+        _ => ErrorClass::InternalServer,
     }
 }
 
@@ -385,6 +384,51 @@ mod tests {
                 *expected,
                 "{status} {code} {kind} {message}"
             );
+        }
+    }
+
+    #[test]
+    fn classes() {
+        use ErrorClass as C;
+        let answered: &[(u16, &str, ErrorClass)] = &[
+            (400, "", C::BadRequest),
+            (413, "", C::BadRequest),
+            (415, "", C::BadRequest),
+            (422, "", C::BadRequest),
+            (400, "context_length_exceeded", C::BadRequest),
+            (400, "content_filter", C::ContentPolicy),
+            (400, "model_not_found", C::NotFound),
+            (400, "tool_use_failed", C::InternalServer),
+            (401, "", C::Authentication),
+            (403, "", C::Authentication),
+            (402, "", C::RateLimit),
+            (404, "", C::NotFound),
+            (302, "", C::NotFound),
+            (408, "", C::Timeout),
+            (409, "", C::InternalServer),
+            (429, "", C::RateLimit),
+            (429, "insufficient_quota", C::RateLimit),
+            (500, "", C::InternalServer),
+            (501, "", C::InternalServer),
+            (502, "", C::BadGateway),
+            (503, "", C::ServiceUnavailable),
+            (504, "", C::Timeout),
+            (529, "", C::ServiceUnavailable),
+            (200, "", C::InternalServer),
+        ];
+        for (status, code, expected) in answered {
+            let status = StatusCode::from_u16(*status).expect("a status");
+            let verdict = classify(status, &facts(code, "", ""));
+            assert_eq!(class(verdict, Some(status)), *expected, "{status} {code}");
+        }
+        let unanswered = [
+            (Fault::Connect, C::InternalServer),
+            (Fault::Broken, C::InternalServer),
+            (Fault::Timeout, C::Timeout),
+            (Fault::Credential, C::Authentication),
+        ];
+        for (fault, expected) in unanswered {
+            assert_eq!(class(Verdict::Retry(fault), None), expected, "{fault:?}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::classify::{Rejection, class};
+use super::classify::{Rejection, Verdict, class};
 use crate::provider::ErrorFacts;
 use crate::request::RequestError;
 use crate::router::NoneEligible;
@@ -116,15 +116,22 @@ pub struct UpstreamAnswer {
     pub facts: Option<ErrorFacts>,
 }
 
+impl Cause {
+    /// The status the upstream answered with, if it did.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Answer(answer) => Some(answer.status),
+            Self::Clock { .. } | Self::Transport(_) => None,
+        }
+    }
+}
+
 impl Failure {
-    /// Its class in LiteLLM's policies.
+    /// The class by which policies count it.
     #[must_use]
     pub fn class(&self) -> ErrorClass {
-        let status = match &self.cause {
-            Cause::Answer(answer) => Some(answer.status),
-            Cause::Clock { .. } | Cause::Transport(_) => None,
-        };
-        class(self.fault, status)
+        class(Verdict::Retry(self.fault), self.cause.status())
     }
 
     /// For logs: who, what kind, and the cause in a few words.

@@ -15,7 +15,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-use super::classify::{Verdict, classify, retry_after};
+use super::classify::{Rejection, Verdict, class, classify, retry_after};
 use super::committed::{Committed, CommittedBody, Stream, Uncommitted};
 use super::error::{Cause, Failure, UpstreamAnswer};
 use super::mask::Masks;
@@ -58,6 +58,8 @@ pub(super) struct Sent {
 pub(super) struct Exchange<'a> {
     pub(super) group: &'a Group,
     pub(super) link: &'a Link,
+    /// What is answered in the deployment's place; nothing is sent then.
+    pub(super) mock: Option<&'a str>,
     pub(super) deployment: &'a Arc<Deployment>,
     /// Of this attempt: the deployment's, unless the request has its own.
     pub(super) clocks: Clocks,
@@ -128,6 +130,9 @@ impl Exchange<'_> {
         trial: &mut Trial,
         clock: &mut Stopwatch<'_>,
     ) -> Result<(StatusCode, Fields, CommittedBody), Trouble> {
+        if let Some(text) = self.mock {
+            return self.mocked(text, trial);
+        }
         if let Some(calls) = self.pieces() {
             return self.in_pieces(&calls, trial, clock).await;
         }
@@ -367,6 +372,17 @@ impl Exchange<'_> {
         }
     }
 
+    /// The verdict, where the request has named the model: that it does not exist is then the caller's mistake, and must
+    /// not take the deployment from all others.
+    const fn of_name(&self, verdict: Verdict) -> Verdict {
+        match verdict {
+            Verdict::Retry(Fault::NotFound) if self.link.filled => {
+                Verdict::Reject(Rejection::Invalid)
+            }
+            verdict => verdict,
+        }
+    }
+
     /// Settles the trial by what went wrong.
     fn settle(&self, trouble: Trouble, trial: Trial) -> Uncommitted {
         let deployment = Arc::clone(&self.deployment.target.id);
@@ -382,9 +398,11 @@ impl Exchange<'_> {
             Trouble::Answer(answer) => {
                 let wait = retry_after(&answer.headers, self.clock.unix());
                 let unknown = ErrorFacts::default();
-                match classify(answer.status, answer.facts.as_ref().unwrap_or(&unknown)) {
+                let verdict = classify(answer.status, answer.facts.as_ref().unwrap_or(&unknown));
+                let verdict = self.of_name(verdict);
+                match verdict {
                     Verdict::Reject(rejection) => {
-                        trial.settle(Outcome::Refused);
+                        trial.settle(Outcome::Refused(class(verdict, Some(answer.status))));
                         return Uncommitted::Rejected { rejection, answer };
                     }
                     Verdict::NotReady => {
@@ -413,6 +431,7 @@ impl Exchange<'_> {
         } else {
             trial.settle(Outcome::Failed {
                 fault,
+                class: class(Verdict::Retry(fault), cause.status()),
                 retry_after: wait,
             });
         }

@@ -17,9 +17,9 @@ use tokio::time::Instant;
 use super::budget::{Unfit, estimate, retries_by_sdk, stopped};
 use super::error::Error;
 use super::journey::Journey;
-use super::mocked;
+use super::mock_error;
 use super::plan::{Event, Plan, Step};
-use super::snapshot::Group;
+use super::snapshot::{Group, Link};
 use super::{Gateway, Incoming, ask, call, changed};
 use crate::clock::Moment;
 use crate::provider::{AdaptError, Authority, Call};
@@ -110,12 +110,28 @@ pub enum FoundBy {
     Name,
     /// It names an alias of it.
     Alias,
+    /// It names a deployment, which is a group of that one alone.
+    Deployment,
     /// The name fits the group's pattern.
     Wildcard,
     /// The configuration turns to it when the one before fails.
     Fallback,
     /// The request does.
     OwnFallback,
+}
+
+impl FoundBy {
+    /// How `name` came to stand for `group`.
+    fn of(name: &str, group: &Group) -> Self {
+        if *group.id != *name {
+            return Self::Alias;
+        }
+        match group.router.deployments() {
+            _ if group.id == group.owner => Self::Name,
+            [only] if only.target.id == group.id => Self::Deployment,
+            _ => Self::Wildcard,
+        }
+    }
 }
 
 /// A member of the request that a deployment can't do, and what would work.
@@ -143,7 +159,7 @@ impl Gateway {
     /// If the request is none, or names a group that does not exist or that its caller may not use.
     pub fn explain(&self, incoming: &Incoming) -> Result<Explanation, Error> {
         let (head, body, overrides) = self.read(incoming)?;
-        let first = self.group(&head.model, incoming)?;
+        let first = &self.group(&head.model, incoming)?;
         let cache = match &overrides {
             Some(overrides) if overrides.mocks() => "bypass",
             _ => self.peek(first, &head, &body, incoming),
@@ -174,17 +190,11 @@ impl Gateway {
         }
         let by_sdk = retries_by_sdk(incoming);
         let mut journey = Journey::new(first, overrides, self.bounds, by_sdk, at.now);
-        let found_by = if *first.id == *call.head.model {
-            FoundBy::Name
-        } else if first.id.contains('*') {
-            FoundBy::Wildcard
-        } else {
-            FoundBy::Alias
-        };
+        let found_by = FoundBy::of(&call.head.model, first);
         let error = self.foretell(first, found_by, &call, &mut journey, &mut at, &mut told);
         journey.turn(first, &error);
         while let Some(next) = journey.next() {
-            let Some(group) = self.fallback(&next, incoming) else {
+            let Some(group) = &self.fallback(&next, incoming) else {
                 continue;
             };
             if !journey.arrive(&group.id) {
@@ -239,18 +249,21 @@ impl Gateway {
     }
 
     /// What each deployment's dialect can't say of the call. A request finds out by trying, without anything being sent.
-    fn unsupported(&self, group: &Group, call: &Call) -> Vec<Option<Lack>> {
+    fn unsupported(&self, group: &Group, call: &Call, journey: &Journey) -> Vec<Option<Lack>> {
         let authority = Authority {
             token: None,
             unix: self.deps.clock.unix(),
         };
-        let links = group.links.iter();
-        links
-            .map(|link| match link.adapter.outbound(call, authority) {
-                Err(AdaptError::Unsupported { param, message }) => Some((param, message)),
-                _ => None,
-            })
-            .collect()
+        let mocked = journey
+            .overrides()
+            .is_some_and(|own| own.mock_response.is_some());
+        let lack = |link: &Link| match link.adapter.outbound(call, authority) {
+            // What is not called can do everything.
+            _ if mocked || link.mock.is_some() => None,
+            Err(AdaptError::Unsupported { param, message }) => Some((param, message)),
+            _ => None,
+        };
+        group.links.iter().map(lack).collect()
     }
 
     /// The attempts in one group, if each one fails, and what the request has come to then: [`Gateway::try_group`]
@@ -265,7 +278,7 @@ impl Gateway {
         told: &mut Explanation,
     ) -> Error {
         let limits = journey.limits(group);
-        let unsupported = self.unsupported(group, call);
+        let unsupported = self.unsupported(group, call, journey);
         let mut asked = Asked {
             found_by,
             attempts: limits.attempts.min(limits.most),
@@ -282,7 +295,7 @@ impl Gateway {
                 if mock != Mock::RateLimit {
                     asked.decision.chosen = None;
                     told.groups.push(asked);
-                    return mocked::error(mock);
+                    return mock_error::error(mock);
                 }
                 plan.begin();
                 Step::Wait(Duration::ZERO)
@@ -314,6 +327,8 @@ impl Gateway {
                         Some(chosen) => {
                             plan.begin();
                             journey.made += 1;
+                            let deployment = &group.router.deployments()[chosen.index];
+                            journey.allow_retries(deployment, &mut plan);
                             tried.push(chosen.index);
                             if std::mem::take(&mut first) {
                                 told.groups[place].decision.chosen = Some(chosen.clone());

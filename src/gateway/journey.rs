@@ -11,10 +11,11 @@ use tokio::time::Instant;
 
 use super::classify::Rejection;
 use super::error::Error;
-use super::plan::Limits;
+use super::plan::{Limits, Plan};
 use super::route::{Next, Route};
 use super::snapshot::Group;
 use crate::request::overrides::{Fallback, Mock, Overrides};
+use crate::router::Deployment;
 use crate::types::{Clocks, Policy};
 
 /// Which list of fallbacks a failure leads to.
@@ -114,6 +115,15 @@ impl Journey {
             max_wait: group.settings.max_wait,
             all_cooling: group.all_cooling(),
             deadline: self.deadline,
+        }
+    }
+
+    /// A deployment that is tried may have a number of retries of its own; the request's stands above it.
+    pub(super) fn allow_retries(&self, deployment: &Deployment, plan: &mut Plan) {
+        if let Some(retries) = deployment.num_retries
+            && self.overrides().is_none_or(|o| o.num_retries.is_none())
+        {
+            plan.allow_retries(retries.saturating_sub(self.by_sdk));
         }
     }
 

@@ -1,82 +1,61 @@
-//! Failures that a request asked for (`mock_testing_fallbacks` and its like), to see what happens then.
+//! An attempt that is not made: its answer is a text of the configuration or of the request.
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
-use serde_json::json;
+use http::StatusCode;
 
-use super::classify::Rejection;
-use super::error::{Cause, Error, Failure, UpstreamAnswer};
-use crate::provider::ErrorFacts;
-use crate::request::overrides::Mock;
-use crate::types::Fault;
+use super::committed::{CommittedBody, Stream};
+use super::exchange::{Exchange, Trouble};
+use super::mask::Masks;
+use super::record::Trial;
+use super::relay::answer;
+use super::watch::Watch;
+use crate::h1::Fields;
+use crate::provider::mock;
+use crate::types::{Operation, TokenUsage};
+use crate::usage::meter;
 
-/// The failure as if a deployment had answered with it.
-pub(super) fn error(mock: Mock) -> Error {
-    match mock {
-        Mock::Server | Mock::RateLimit => Error::Failed(vec![failure(mock)]),
-        Mock::ContextWindow | Mock::ContentPolicy => Error::Rejected {
-            deployment: mock.member().into(),
-            rejection: if mock == Mock::ContextWindow {
-                Rejection::ContextLength
-            } else {
-                Rejection::ContentFilter
-            },
-            answer: Box::new(answer(mock)),
-        },
-    }
-}
-
-/// One failed attempt.
-pub(super) fn failure(mock: Mock) -> Failure {
-    Failure {
-        deployment: mock.member().into(),
-        fault: if mock == Mock::RateLimit {
-            Fault::RateLimit
-        } else {
-            Fault::Server
-        },
-        cause: Cause::Answer(Box::new(answer(mock))),
-        retry_after: None,
-    }
-}
-
-fn answer(mock: Mock) -> UpstreamAnswer {
-    let (status, kind, code) = match mock {
-        Mock::Server => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "server_error",
-            "mock_error",
-        ),
-        Mock::RateLimit => (
-            StatusCode::TOO_MANY_REQUESTS,
-            "rate_limit_error",
-            "mock_error",
-        ),
-        Mock::ContextWindow => (
-            StatusCode::BAD_REQUEST,
-            "invalid_request_error",
-            "context_length_exceeded",
-        ),
-        Mock::ContentPolicy => (
-            StatusCode::BAD_REQUEST,
-            "invalid_request_error",
-            "content_filter",
-        ),
-    };
-    let message = format!(
-        "This failure was asked for by `{}` in the request, and no fallback has answered instead.",
-        mock.member()
-    );
-    let body = json!({"error": {"message": message, "type": kind, "param": null, "code": code}});
-    UpstreamAnswer {
-        status,
-        headers: HeaderMap::new(),
-        body: Bytes::from(body.to_string()),
-        facts: Some(ErrorFacts {
-            kind: Some(kind.to_owned()),
-            code: Some(code.to_owned()),
-            message: Some(message),
-            param: None,
-        }),
+impl Exchange<'_> {
+    /// `text` as if the deployment had answered with it. Nothing is sent; all else is as for any other answer.
+    pub(super) fn mocked(
+        &self,
+        text: &str,
+        trial: &mut Trial,
+    ) -> Result<(StatusCode, Fields, CommittedBody), Trouble> {
+        let usage = TokenUsage {
+            input: self.input_estimate,
+            output: meter::estimate(text.len() as u64),
+            ..TokenUsage::default()
+        };
+        let call = self.call;
+        let body =
+            mock::answer(call, &self.deployment.target.model, text, usage).map_err(|refusal| {
+                let answer = answer(*refusal, &Fields::default(), Bytes::new());
+                Trouble::Answer(Box::new(answer))
+            })?;
+        if !call.head.stream || call.operation == Operation::Embeddings {
+            let fields = Fields::one("content-type", Bytes::from_static(b"application/json"));
+            let body = self.answered(trial, body, &fields)?;
+            return Ok((StatusCode::OK, fields, body));
+        }
+        let fields = Fields::one("content-type", Bytes::from_static(b"text/event-stream"));
+        let hide_usage = !call.head.include_usage;
+        let mut watch = Watch::new(None, hide_usage, self.group.response_model.clone());
+        let mut held = VecDeque::from([watch.push(body)?]);
+        held.push_back(watch.finish()?.0);
+        trial.note_first_content();
+        let stream = Stream {
+            held,
+            watch,
+            rest: None,
+            masks: Masks::default(),
+            input_estimate: self.input_estimate,
+        };
+        Ok((
+            StatusCode::OK,
+            fields,
+            CommittedBody::Stream(Box::new(stream)),
+        ))
     }
 }

@@ -16,7 +16,9 @@ pub mod explain;
 mod journey;
 mod mask;
 pub mod message;
+mod mock_error;
 mod mocked;
+mod names;
 pub mod observe;
 #[doc(hidden)]
 pub mod parts;
@@ -44,6 +46,7 @@ pub use snapshot::{BuildError, Snapshot};
 
 use budget::{Unfit, estimate, refused, retries_by_sdk, stopped};
 use caching::{Cached, Recorder};
+use classify::{Verdict, class};
 use committed::{Committed, CommittedBody, End, Uncommitted};
 use decisions::Decisions;
 use error::Failures;
@@ -177,7 +180,7 @@ impl Gateway {
     ) -> Result<Answered, Error> {
         let (head, body, overrides) = self.read(incoming)?;
         record.asked_for(&head.model);
-        let group = self.group(&head.model, incoming)?;
+        let group = &self.group(&head.model, incoming)?;
         record.group = Some(Arc::clone(group));
         record.stream = head.stream;
         let mocks = overrides.as_ref().is_some_and(|o| o.mocks());
@@ -247,7 +250,7 @@ impl Gateway {
     }
 
     /// The group the request names, if this caller may use it.
-    fn group(&self, name: &str, incoming: &Incoming) -> Result<&Arc<Group>, Error> {
+    fn group(&self, name: &str, incoming: &Incoming) -> Result<Arc<Group>, Error> {
         let allowed = |id: &Arc<str>| {
             incoming
                 .allowed
@@ -255,16 +258,15 @@ impl Gateway {
                 .is_none_or(|groups| groups.contains(id))
         };
         self.snapshot
-            .group(name)
-            .filter(|g| allowed(&g.id))
+            .resolve(name)
+            .filter(|g| allowed(&g.owner))
             .ok_or_else(|| Error::UnknownModel {
                 model: name.to_owned(),
                 known: self
                     .snapshot
-                    .groups()
-                    .iter()
-                    .map(|g| Arc::clone(&g.id))
-                    .filter(allowed)
+                    .listed()
+                    .filter(|(_, owner)| allowed(owner))
+                    .map(|(name, _)| Arc::clone(name))
                     .collect(),
             })
     }
@@ -284,7 +286,7 @@ impl Gateway {
     ) -> Result<Answered, Error> {
         journey.turn(first, &original);
         while let Some(next) = journey.next() {
-            let Some(group) = self.fallback(&next, incoming) else {
+            let Some(group) = &self.fallback(&next, incoming) else {
                 record.tried(&next.name, "unknown_model");
                 continue;
             };
@@ -306,10 +308,10 @@ impl Gateway {
     }
 
     /// The group to turn to. The file's fallbacks are its author's decision; the client's own need its right to them.
-    fn fallback(&self, next: &Next, incoming: &Incoming) -> Option<&Arc<Group>> {
+    fn fallback(&self, next: &Next, incoming: &Incoming) -> Option<Arc<Group>> {
         match next.own {
             Some(_) => self.group(&next.name, incoming).ok(),
-            None => self.snapshot.group(&next.name),
+            None => self.snapshot.resolve(&next.name),
         }
     }
 
@@ -336,12 +338,12 @@ impl Gateway {
         let mut step = match journey.take_mock() {
             Some(Mock::RateLimit) => {
                 plan.begin();
-                let failure = mocked::failure(Mock::RateLimit);
+                let failure = mock_error::failure(Mock::RateLimit);
                 record.failed(&failure);
                 failures.push(failure);
                 Step::Wait(Duration::ZERO)
             }
-            Some(mock) => return Err(mocked::error(mock)),
+            Some(mock) => return Err(mock_error::error(mock)),
             None => Step::Try {
                 even_cooling: false,
             },
@@ -363,11 +365,7 @@ impl Gateway {
                             journey.made += 1;
                             record.attempts = journey.made;
                             let index = attempt.index();
-                            if let Some(retries) = attempt.deployment().num_retries
-                                && journey.overrides().is_none_or(|o| o.num_retries.is_none())
-                            {
-                                plan.allow_retries(retries.saturating_sub(journey.by_sdk));
-                            }
+                            journey.allow_retries(attempt.deployment(), &mut plan);
                             match self
                                 .attempt(group, call, attempt, (now, journey), record, alarm)
                                 .await
@@ -392,7 +390,8 @@ impl Gateway {
                                     Event::Unfit
                                 }
                                 Err(Uncommitted::Rejected { rejection, answer }) => {
-                                    let class = rejection.class();
+                                    let class =
+                                        class(Verdict::Reject(rejection), Some(answer.status));
                                     record.rejected(group, index, rejection);
                                     if !plan.retries_refusal(class) {
                                         return Err(refused(rejection, answer, group, index));
@@ -444,6 +443,10 @@ impl Gateway {
         let exchange = Exchange {
             group,
             link,
+            mock: journey
+                .overrides()
+                .and_then(|own| own.mock_response.as_deref())
+                .or(link.mock.as_deref()),
             deployment: &deployment,
             clocks,
             call,

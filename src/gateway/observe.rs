@@ -13,7 +13,7 @@ use http_body::{Body, Frame};
 use tokio::time::Instant;
 
 use super::caching::Recorder;
-use super::classify::{Verdict, classify};
+use super::classify::{Verdict, class, classify};
 use super::committed::{End, Stream};
 use super::record::{Record, Trial};
 use super::relay::{chain, in_stream};
@@ -21,7 +21,7 @@ use super::watch::Ending;
 use crate::clock::Alarm;
 use crate::provider::ErrorFacts;
 use crate::router::Outcome;
-use crate::types::Fault;
+use crate::types::{ErrorClass, Fault};
 
 /// A stream under way.
 #[derive(Debug)]
@@ -76,15 +76,18 @@ impl ObservedBody {
 
     /// The stream broke: the client is told in the stream's own way.
     fn break_off(&mut self, fault: Fault, message: &str, code: &str) {
-        self.break_with(fault, &error_json(message, "upstream_error", None, code));
+        let class = class(Verdict::Retry(fault), None);
+        let json = error_json(message, "upstream_error", None, code);
+        self.break_with(fault, class, &json);
     }
 
-    fn break_with(&mut self, fault: Fault, json: &[u8]) {
+    fn break_with(&mut self, fault: Fault, class: ErrorClass, json: &[u8]) {
         self.stream.rest = None;
         self.recorder = None;
         self.push_event(json);
         self.settle(Outcome::Failed {
             fault,
+            class,
             retry_after: None,
         });
         self.record.broke(fault);
@@ -155,19 +158,22 @@ impl ObservedBody {
         };
         let raw = self.stream.masks.apply(raw.clone());
         let json = in_openais_shape(facts, &raw);
-        let fault = match classify(in_stream(facts, &raw).status, facts) {
+        let status = in_stream(facts, &raw).status;
+        let verdict = classify(status, facts);
+        let class = class(verdict, Some(status));
+        let fault = match verdict {
             Verdict::Retry(fault) => fault,
             // The caller's own, told late: nobody is blamed, but the stream is over all the same.
             Verdict::Reject(_) | Verdict::NotReady => {
                 self.stream.rest = None;
                 self.recorder = None;
                 self.push_event(&json);
-                self.settle(Outcome::Refused);
+                self.settle(Outcome::Refused(class));
                 self.record.outcome = "rejected";
                 return;
             }
         };
-        self.break_with(fault, &json);
+        self.break_with(fault, class, &json);
     }
 
     fn push_event(&mut self, json: &[u8]) {

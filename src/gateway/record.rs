@@ -98,12 +98,11 @@ impl Trial {
             Some((outcome, now)) => {
                 match outcome {
                     Outcome::Success => self.meters.success(),
-                    Outcome::Refused => self.meters.ended("refused"),
+                    Outcome::Refused(_) => self.meters.ended("refused"),
                     Outcome::Failed { fault, .. } => self.meters.ended(fault.name()),
                 }
                 let deployment = Arc::clone(attempt.deployment());
-                if let (Some(until), Outcome::Failed { fault, .. }) =
-                    (attempt.settle(outcome, now), outcome)
+                if let (Some(until), Some(fault)) = (attempt.settle(outcome, now), outcome.fault())
                 {
                     let id = &deployment.target.id;
                     self.meters.cooled(fault.name());

@@ -1,6 +1,5 @@
 //! A configuration at work: groups with their routers, adapters and endpoints, built whole and never changed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderValue, Uri};
@@ -9,6 +8,7 @@ use rand::rngs::StdRng;
 
 use super::Deps;
 use super::mask::Masks;
+use super::names::Names;
 use crate::config::{self, CacheSettings, Config};
 use crate::metrics::{DeploymentMeters, GroupMeters};
 use crate::provider::{self, Adapter};
@@ -25,15 +25,17 @@ use crate::upstream::{Endpoint, EndpointError};
 #[derive(Debug)]
 pub struct Snapshot {
     groups: Vec<Arc<Group>>,
-    by_name: HashMap<Arc<str>, usize>,
+    names: Names,
 }
 
-/// One model group at work.
+/// One model group at work: as the file has it, or as a name of another kind stands for it (see [`Snapshot::resolve`]).
 #[derive(Debug)]
 pub struct Group {
-    /// Its name.
+    /// Its name: the one in the file, the name that a wildcard group was asked by, or the id of the one deployment.
     pub id: Arc<str>,
-    /// Its name as a header.
+    /// The group in the file that it is, or is made of: what keys may use and series are named after.
+    pub owner: Arc<str>,
+    /// Its name as a header; of a single deployment, its group's.
     pub header: HeaderValue,
     /// Picks deployments.
     pub router: Router,
@@ -65,13 +67,13 @@ impl Group {
     }
 }
 
-/// How to reach a deployment.
-#[derive(Debug)]
+/// How to reach a deployment. Clones share everything that changes.
+#[derive(Debug, Clone)]
 pub struct Link {
     /// The deployment's id as a header.
     pub header: HeaderValue,
     /// Its dialect.
-    pub adapter: Box<dyn Adapter>,
+    pub adapter: Arc<dyn Adapter>,
     /// Its connections.
     pub endpoint: Endpoint,
     /// Its token, if it needs one that expires.
@@ -80,6 +82,10 @@ pub struct Link {
     pub masks: Masks,
     /// Its series.
     pub meters: Arc<DeploymentMeters>,
+    /// The request has named its model: that there is no such model says nothing about the deployment.
+    pub filled: bool,
+    /// What is answered in the deployment's place; it is not called then.
+    pub mock: Option<Arc<str>>,
 }
 
 /// Why a configuration that was checked can't be put to work after all.
@@ -114,24 +120,62 @@ impl Snapshot {
             .iter()
             .map(|g| group(g, deps).map(Arc::new))
             .collect::<Result<_, _>>()?;
-        let by_name = groups
+        let aliases = config
+            .aliases
             .iter()
-            .enumerate()
-            .map(|(i, g)| (Arc::clone(&g.id), i))
-            .collect();
-        Ok(Self { groups, by_name })
+            .map(|alias| (&alias.name, &alias.group, alias.hidden));
+        let names = Names::new(&groups, aliases, || StdRng::from_rng(&mut *deps.rng()));
+        Ok(Self { groups, names })
     }
 
-    /// The groups, in the file's order.
+    /// The groups of the file, in its order.
     #[must_use]
     pub fn groups(&self) -> &[Arc<Group>] {
         &self.groups
     }
 
-    /// The group of that name. Choosers that look at more than the name would be asked before.
+    /// The group of the file with that id. What a request may name beyond those is [`Snapshot::resolve`]'s to say.
     #[must_use]
-    pub fn group(&self, name: &str) -> Option<&Arc<Group>> {
-        self.groups.get(*self.by_name.get(name)?)
+    pub fn group(&self, id: &str) -> Option<&Arc<Group>> {
+        self.groups.iter().find(|group| *group.id == *id)
+    }
+
+    /// What a request's `model` stands for: a deployment by its id, else an alias, a group, or the most specific wildcard
+    /// group whose pattern the name is of. Choosers that look at more than the name would be asked before.
+    #[must_use]
+    pub fn resolve(&self, name: &str) -> Option<Arc<Group>> {
+        self.names.resolve(name)
+    }
+
+    /// The names to list, each with the [`Group::owner`] that a key must be allowed: groups in the file's order, wildcards
+    /// as they are, then aliases that are not hidden.
+    pub fn listed(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.names.listed()
+    }
+}
+
+impl Group {
+    /// A group with the same settings and series of these deployments, to be named `id` and shown as `shown`.
+    pub(super) fn of_others(
+        &self,
+        (id, shown): (Arc<str>, &Arc<str>),
+        deployments: Vec<Arc<Deployment>>,
+        links: Vec<Link>,
+        rng: StdRng,
+    ) -> Self {
+        let settings = self.settings.clone();
+        Self {
+            router: router(&id, deployments, &settings, rng),
+            links,
+            meters: self.meters.clone(),
+            attempts: self.attempts,
+            response_model: settings.response_model_is_group.then(|| quoted(shown)),
+            header: header(shown),
+            id,
+            owner: Arc::clone(&self.owner),
+            fallbacks: self.fallbacks.clone(),
+            settings,
+        }
     }
 }
 
@@ -142,23 +186,15 @@ fn group(config: &config::Group, deps: &Deps) -> Result<Group, BuildError> {
         .iter()
         .map(|d| Arc::new(deployment(d, &settings)))
         .collect();
+    let group = &config.id;
     let links = deployments
         .iter()
-        .map(|d| link(d, &config.id, deps))
+        .zip(&config.deployments)
+        .map(|(d, config)| link(d, config.mock_response.clone(), group, deps))
         .collect::<Result<_, _>>()?;
-    let args = Args {
-        latency_buffer: settings.latency_buffer,
-        cost_reading: settings.cost_reading,
-        usage_reading: settings.usage_reading,
-    };
     let rng = StdRng::from_rng(&mut *deps.rng());
     Ok(Group {
-        router: Router::new(
-            Arc::clone(&config.id),
-            deployments,
-            build(settings.strategy, args),
-            rng,
-        ),
+        router: router(&config.id, deployments, &settings, rng),
         links,
         meters: deps.metrics.group(&config.id),
         attempts: settings.num_retries.saturating_add(1),
@@ -166,8 +202,24 @@ fn group(config: &config::Group, deps: &Deps) -> Result<Group, BuildError> {
         fallbacks: config.fallbacks.clone(),
         header: header(&config.id),
         id: Arc::clone(&config.id),
+        owner: Arc::clone(&config.id),
         settings,
     })
+}
+
+fn router(
+    group: &Arc<str>,
+    deployments: Vec<Arc<Deployment>>,
+    settings: &config::Router,
+    rng: StdRng,
+) -> Router {
+    let args = Args {
+        latency_buffer: settings.latency_buffer,
+        cost_reading: settings.cost_reading,
+        usage_reading: settings.usage_reading,
+    };
+    let strategy = build(settings.strategy, args);
+    Router::new(Arc::clone(group), deployments, strategy, rng)
 }
 
 /// A name as a header's value; what headers can't hold is percent-encoded.
@@ -194,7 +246,10 @@ fn deployment(config: &config::Deployment, router: &config::Router) -> Deploymen
         price: config.price,
         rule: Rule {
             cooldown_time,
-            allowed_fails: router.allowed_fails,
+            allowed_fails: config.allowed_fails.or(router.allowed_fails),
+            allowed_fails_policy: config
+                .allowed_fails_policy
+                .over(&router.allowed_fails_policy),
         },
         num_retries: config.num_retries,
         clocks: config.clocks,
@@ -202,7 +257,12 @@ fn deployment(config: &config::Deployment, router: &config::Router) -> Deploymen
     }
 }
 
-fn link(deployment: &Deployment, group: &Arc<str>, deps: &Deps) -> Result<Link, BuildError> {
+fn link(
+    deployment: &Deployment,
+    mock: Option<Arc<str>>,
+    group: &Arc<str>,
+    deps: &Deps,
+) -> Result<Link, BuildError> {
     let target = &deployment.target;
     let id = || Arc::clone(&target.id);
     let bad = |error| BuildError::Target {
@@ -231,10 +291,12 @@ fn link(deployment: &Deployment, group: &Arc<str>, deps: &Deps) -> Result<Link, 
     let meters = Arc::new(deps.metrics.deployment(group, &target.id));
     Ok(Link {
         header: header(&target.id),
-        adapter,
+        adapter: adapter.into(),
         endpoint,
         token,
         masks,
         meters,
+        filled: false,
+        mock,
     })
 }

@@ -209,7 +209,7 @@ impl Translator for Embeddings {
 }
 
 /// An answer with these vectors, whose numbers are neither read nor written again.
-fn write(model: &str, vectors: &[&RawValue], tokens: Option<u64>, out: &mut BytesMut) {
+pub(super) fn write(model: &str, vectors: &[&RawValue], tokens: Option<u64>, out: &mut BytesMut) {
     out.put_slice(b"{\"object\":\"list\",\"data\":[");
     for (index, numbers) in vectors.iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };

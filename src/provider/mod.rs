@@ -16,6 +16,7 @@ mod completions;
 pub mod embeddings;
 mod gemini;
 mod members;
+pub mod mock;
 mod ollama;
 mod openai;
 mod reference;

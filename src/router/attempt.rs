@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::deployment::Deployment;
 use super::scores::Limits;
-use crate::types::{Cost, Fault, TokenUsage};
+use crate::types::{Cost, ErrorClass, Fault, TokenUsage};
 
 /// The least a failed attempt counts as, in the latency estimate.
 const PENALTY_FLOOR: Duration = Duration::from_secs(10);
@@ -22,14 +22,28 @@ pub enum Outcome {
     /// Answered to the end.
     Success,
     /// The deployment answered, and refused for a reason that lies with the request.
-    Refused,
+    Refused(ErrorClass),
     /// The deployment, its account or the way to it failed.
     Failed {
         /// How.
         fault: Fault,
+        /// The same in the terms of policies.
+        class: ErrorClass,
         /// The provider's wish, from `Retry-After`.
         retry_after: Option<Duration>,
     },
+}
+
+impl Outcome {
+    /// What it is called if it cools the deployment.
+    #[must_use]
+    pub const fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Success => None,
+            Self::Refused(_) => Some(Fault::Refused),
+            Self::Failed { fault, .. } => Some(*fault),
+        }
+    }
 }
 
 /// One try of one call against one deployment.
@@ -147,33 +161,34 @@ impl Attempt {
 
     /// Ends the attempt. Returns the deadline if it put the deployment into cooldown.
     pub fn settle(mut self, outcome: Outcome, now: Instant) -> Option<Instant> {
-        let scores = &self.deployment.scores;
-        match outcome {
+        let Deployment { scores, rule, .. } = &*self.deployment;
+        let until = match outcome {
             Outcome::Success => {
                 scores.with_cooldown(|c| c.succeeded(now));
                 if let Some(sample) = self.latency_sample(now) {
                     scores.sample(self.streaming, sample, now);
                 }
+                None
             }
             // The deployment works: it read the request and said no.
-            Outcome::Refused => scores.with_cooldown(|c| c.succeeded(now)),
-            Outcome::Failed { fault, retry_after } => {
+            Outcome::Refused(class) => scores.with_cooldown(|c| c.refused(class, now, rule)),
+            Outcome::Failed {
+                fault,
+                class,
+                retry_after,
+            } => {
                 scores.penalise(
                     self.streaming,
                     now.duration_since(self.began),
                     PENALTY_FLOOR,
                     now,
                 );
-                let rule = self.deployment.rule;
-                let until = scores.with_cooldown(|c| c.failed(fault, retry_after, now, &rule));
-                self.probe = false;
-                self.release();
-                return until;
+                scores.with_cooldown(|c| c.failed(fault, class, retry_after, now, rule))
             }
-        }
+        };
         self.probe = false;
         self.release();
-        None
+        until
     }
 
     /// Time to first content for streams; otherwise time per output token, or the whole time where there are none.

@@ -6,6 +6,10 @@
 //! | no connection | counts | cools at once: there is no clearer sign |
 //! | 5xx, timeout, broken answer | counts; more than n within `cooldown_time` cool | counts; three in a row, or more than half of at least five in a minute, cool |
 //!
+//! Where `allowed_fails_policy` has a number n for the failure's class, that number replaces both columns for failures of the
+//! class, and for refused requests, which otherwise never count: more than n of them within `cooldown_time` cool, fewer do
+//! not, whatever the status; and they are no part of what the other failures are judged by.
+//!
 //! A cooldown lasts `Retry-After` if the provider gave one (clamped to 1 s…5 min: zero would switch cooling off, and an
 //! hour is not the provider's to decide), else `cooldown_time`; zero `cooldown_time` means never. Of two deadlines the
 //! later one holds. When it is over the deployment is *half open*: one request goes first, alone, and its success (of
@@ -17,7 +21,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::types::Fault;
+use crate::types::{ErrorClass, Fault, Policy};
 
 /// Failures in a row that cool when `allowed_fails` is not set.
 const CONSECUTIVE: u32 = 3;
@@ -35,6 +39,8 @@ pub struct Rule {
     pub cooldown_time: Duration,
     /// Failures tolerated within `cooldown_time`.
     pub allowed_fails: Option<u32>,
+    /// The same for the failures of one class, which then are judged by nothing else.
+    pub allowed_fails_policy: Policy,
 }
 
 /// Whether a deployment may be picked now.
@@ -64,8 +70,12 @@ pub struct Cooldown {
     /// For the share rule.
     window: Option<Window>,
     /// When the failures were that `allowed_fails` counts; those within `cooldown_time`, and never more than it takes.
-    recent: VecDeque<Instant>,
+    recent: Recent,
+    /// The same for each class of which a policy has a number.
+    by_class: Option<Box<[Recent; ErrorClass::ALL.len()]>>,
 }
+
+type Recent = VecDeque<Instant>;
 
 #[derive(Debug)]
 struct Window {
@@ -117,24 +127,50 @@ impl Cooldown {
             self.cooling = None;
             self.window = None;
             self.recent.clear();
+            self.by_class = None;
             self.probing = false;
         }
+    }
+
+    /// It answered and refused a request for the request's own sake. As such that is a success; but where the policy has a
+    /// number for the class it counts. Returns the deadline if that cools the deployment.
+    pub fn refused(&mut self, class: ErrorClass, now: Instant, rule: &Rule) -> Option<Instant> {
+        self.succeeded(now);
+        let allowed = rule.allowed_fails_policy.of(class)?;
+        if !self.exceeds_of(class, allowed, now, rule.cooldown_time) {
+            return None;
+        }
+        self.cool(Fault::Refused, None, now, rule)
     }
 
     /// An attempt failed. Returns the deadline if that cools the deployment now or for longer.
     pub fn failed(
         &mut self,
         fault: Fault,
+        class: ErrorClass,
         retry_after: Option<Duration>,
         now: Instant,
         rule: &Rule,
     ) -> Option<Instant> {
         let half_open = self.cooling.is_some_and(|(until, _)| until <= now);
         self.probing = false;
+        let too_many = match rule.allowed_fails_policy.of(class) {
+            Some(allowed) => self.exceeds_of(class, allowed, now, rule.cooldown_time),
+            None => self.too_many(fault, now, rule),
+        };
+        if half_open || too_many {
+            self.cool(fault, retry_after, now, rule)
+        } else {
+            None
+        }
+    }
+
+    /// Counts a failure of which no policy speaks; whether it is one too many.
+    fn too_many(&mut self, fault: Fault, now: Instant, rule: &Rule) -> bool {
         self.consecutive = self.consecutive.saturating_add(1);
         let (failed, all) = self.count(now, true);
         let by_count = match rule.allowed_fails {
-            Some(allowed) => self.exceeds(allowed, now, rule.cooldown_time),
+            Some(allowed) => exceeds(&mut self.recent, allowed, now, rule.cooldown_time),
             None => {
                 fault == Fault::Connect
                     || self.consecutive >= CONSECUTIVE
@@ -145,7 +181,30 @@ impl Cooldown {
             fault,
             Fault::RateLimit | Fault::Quota | Fault::Credential | Fault::NotFound
         );
-        if rule.cooldown_time.is_zero() || !(at_once || half_open || by_count) {
+        at_once || by_count
+    }
+
+    /// Counts a failure of a class that has a number of its own; whether it is one too many.
+    fn exceeds_of(
+        &mut self,
+        class: ErrorClass,
+        allowed: u32,
+        now: Instant,
+        within: Duration,
+    ) -> bool {
+        let recent = &mut self.by_class.get_or_insert_default()[class as usize];
+        exceeds(recent, allowed, now, within)
+    }
+
+    /// Cools it, unless it never does or cools for longer already.
+    fn cool(
+        &mut self,
+        fault: Fault,
+        retry_after: Option<Duration>,
+        now: Instant,
+        rule: &Rule,
+    ) -> Option<Instant> {
+        if rule.cooldown_time.is_zero() {
             return None;
         }
         let lasts = retry_after.map_or(rule.cooldown_time, |given| {
@@ -157,20 +216,6 @@ impl Cooldown {
         }
         self.cooling = Some((until, fault));
         Some(until)
-    }
-
-    /// Counts a failure; whether there were more than `allowed` in the time before.
-    fn exceeds(&mut self, allowed: u32, now: Instant, within: Duration) -> bool {
-        let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
-        while self
-            .recent
-            .front()
-            .is_some_and(|at| now.duration_since(*at) >= within || self.recent.len() > allowed)
-        {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(now);
-        self.recent.len() > allowed
     }
 
     /// Counts one outcome and returns (failed, all) of the window it falls into.
@@ -189,188 +234,18 @@ impl Cooldown {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const S: Duration = Duration::from_secs(1);
-
-    fn rule(allowed_fails: Option<u32>) -> Rule {
-        Rule {
-            cooldown_time: 10 * S,
-            allowed_fails,
-        }
+/// Counts a failure; whether there were more than `allowed` in the time before.
+fn exceeds(recent: &mut Recent, allowed: u32, now: Instant, within: Duration) -> bool {
+    let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
+    while recent
+        .front()
+        .is_some_and(|at| now.duration_since(*at) >= within || recent.len() > allowed)
+    {
+        recent.pop_front();
     }
-
-    fn start() -> (Cooldown, Instant) {
-        (Cooldown::default(), Instant::now())
-    }
-
-    #[test]
-    fn some_faults_cool_at_once() {
-        for fault in [
-            Fault::RateLimit,
-            Fault::Quota,
-            Fault::Credential,
-            Fault::NotFound,
-        ] {
-            let (mut c, t) = start();
-            assert_eq!(
-                c.failed(fault, None, t, &rule(Some(9))),
-                Some(t + 10 * S),
-                "{fault:?}"
-            );
-            assert_eq!(
-                c.readiness(t + 9 * S),
-                Readiness::Cooling {
-                    until: t + 10 * S,
-                    cause: fault
-                }
-            );
-        }
-        let (mut c, t) = start();
-        assert!(c.failed(Fault::Connect, None, t, &rule(None)).is_some());
-    }
-
-    #[test]
-    fn allowed_fails_is_exceeded_not_reached() {
-        let (mut c, t) = start();
-        assert_eq!(c.failed(Fault::Server, None, t, &rule(Some(2))), None);
-        assert_eq!(c.failed(Fault::Connect, None, t + S, &rule(Some(2))), None);
-        assert_eq!(
-            c.failed(Fault::Server, None, t + 2 * S, &rule(Some(2))),
-            Some(t + 12 * S)
-        );
-    }
-
-    #[test]
-    fn failures_older_than_the_window_are_forgotten() {
-        let (mut c, t) = start();
-        assert_eq!(c.failed(Fault::Server, None, t, &rule(Some(1))), None);
-        assert_eq!(
-            c.failed(Fault::Server, None, t + 10 * S, &rule(Some(1))),
-            None
-        );
-        assert!(
-            c.failed(Fault::Server, None, t + 11 * S, &rule(Some(1)))
-                .is_some()
-        );
-    }
-
-    #[test]
-    fn the_window_slides_and_successes_do_not_move_it() {
-        let (mut c, t) = start();
-        c.succeeded(t);
-        assert_eq!(
-            c.failed(Fault::Server, None, t + 8 * S, &rule(Some(1))),
-            None
-        );
-        assert!(
-            c.failed(Fault::Server, None, t + 12 * S, &rule(Some(1)))
-                .is_some(),
-            "two within ten seconds"
-        );
-
-        let (mut c, t) = start();
-        let long = Rule {
-            cooldown_time: 300 * S,
-            allowed_fails: Some(1),
-        };
-        assert_eq!(c.failed(Fault::Server, None, t, &long), None);
-        c.succeeded(t + 61 * S);
-        assert!(
-            c.failed(Fault::Server, None, t + 100 * S, &long).is_some(),
-            "two within five minutes"
-        );
-    }
-
-    #[test]
-    fn without_allowed_fails_three_in_a_row_or_the_share_cools() {
-        let (mut c, t) = start();
-        assert_eq!(c.failed(Fault::Server, None, t, &rule(None)), None);
-        assert_eq!(c.failed(Fault::Server, None, t, &rule(None)), None);
-        c.succeeded(t);
-        assert_eq!(
-            c.failed(Fault::Server, None, t, &rule(None)),
-            None,
-            "a success breaks the row"
-        );
-        assert!(
-            c.failed(Fault::Server, None, t, &rule(None)).is_some(),
-            "4 of 5 failed"
-        );
-    }
-
-    #[test]
-    fn zero_cooldown_time_never_cools() {
-        let (mut c, t) = start();
-        let never = Rule {
-            cooldown_time: Duration::ZERO,
-            allowed_fails: Some(0),
-        };
-        assert_eq!(c.failed(Fault::RateLimit, Some(30 * S), t, &never), None);
-        assert_eq!(c.readiness(t), Readiness::Ready);
-    }
-
-    #[test]
-    fn retry_after_is_clamped() {
-        for (given, lasts) in [(Duration::ZERO, S), (7 * S, 7 * S), (9999 * S, 300 * S)] {
-            let (mut c, t) = start();
-            assert_eq!(
-                c.failed(Fault::RateLimit, Some(given), t, &rule(None)),
-                Some(t + lasts)
-            );
-        }
-    }
-
-    #[test]
-    fn the_later_deadline_wins() {
-        let (mut c, t) = start();
-        c.failed(Fault::RateLimit, Some(60 * S), t, &rule(None));
-        assert_eq!(
-            c.failed(Fault::RateLimit, Some(S), t + S, &rule(None)),
-            None
-        );
-        assert_eq!(
-            c.readiness(t + 59 * S),
-            Readiness::Cooling {
-                until: t + 60 * S,
-                cause: Fault::RateLimit
-            }
-        );
-        assert_eq!(
-            c.failed(Fault::Server, Some(120 * S), t + S, &rule(Some(0))),
-            Some(t + 121 * S)
-        );
-    }
-
-    #[test]
-    fn afterwards_one_goes_first() {
-        let (mut c, t) = start();
-        c.failed(Fault::RateLimit, None, t, &rule(Some(5)));
-        c.succeeded(t + S);
-        assert!(
-            matches!(c.readiness(t + S), Readiness::Cooling { .. }),
-            "an old success changes nothing"
-        );
-        let t = t + 10 * S;
-        assert_eq!(c.readiness(t), Readiness::Probe);
-        c.begin_probe();
-        assert_eq!(c.readiness(t), Readiness::Probing);
-        assert!(
-            c.failed(Fault::Server, None, t, &rule(Some(5))).is_some(),
-            "a failed probe cools, whatever is allowed"
-        );
-        let t = t + 10 * S;
-        c.begin_probe();
-        c.end_probe();
-        assert_eq!(
-            c.readiness(t),
-            Readiness::Probe,
-            "a cancelled probe leaves the place free"
-        );
-        c.begin_probe();
-        c.succeeded(t);
-        assert_eq!(c.readiness(t), Readiness::Ready);
-    }
+    recent.push_back(now);
+    recent.len() > allowed
 }
+
+#[cfg(test)]
+mod tests;

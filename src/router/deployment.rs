@@ -6,8 +6,8 @@ use super::cooldown::Rule;
 use super::scores::Scores;
 use crate::types::{Clocks, Price, Target};
 
-/// One concrete target of a group.
-#[derive(Debug)]
+/// One concrete target of a group. Clones share the scores.
+#[derive(Debug, Clone)]
 pub struct Deployment {
     /// Where and how.
     pub target: Arc<Target>,

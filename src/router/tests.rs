@@ -6,7 +6,8 @@ use super::*;
 use crate::router::cooldown::Rule;
 use crate::router::scores::{Scores, minute_of};
 use crate::types::{
-    Auth, Clocks, Cost, Dialect, Dropping, Price, Quirks, StrategyKind, Target, TlsOptions,
+    Auth, Clocks, Cost, Dialect, Dropping, ErrorClass, Policy, Price, Quirks, StrategyKind, Target,
+    TlsOptions,
 };
 
 mod explain;
@@ -47,6 +48,7 @@ fn deployment(id: &str) -> Deployment {
         rule: Rule {
             cooldown_time: 5 * S,
             allowed_fails: None,
+            allowed_fails_policy: Policy::default(),
         },
         num_retries: None,
         clocks: Clocks::default(),
@@ -84,6 +86,7 @@ fn fail(attempt: Attempt, fault: Fault, now: Instant) {
     attempt.settle(
         Outcome::Failed {
             fault,
+            class: ErrorClass::InternalServer,
             retry_after: None,
         },
         now,
@@ -336,7 +339,7 @@ proptest! {
                     match step {
                         2 => drop(attempt),
                         3 => { attempt.settle(Outcome::Success, now); }
-                        4 => { attempt.settle(Outcome::Refused, now); }
+                        4 => { attempt.settle(Outcome::Refused(ErrorClass::BadRequest), now); }
                         _ => fail(attempt, Fault::Server, now),
                     }
                 }

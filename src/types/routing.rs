@@ -84,6 +84,17 @@ impl Policy {
         self.by_class[class as usize] = Some(number);
     }
 
+    /// This policy, with the numbers of `base` where it has none of its own.
+    #[must_use]
+    pub fn over(&self, base: &Self) -> Self {
+        let own =
+            |class: ErrorClass| self.by_class[class as usize].or(base.by_class[class as usize]);
+        Self {
+            by_class: ErrorClass::ALL.map(own),
+            otherwise: self.otherwise.or(base.otherwise),
+        }
+    }
+
     /// Whether it says nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Sitting out: for how long, for what, and how a deployment comes back.
 
+mod policies;
+
 use std::pin::pin;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! `waypost explain`, from a file and from a running gateway.
 
 use serde_json::Value;
-use waypost::lab::{Behaviour, Fault};
+use waypost::lab::Fault;
 
 use crate::support::process::{Exit, run};
 use crate::support::{Gateway, Model, Yaml, chat_body, lab};
