@@ -48,6 +48,7 @@ pub struct Metrics {
     unpriced: Family<Labels, Counter>,
     cooldowns: Family<Labels, Counter>,
     cache: Family<Labels, Counter>,
+    hedges: Family<Labels, Counter>,
     in_flight: Family<Labels, Gauge>,
     cooling: Family<Labels, Gauge>,
     connections: Gauge,
@@ -74,6 +75,7 @@ impl Metrics {
             unpriced: Family::default(),
             cooldowns: Family::default(),
             cache: Family::default(),
+            hedges: Family::default(),
             in_flight: Family::default(),
             cooling: Family::default(),
             connections: Gauge::default(),
@@ -125,6 +127,11 @@ impl Metrics {
             metrics.cache.clone(),
         );
         registry.register(
+            "hedges",
+            "Second attempts made beside slow ones, and those of them that were first",
+            metrics.hedges.clone(),
+        );
+        registry.register(
             "in_flight",
             "Requests under way by deployment",
             metrics.in_flight.clone(),
@@ -158,6 +165,7 @@ impl Metrics {
             requests,
             duration: self.duration.get_or_create_owned(&Labels(own.to_vec())),
             cache: Words::new(&own, "result", &CACHE_RESULTS),
+            hedges: Words::new(&own, "result", &HEDGES),
         }))
     }
 
@@ -229,6 +237,8 @@ pub const OUTCOMES: [&str; 6] = [
 ];
 /// What the cache can say to a request.
 const CACHE_RESULTS: [&str; 3] = ["hit", "miss", "bypass"];
+/// What can be said of second attempts.
+const HEDGES: [&str; 2] = ["made", "won"];
 /// What can cool a deployment.
 const CAUSES: [&str; 9] = [
     Fault::Connect.name(),
@@ -289,6 +299,7 @@ struct GroupSeries {
     requests: [Words<{ OUTCOMES.len() }>; Operation::ALL.len()],
     duration: Seconds,
     cache: Words<{ CACHE_RESULTS.len() }>,
+    hedges: Words<{ HEDGES.len() }>,
 }
 
 impl GroupMeters {
@@ -305,6 +316,12 @@ impl GroupMeters {
     pub fn cache(&self, result: &'static str) {
         let series = &*self.0;
         series.cache.count(result, &series.metrics.cache);
+    }
+
+    /// A second attempt was `made`, or has `won`.
+    pub fn hedge(&self, result: &'static str) {
+        let series = &*self.0;
+        series.hedges.count(result, &series.metrics.hedges);
     }
 }
 

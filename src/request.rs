@@ -4,6 +4,8 @@
 //! few Waypost needs. Values below are skipped, not built. [`splice()`] writes a body that differs from the client's in
 //! the named members only; everything else, spelling and white space included, is the client's own bytes.
 
+mod conversation;
+pub mod needs;
 mod outbound;
 pub mod overrides;
 mod payload;
@@ -14,6 +16,7 @@ use std::ops::Range;
 
 use crate::json::{self, Scanner, Wrong};
 
+pub use conversation::conversation;
 pub use outbound::{Outbound, Template};
 pub use payload::Payload;
 pub use splice::{Edit, quoted, splice};

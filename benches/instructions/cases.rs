@@ -18,8 +18,8 @@ use waypost::router::strategy::{Args, build};
 use waypost::router::{Ask, Attempt, Deployment, Outcome, Router};
 use waypost::telemetry::LogFormat;
 use waypost::types::{
-    Auth, Clocks, Cost, Dialect, Dropping, Operation, Policy, Price, Quirks, StrategyKind, Target,
-    TlsOptions, TokenUsage,
+    Abilities, Auth, Clocks, Cost, Dialect, Dropping, Operation, Policy, Price, Quirks,
+    StrategyKind, Target, TlsOptions, TokenUsage,
 };
 
 /// One step, ready to be done again and again.
@@ -161,6 +161,7 @@ fn attempts(kind: StrategyKind, deployments: usize) -> Step {
             tokens: USAGE,
             streaming: true,
             even_cooling: false,
+            conversation: None,
         };
         let attempt = router.begin(black_box(&ask)).expect("one is eligible");
         (attempt, now)
@@ -218,6 +219,10 @@ pub(crate) fn deployment(number: usize) -> Deployment {
             output: Cost(10_000_000),
             cached_input: Some(Cost(1_250_000)),
         }),
+        tags: Arc::default(),
+        region: None,
+        max_input_tokens: None,
+        abilities: Abilities::default(),
         rule: Rule {
             cooldown_time: Duration::from_secs(5),
             allowed_fails: None,

@@ -375,6 +375,13 @@ fn reason(why: Why, back_in: Option<Duration>) -> String {
         }
         Why::Full { limit } => format!("has {limit} requests in flight (max_parallel_requests)"),
         Why::Unfit => "cannot do what the request asks".to_owned(),
+        Why::Tag => "does not have the tags asked for".to_owned(),
+        Why::Region { known: true } => "is in another region".to_owned(),
+        Why::Region { known: false } => "has no region_name".to_owned(),
+        Why::Context { limit, needed } => {
+            format!("takes prompts of {limit} tokens, and this one has about {needed}")
+        }
+        Why::Lacks(ability) => format!("has a model without {ability}"),
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! A default base URL is given only where it is published; a service without one needs `api_base`.
 
+pub mod models;
 pub mod ollama;
 mod quirks;
 mod rows;

@@ -2,6 +2,8 @@
 //!
 //! Holds no secret: keys and tokens are named by kind, not by value.
 
+mod routing;
+
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -50,6 +52,9 @@ pub fn print(out: &mut impl Write, config: &Config) -> io::Result<()> {
         "drain",
         &format!("not ready for {delay}, then up to {timeout} for open requests"),
     )?;
+    for (name, text) in routing::of_config(config) {
+        line(out, name, &text)?;
+    }
     writeln!(out)?;
     for group in &config.groups {
         self::group(out, group)?;
@@ -80,7 +85,10 @@ fn group(out: &mut impl Write, group: &Group) -> io::Result<()> {
     } else {
         format!(", waits of at least {}", time(router.retry_after))
     };
-    line(out, "retries", &format!("{}{wait}", router.num_retries))?;
+    let by_class = routing::policy(&router.retry_policy)
+        .map_or_else(String::new, |classes| format!(" ({classes})"));
+    let retries = format!("{}{by_class}{wait}", router.num_retries);
+    line(out, "retries", &retries)?;
     line(out, "cooldown", &cooldown(group))?;
     line(
         out,
@@ -127,6 +135,9 @@ fn group(out: &mut impl Write, group: &Group) -> io::Result<()> {
         "as the upstream sent it"
     };
     line(out, "response model", model)?;
+    for (name, text) in routing::of_group(group) {
+        line(out, name, &text)?;
+    }
     for deployment in &group.deployments {
         self::deployment(out, deployment)?;
     }
@@ -183,13 +194,15 @@ fn cooldown(group: &Group) -> String {
         return "never".to_owned();
     }
     let time = time(router.cooldown_time);
+    let by_class = routing::policy(&router.allowed_fails_policy)
+        .map_or_else(String::new, |classes| format!(" ({classes})"));
     match router.allowed_fails {
         Some(n) => format!(
-            "{time} after more than {} within {time}; at once after a 429",
+            "{time} after more than {}{by_class} within {time}; at once after a 429",
             plural(n as usize, "failure")
         ),
         None => format!(
-            "{time} after 3 failures in a row, or most of 5 in a minute; at once after a 429 or without a connection"
+            "{time} after 3 failures in a row, or most of 5 in a minute{by_class}; at once after a 429 or without a connection"
         ),
     }
 }
@@ -236,6 +249,9 @@ fn deployment(out: &mut impl Write, deployment: &Deployment) -> io::Result<()> {
     let limits = limits(deployment);
     if !limits.is_empty() {
         item(out, "limits", &limits)?;
+    }
+    for (name, text) in routing::of_deployment(deployment) {
+        item(out, name, &text)?;
     }
     let names = |pairs: &[(String, serde_json::Value)]| {
         pairs
@@ -341,6 +357,10 @@ fn limits(deployment: &Deployment) -> String {
     add("order", deployment.order.map(|v| v.to_string()));
     add("cooldown", deployment.cooldown_time.map(time));
     add("retries", deployment.num_retries.map(|v| v.to_string()));
+    add(
+        "allowed fails",
+        deployment.allowed_fails.map(|v| v.to_string()),
+    );
     parts.join(", ")
 }
 

@@ -14,6 +14,7 @@ use super::{
     Deployment, anthropic, azure, azure_ai, bedrock, cohere, credentials, endpoint, ollama,
     routing, value, vertex, watsonx,
 };
+use crate::catalog::models::Facts;
 use crate::catalog::{self, Family, PROVIDERS, Provider};
 use crate::types::{Auth, Clocks, Cost, Dropping, Price, Target};
 
@@ -106,6 +107,13 @@ pub(super) fn deployment(
         (Auth::Bearer(key), Some(header)) => Auth::Header(header, key),
         (auth, _) => auth,
     };
+    // What the entry declares of the model stands before what is known of it.
+    let info = node.get("model_info");
+    let declared = Facts {
+        max_input_tokens: routing::max_input_tokens(info),
+        abilities: routing::abilities(info),
+    };
+    let facts = declared.or(catalog::models::facts(&provider_name, &price_model));
     let target = Target {
         id: id(ctx, node, path, inherited.group_id, &model).into(),
         provider: provider_name.into(),
@@ -125,7 +133,6 @@ pub(super) fn deployment(
         tls,
         organization,
     };
-    let info = node.get("model_info");
     let count = |key: &str| {
         node.count(key)
             .or_else(|| info.and_then(|info| info.count(key)))
@@ -151,8 +158,8 @@ pub(super) fn deployment(
         ),
         tags: routing::tags(node),
         region: routing::region(node),
-        max_input_tokens: routing::max_input_tokens(info),
-        abilities: routing::abilities(info),
+        max_input_tokens: facts.max_input_tokens,
+        abilities: facts.abilities,
         mock_response: node.text("mock_response").map(Arc::from),
         clocks: clocks(
             inherited.clocks,

@@ -10,6 +10,7 @@ use super::env::{Place, expand_all};
 use super::finding::{Finding, Findings};
 use super::nearest::nearest;
 use super::parse::parse;
+use super::prices::PriceTables;
 use super::tree::{Entry, Node, Pos, Value};
 use super::{Config, group, references, settings};
 
@@ -141,6 +142,7 @@ fn load_text(
                 file,
                 groups: read,
                 aliases,
+                prices: PriceTables::new(own.prices, own.prices_file),
                 settings,
             },
             findings,
@@ -250,6 +252,8 @@ mod tests {
             Just("[{}]"),
             Just("2024-02-15-preview"),
             Just("least-busy"),
+            Just("'a*'"),
+            Just("{a: b, b: a, c: {group: c}, d: {fallbacks: [1, '*'], hedging: 1}}"),
         ];
         let key = prop_oneof![
             Just("id"),
@@ -269,6 +273,10 @@ mod tests {
             Just("models"),
             Just("redis_url"),
             Just("engine"),
+            Just("aliases"),
+            Just("groups"),
+            Just("default_fallbacks"),
+            Just("tags"),
             Just("x"),
         ];
         let pairs = || proptest::collection::vec((key.clone(), value.clone()), 0..6);

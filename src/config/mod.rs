@@ -44,6 +44,7 @@ use std::time::Duration;
 
 pub use finding::{Finding, Severity};
 pub use load::{load, load_str};
+pub use prices::PriceTables;
 
 use crate::types::{
     Abilities, Affinity, AllCooling, Clocks, CostReading, Fallbacks, Hedging, Policy, Price,
@@ -59,6 +60,8 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// Other names of groups.
     pub aliases: Vec<Alias>,
+    /// What models cost that are not in the file.
+    pub prices: PriceTables,
     /// The `waypost:` section, with defaults.
     pub settings: Settings,
 }

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use crate::catalog::models::without_date;
 use crate::types::{Cost, Price};
 
 /// Prices by model or provider/model.
@@ -113,29 +114,31 @@ impl Prices {
     }
 }
 
+/// The tables there are for a configuration, for models that only a request names.
+#[derive(Clone, Debug, Default)]
+pub struct PriceTables {
+    own: Prices,
+    file: Prices,
+}
+
+impl PriceTables {
+    pub(super) const fn new(own: Prices, file: Prices) -> Self {
+        Self { own, file }
+    }
+
+    /// The price of a provider's model, if a table has it.
+    #[must_use]
+    pub fn find(&self, provider: &str, model: &str) -> Option<Price> {
+        look_up(&[&self.own, &self.file], provider, model)
+    }
+}
+
 /// The price of a model in the first table that has it.
 pub(super) fn look_up(tables: &[&Prices], provider: &str, model: &str) -> Option<Price> {
     tables
         .iter()
         .find_map(|table| table.find(provider, model))
         .or_else(|| BUILT_IN.find(provider, model))
-}
-
-/// `gpt-4o-2024-11-20` → `gpt-4o`, `gpt-4-0613` → `gpt-4`.
-fn without_date(model: &str) -> &str {
-    let digits =
-        |text: &str, len: usize| text.len() == len && text.bytes().all(|b| b.is_ascii_digit());
-    let Some((rest, last)) = model.rsplit_once('-') else {
-        return model;
-    };
-    if digits(last, 4) {
-        return rest;
-    }
-    let date = rest.rsplit_once('-').and_then(|(rest, month)| {
-        let (rest, year) = rest.rsplit_once('-')?;
-        (digits(last, 2) && digits(month, 2) && digits(year, 4)).then_some(rest)
-    });
-    date.unwrap_or(model)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::message::Incoming;
 use super::plan::Stop;
 use super::snapshot::Group;
 use crate::provider::Call;
-use crate::router::NoneEligible;
+use crate::router::{NoneEligible, Why};
 use crate::types::{Operation, TokenUsage};
 use crate::usage::meter;
 
@@ -61,13 +61,21 @@ pub(super) fn refused(
 /// The deployments that can't do what a request asks, and what the first of them lacks.
 #[derive(Debug, Default)]
 pub(super) struct Unfit {
-    pub(super) deployments: Vec<usize>,
+    pub(super) deployments: Vec<(usize, Why)>,
     lacking: Option<(Cow<'static, str>, String)>,
 }
 
 impl Unfit {
+    /// Those of which it is known before anyone is asked.
+    pub(super) fn known(deployments: Vec<(usize, Why)>) -> Self {
+        Self {
+            deployments,
+            lacking: None,
+        }
+    }
+
     pub(super) fn add(&mut self, deployment: usize, param: Cow<'static, str>, message: String) {
-        self.deployments.push(deployment);
+        self.deployments.push((deployment, Why::Unfit));
         self.lacking.get_or_insert((param, message));
     }
 

@@ -384,7 +384,9 @@ impl Exchange<'_> {
     }
 
     /// Settles the trial by what went wrong.
-    fn settle(&self, trouble: Trouble, trial: Trial) -> Uncommitted {
+    fn settle(&self, trouble: Trouble, mut trial: Trial) -> Uncommitted {
+        // What failed costs nothing, whatever was assumed until then.
+        trial.note_usage(TokenUsage::default());
         let deployment = Arc::clone(&self.deployment.target.id);
         let (fault, cause, wait) = match trouble {
             Trouble::Adapt(AdaptError::Unsupported { param, message }) => {

@@ -6,7 +6,6 @@
 //! `docs/explain.md`, by the same names.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -14,17 +13,19 @@ use rand::rngs::StdRng;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::budget::{Unfit, estimate, retries_by_sdk, stopped};
+use super::budget::{estimate, retries_by_sdk, stopped};
 use super::error::Error;
 use super::journey::Journey;
 use super::mock_error;
-use super::plan::{Event, Plan, Step};
+use super::plan::{Event, Step};
 use super::snapshot::{Group, Link};
-use super::{Gateway, Incoming, ask, call, changed};
+use super::tries::Tries;
+use super::{Gateway, Incoming, call, changed};
 use crate::clock::Moment;
 use crate::provider::{AdaptError, Authority, Call};
 use crate::request::overrides::Mock;
 use crate::router::explain::{Chosen, Decision, Dropped, Reason};
+use crate::router::{Ask, Why};
 use crate::types::ErrorClass;
 
 /// What would become of a request.
@@ -191,7 +192,8 @@ impl Gateway {
         let by_sdk = retries_by_sdk(incoming);
         let mut journey = Journey::new(first, overrides, self.bounds, by_sdk, at.now);
         let found_by = FoundBy::of(&call.head.model, first);
-        let error = self.foretell(first, found_by, &call, &mut journey, &mut at, &mut told);
+        let tries = Tries::new(first, &call, incoming, &journey);
+        let error = self.foretell(tries, found_by, &mut journey, &mut at, &mut told);
         journey.turn(first, &error);
         while let Some(next) = journey.next() {
             let Some(group) = &self.fallback(&next, incoming) else {
@@ -206,7 +208,8 @@ impl Gateway {
                 None => FoundBy::Fallback,
             };
             let call = changed.as_ref().unwrap_or(&call);
-            let error = self.foretell(group, found_by, call, &mut journey, &mut at, &mut told);
+            let tries = Tries::new(group, call, incoming, &journey);
+            let error = self.foretell(tries, found_by, &mut journey, &mut at, &mut told);
             journey.turn(group, &error);
         }
         let mut attempts = std::mem::take(&mut told.next).into_iter();
@@ -221,22 +224,22 @@ impl Gateway {
     }
 
     /// What the group's router does at that moment, but for the choice.
-    fn decision(
-        &self,
-        group: &Group,
-        call: &Call,
-        unsupported: &[Option<Lack>],
-        moment: Moment,
-    ) -> Decision {
-        let unfit: Vec<usize> = (0..unsupported.len())
-            .filter(|i| unsupported[*i].is_some())
-            .collect();
-        let asked = ask(call, (&[], &unfit), estimate(call), false, moment);
-        let mut decision = group.router.explain(&asked);
+    fn decision(tries: &Tries<'_>, unsupported: &[Option<Lack>], moment: Moment) -> Decision {
+        let mut unfit = tries.unfit.deployments.clone();
+        let known = unfit.len();
+        for (index, lack) in unsupported.iter().enumerate() {
+            if lack.is_some() && !unfit.iter().any(|(other, _)| *other == index) {
+                unfit.push((index, Why::Unfit));
+            }
+        }
+        let mut decision = tries.group.router.explain(&Ask {
+            unfit: &unfit,
+            ..tries.ask(false, moment)
+        });
         decision.chosen = None;
-        for (deployment, lack) in decision.deployments.iter_mut().zip(unsupported) {
-            if let Some((param, message)) = lack {
-                deployment.dropped = Some(Dropped {
+        for (index, _) in &unfit[known..] {
+            if let Some((param, message)) = &unsupported[*index] {
+                decision.deployments[*index].dropped = Some(Dropped {
                     reason: Reason::Unsupported {
                         param: param.to_string(),
                         message: message.clone(),
@@ -270,22 +273,21 @@ impl Gateway {
     /// without the attempts.
     fn foretell(
         &self,
-        group: &Arc<Group>,
+        mut tries: Tries<'_>,
         found_by: FoundBy,
-        call: &Call,
         journey: &mut Journey,
         at: &mut At,
         told: &mut Explanation,
     ) -> Error {
+        let group = tries.group;
         let limits = journey.limits(group);
-        let unsupported = self.unsupported(group, call, journey);
+        let unsupported = self.unsupported(group, tries.call, journey);
         let mut asked = Asked {
             found_by,
             attempts: limits.attempts.min(limits.most),
             mocked: None,
-            decision: self.decision(group, call, &unsupported, at.moment),
+            decision: Self::decision(&tries, &unsupported, at.moment),
         };
-        let mut plan = Plan::new(limits);
         let mut step = match journey.take_mock() {
             None => Step::Try {
                 even_cooling: false,
@@ -293,46 +295,34 @@ impl Gateway {
             Some(mock) => {
                 asked.mocked = Some(mock.member());
                 if mock != Mock::RateLimit {
-                    asked.decision.chosen = None;
                     told.groups.push(asked);
                     return mock_error::error(mock);
                 }
-                plan.begin();
+                tries.plan.begin();
                 Step::Wait(Duration::ZERO)
             }
         };
-        let place = told.groups.len();
-        told.groups.push(asked);
         let mut rehearsal = group.router.rehearse();
         // Only back-offs are drawn from it, which nobody can foretell anyway.
         let mut rng = StdRng::seed_from_u64(0);
-        let tokens = estimate(call);
-        let (mut tried, mut unfit) = (Vec::new(), Unfit::default());
         let mut wait = Duration::ZERO;
-        let mut first = true;
-        loop {
+        let ended = loop {
             let event = match step {
                 Step::Try { even_cooling } => {
-                    let lists = (&*tried, &*unfit.deployments);
-                    match rehearsal.choose(&ask(call, lists, tokens, even_cooling, at.moment)) {
+                    let chosen = rehearsal.choose(&tries.ask(even_cooling, at.moment));
+                    match chosen.map(|chosen| (unsupported[chosen.index].clone(), chosen)) {
                         None => Event::NoneEligible,
-                        Some(Chosen { index, .. }) if unsupported[index].is_some() => {
-                            let (param, message) = unsupported[index].clone().unwrap_or_default();
-                            unfit.add(index, param, message);
-                            if unfit.deployments.len() == group.links.len() {
-                                return unfit.error();
+                        Some((Some((param, message)), chosen)) => {
+                            tries.unfit.add(chosen.index, param, message);
+                            if tries.unfit.deployments.len() == group.links.len() {
+                                break std::mem::take(&mut tries.unfit).error();
                             }
                             Event::Unfit
                         }
-                        Some(chosen) => {
-                            plan.begin();
-                            journey.made += 1;
-                            let deployment = &group.router.deployments()[chosen.index];
-                            journey.allow_retries(deployment, &mut plan);
-                            tried.push(chosen.index);
-                            if std::mem::take(&mut first) {
-                                told.groups[place].decision.chosen = Some(chosen.clone());
-                            }
+                        Some((None, chosen)) => {
+                            tries.count(chosen.index, journey);
+                            tries.mark(chosen.index);
+                            asked.decision.chosen.get_or_insert_with(|| chosen.clone());
                             told.next.push(Foretold {
                                 group: group.id.to_string(),
                                 chosen,
@@ -347,13 +337,12 @@ impl Gateway {
                     at.advance(pause);
                     Event::Waited
                 }
-                Step::Stop(stop) => return stopped(stop, Vec::new(), group, journey),
+                Step::Stop(stop) => break stopped(stop, Vec::new(), group, journey),
             };
-            let lists = (&*tried, &*unfit.deployments);
-            let offer = group
-                .router
-                .availability(&ask(call, lists, tokens, false, at.moment));
-            step = plan.next(event, &offer, at.now, &mut rng);
-        }
+            let offer = group.router.availability(&tries.ask(false, at.moment));
+            step = tries.plan.next(event, &offer, at.now, &mut rng);
+        };
+        told.groups.push(asked);
+        ended
     }
 }

@@ -11,11 +11,13 @@ use tokio::time::Instant;
 
 use super::classify::Rejection;
 use super::error::Error;
-use super::plan::{Limits, Plan};
+use super::fit;
+use super::plan::Limits;
 use super::route::{Next, Route};
 use super::snapshot::Group;
-use crate::request::overrides::{Fallback, Mock, Overrides};
-use crate::router::Deployment;
+use crate::provider::Call;
+use crate::request::overrides::{Fallback, Mock, Overrides, metadata_tags};
+use crate::router::Why;
 use crate::types::{Clocks, Policy};
 
 /// Which list of fallbacks a failure leads to.
@@ -82,6 +84,11 @@ impl Journey {
         self.overrides.as_deref()
     }
 
+    /// Attempts that may still be made.
+    pub(super) const fn left(&self) -> u32 {
+        self.max_attempts.saturating_sub(self.made)
+    }
+
     /// Groups tried besides the first.
     pub(super) fn fallbacks(&self) -> usize {
         self.route.fallbacks()
@@ -92,12 +99,22 @@ impl Journey {
         self.mock.take()
     }
 
+    /// The deployments of `group` that can't serve the request, with reasons.
+    pub(super) fn unfit(&self, group: &Group, call: &Call) -> Vec<(usize, Why)> {
+        let own = self.overrides();
+        let mut tags = own.map(|own| own.tags.clone()).unwrap_or_default();
+        if group.settings.tags.is_some() {
+            tags.extend(metadata_tags(&call.head, &call.body));
+        }
+        let region = own.and_then(|own| own.region.as_deref());
+        fit::unfit(group, call, &tags, region)
+    }
+
     /// What the plan in `group` may use.
     pub(super) fn limits(&self, group: &Group) -> Limits {
         let own = self.overrides().and_then(|o| o.num_retries);
         let attempts = own.map_or(group.attempts, |retries| retries.saturating_add(1));
         let behind = self.behind(group);
-        let left = self.max_attempts.saturating_sub(self.made);
         Limits {
             attempts: attempts.saturating_sub(self.by_sdk).max(1),
             // What the request says of retries stands above what the file says of classes.
@@ -107,7 +124,8 @@ impl Journey {
                 group.settings.retry_policy
             },
             // Each group that may still be asked keeps one attempt.
-            most: left
+            most: self
+                .left()
                 .saturating_sub(u32::try_from(behind).unwrap_or(u32::MAX))
                 .max(1),
             fallback: behind > 0,
@@ -115,15 +133,6 @@ impl Journey {
             max_wait: group.settings.max_wait,
             all_cooling: group.all_cooling(),
             deadline: self.deadline,
-        }
-    }
-
-    /// A deployment that is tried may have a number of retries of its own; the request's stands above it.
-    pub(super) fn allow_retries(&self, deployment: &Deployment, plan: &mut Plan) {
-        if let Some(retries) = deployment.num_retries
-            && self.overrides().is_none_or(|o| o.num_retries.is_none())
-        {
-            plan.allow_retries(retries.saturating_sub(self.by_sdk));
         }
     }
 
@@ -159,7 +168,7 @@ impl Journey {
 
     /// `group` has failed in this way: notes who is next, if the failure is one that leads to other groups.
     pub(super) fn turn(&mut self, group: &Group, error: &Error) {
-        let over = matches!(error, Error::Deadline { .. }) || self.made >= self.max_attempts;
+        let over = matches!(error, Error::Deadline { .. }) || self.left() == 0;
         if over || self.disabled() {
             return self.route.stop();
         }
@@ -237,6 +246,10 @@ impl Journey {
 /// Which fallbacks a failure leads to; none if another group would fail as well, or the time is over.
 fn kind(error: &Error) -> Option<Kind> {
     match error {
+        // Nobody was asked, and the answer is the same.
+        Error::NoneEligible(refused) if refused.none.too_long().is_some() => {
+            Some(Kind::ContextWindow)
+        }
         Error::Failed(_) | Error::NoneEligible(_) | Error::Unsupported { .. } => {
             Some(Kind::General)
         }

@@ -1,7 +1,7 @@
 //! The life of one request: cache, route, plan, router, provider, upstream, classify, observe, record.
 //!
 //! [`Gateway::handle`] is that line as code: `answer` asks group after group as the route says (`journey.rs`), `try_group`
-//! makes attempts in one of them as the plan says. Strategies, dialects and stores are behind their own seams; here is no `match`
+//! makes attempts in one of them as the plan says (`tries.rs`). Strategies, dialects and stores are behind their own seams; here is no `match`
 //! on any of them. Nothing is retried after the commit point, and every way out settles the attempt (`record.rs`).
 
 mod budget;
@@ -13,6 +13,8 @@ pub mod deps;
 pub mod error;
 mod exchange;
 pub mod explain;
+mod fit;
+mod hedge;
 mod journey;
 mod mask;
 pub mod message;
@@ -30,6 +32,7 @@ mod relay;
 pub mod route;
 pub mod snapshot;
 mod stopwatch;
+mod tries;
 mod watch;
 
 use std::sync::Arc;
@@ -44,29 +47,24 @@ pub use error::Error;
 pub use message::{Incoming, Refusal, Reply, ReplyBody, ReplyFacts};
 pub use snapshot::{BuildError, Snapshot};
 
-use budget::{Unfit, estimate, refused, retries_by_sdk, stopped};
+use budget::retries_by_sdk;
 use caching::{Cached, Recorder};
-use classify::{Verdict, class};
-use committed::{Committed, CommittedBody, End, Uncommitted};
+use committed::{Committed, CommittedBody, End};
 use decisions::Decisions;
-use error::Failures;
-use exchange::Exchange;
 use journey::{Bounds, Journey};
 use observe::ObservedBody;
-use plan::{Event, Plan, Step};
-use record::{Record, Trial};
+use record::Record;
 use route::Next;
 use snapshot::Group;
 
 use crate::cache::Memory;
-use crate::clock::{Alarm, Moment};
+use crate::clock::Alarm;
 use crate::config::Config;
 use crate::h1::Fields;
 use crate::provider::Call;
 use crate::request::RequestHead;
 use crate::request::overrides::{self, Mock, Overrides};
-use crate::router::{Ask, Attempt, Outcome};
-use crate::types::TokenUsage;
+use crate::router::Outcome;
 
 /// A configuration at work.
 #[derive(Debug)]
@@ -259,7 +257,7 @@ impl Gateway {
         };
         self.snapshot
             .resolve(name)
-            .filter(|g| allowed(&g.owner))
+            .filter(|g| allowed(&g.owner) || allowed(&g.id))
             .ok_or_else(|| Error::UnknownModel {
                 model: name.to_owned(),
                 known: self
@@ -313,161 +311,6 @@ impl Gateway {
             Some(_) => self.group(&next.name, incoming).ok(),
             None => self.snapshot.resolve(&next.name),
         }
-    }
-
-    /// Makes attempts in one group as its plan says, until one is committed.
-    async fn try_group(
-        &self,
-        group: &Arc<Group>,
-        call: &Call,
-        incoming: &Incoming,
-        journey: &mut Journey,
-        record: &mut Record,
-        alarm: &mut Alarm,
-    ) -> Result<(Committed, End), Error> {
-        // The clocks are read once for what happens at once.
-        let mut now = Instant::now();
-        let mut moment = match group.cache() {
-            None if journey.made == 0 => record.began,
-            _ => self.deps.clock.moment(), // it may have waited for another one's answer, or tried elsewhere
-        };
-        let mut plan = Plan::new(journey.limits(group));
-        let mut tried: Vec<usize> = Vec::new();
-        let mut unfit = Unfit::default();
-        let mut failures: Failures = Vec::new();
-        let mut step = match journey.take_mock() {
-            Some(Mock::RateLimit) => {
-                plan.begin();
-                let failure = mock_error::failure(Mock::RateLimit);
-                record.failed(&failure);
-                failures.push(failure);
-                Step::Wait(Duration::ZERO)
-            }
-            Some(mock) => return Err(mock_error::error(mock)),
-            None => Step::Try {
-                even_cooling: false,
-            },
-        };
-        let tokens = estimate(call);
-        loop {
-            let event = match step {
-                Step::Try { even_cooling } => {
-                    match group.router.begin(&ask(
-                        call,
-                        (&tried, &unfit.deployments),
-                        tokens,
-                        even_cooling,
-                        moment,
-                    )) {
-                        Err(_) => Event::NoneEligible,
-                        Ok(attempt) => {
-                            plan.begin();
-                            journey.made += 1;
-                            record.attempts = journey.made;
-                            let index = attempt.index();
-                            journey.allow_retries(attempt.deployment(), &mut plan);
-                            match self
-                                .attempt(group, call, attempt, (now, journey), record, alarm)
-                                .await
-                            {
-                                Ok(done) => return Ok(done),
-                                Err(Uncommitted::Failed(failure)) => {
-                                    tracing::debug!(request = %incoming.id, attempt = journey.made, "{}", failure.brief());
-                                    record.failed(&failure);
-                                    let class = failure.class();
-                                    failures.push(failure);
-                                    tried.push(index);
-                                    Event::Failed(class)
-                                }
-                                Err(Uncommitted::Unsupported { param, message }) => {
-                                    plan.forgo();
-                                    journey.made -= 1;
-                                    record.attempts = journey.made;
-                                    unfit.add(index, param, message);
-                                    if unfit.deployments.len() == group.links.len() {
-                                        return Err(unfit.error());
-                                    }
-                                    Event::Unfit
-                                }
-                                Err(Uncommitted::Rejected { rejection, answer }) => {
-                                    let class =
-                                        class(Verdict::Reject(rejection), Some(answer.status));
-                                    record.rejected(group, index, rejection);
-                                    if !plan.retries_refusal(class) {
-                                        return Err(refused(rejection, answer, group, index));
-                                    }
-                                    tried.push(index);
-                                    Event::Failed(class)
-                                }
-                            }
-                        }
-                    }
-                }
-                Step::Wait(wait) => {
-                    tokio::time::sleep(wait).await;
-                    Event::Waited
-                }
-                Step::Stop(stop) => return Err(stopped(stop, failures, group, journey)),
-            };
-            (now, moment) = (Instant::now(), self.deps.clock.moment());
-            let offer = group.router.availability(&ask(
-                call,
-                (&tried, &unfit.deployments),
-                tokens,
-                false,
-                moment,
-            ));
-            step = plan.next(event, &offer, now, &mut *self.deps.rng());
-        }
-    }
-
-    async fn attempt(
-        &self,
-        group: &Arc<Group>,
-        call: &Call,
-        attempt: Attempt,
-        (began, journey): (Instant, &Journey),
-        record: &mut Record,
-        alarm: &mut Alarm,
-    ) -> Result<(Committed, End), Uncommitted> {
-        let deployment = Arc::clone(attempt.deployment());
-        let link = &group.links[attempt.index()];
-        record.deployment = Some((Arc::clone(&deployment.target.id), link.header.clone()));
-        let trial = Trial::new(
-            attempt,
-            Arc::clone(&link.meters),
-            Arc::clone(&self.deps.clock),
-        );
-        let deadline = journey.deadline;
-        let clocks = journey.clocks(&deployment.clocks);
-        let exchange = Exchange {
-            group,
-            link,
-            mock: journey
-                .overrides()
-                .and_then(|own| own.mock_response.as_deref())
-                .or(link.mock.as_deref()),
-            deployment: &deployment,
-            clocks,
-            call,
-            deadline,
-            clock: &*self.deps.clock,
-            input_estimate: estimate(call).input,
-        };
-        let committed = exchange.run(trial, began, alarm).await?;
-        let total = began + clocks.total;
-        let (at, clock, limit) = if deadline < total {
-            (deadline, "request", deadline - journey.began)
-        } else {
-            (total, "total", clocks.total)
-        };
-        let end = End {
-            at,
-            clock,
-            limit,
-            gap: clocks.gap,
-        };
-        Ok((committed, end))
     }
 
     fn reply(&self, answered: Answered, mut record: Record, alarm: &mut Alarm) -> Reply {
@@ -566,24 +409,6 @@ fn changed(call: &Call, next: &Next, journey: &Journey) -> Result<Option<Call>, 
             }))
         }
         _ => Ok(None),
-    }
-}
-
-fn ask<'a>(
-    call: &Call,
-    (tried, unfit): (&'a [usize], &'a [usize]),
-    tokens: TokenUsage,
-    even_cooling: bool,
-    moment: Moment,
-) -> Ask<'a> {
-    Ask {
-        tried,
-        unfit,
-        now: moment.now,
-        unix: moment.unix,
-        tokens,
-        streaming: call.head.stream,
-        even_cooling,
     }
 }
 

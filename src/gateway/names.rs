@@ -12,6 +12,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::snapshot::{Group, Link};
+use crate::config::PriceTables;
 use crate::provider;
 use crate::router::Deployment;
 use crate::types::{Fallbacks, Pattern, Target};
@@ -31,6 +32,7 @@ pub(super) struct Names {
     wildcards: Vec<(Pattern, Arc<Group>)>,
     /// There is one if there are wildcards.
     filled: Option<Mutex<Filled>>,
+    prices: PriceTables,
 }
 
 /// What a name that the file has stands for.
@@ -49,6 +51,7 @@ impl Names {
     pub(super) fn new<'a>(
         groups: &[Arc<Group>],
         aliases: impl Iterator<Item = (&'a Arc<str>, &'a Arc<str>, bool)> + Clone,
+        prices: &PriceTables,
         rng: impl FnOnce() -> StdRng,
     ) -> Self {
         let is_wildcard = |group: &&Arc<Group>| Pattern::is_one(&group.id);
@@ -60,6 +63,11 @@ impl Names {
         wildcards.sort_by_key(|(pattern, _)| pattern.rank());
         let mut names = Self {
             filled: (!wildcards.is_empty()).then(|| Mutex::new(Filled::new(rng()))),
+            prices: if wildcards.is_empty() {
+                PriceTables::default()
+            } else {
+                prices.clone()
+            },
             wildcards,
             known: HashMap::new(),
             listed: groups
@@ -148,13 +156,46 @@ impl Names {
             return Some(group);
         }
         let (group, pattern, captures) = self.wildcard_of(name)?;
-        let made = members(group, |text| fit(pattern, text, &captures))?;
+        let made = self.members(group, |text| fit(pattern, text, &captures))?;
         let (deployments, links) = made.into_iter().unzip();
         let id: Arc<str> = name.into();
         let rng = StdRng::from_rng(&mut filled.rng);
         let group = Arc::new(group.of_others((Arc::clone(&id), &id), deployments, links, rng));
         filled.put(id, Arc::clone(&group));
         Some(group)
+    }
+
+    /// The deployments of a wildcard group with their models filled by `fill`; `None` if one can't be.
+    fn members(
+        &self,
+        group: &Group,
+        fill: impl Fn(&str) -> Option<Arc<str>>,
+    ) -> Option<Vec<(Arc<Deployment>, Link)>> {
+        let deployments = group.router.deployments().iter().zip(&group.links);
+        deployments
+            .map(|(deployment, link)| {
+                if !Pattern::is_one(&deployment.target.model) {
+                    return Some((Arc::clone(deployment), link.clone()));
+                }
+                let target = Arc::new(Target {
+                    model: fill(&deployment.target.model)?,
+                    price_model: fill(&deployment.target.price_model)?,
+                    ..Target::clone(&deployment.target)
+                });
+                let link = Link {
+                    adapter: provider::adapter(&target).ok()?.into(),
+                    filled: true,
+                    ..link.clone()
+                };
+                let known = || self.prices.find(&target.provider, &target.price_model);
+                let deployment = Deployment {
+                    price: deployment.price.or_else(known),
+                    target: Arc::clone(&target),
+                    ..Deployment::clone(deployment)
+                };
+                Some((Arc::new(deployment), link))
+            })
+            .collect()
     }
 }
 
@@ -176,36 +217,6 @@ fn only(group: &Group, index: usize) -> Arc<Group> {
         fallbacks: Fallbacks::default(),
         ..only
     })
-}
-
-/// The deployments of a wildcard group with their models filled by `fill`; `None` if one can't be.
-fn members(
-    group: &Group,
-    fill: impl Fn(&str) -> Option<Arc<str>>,
-) -> Option<Vec<(Arc<Deployment>, Link)>> {
-    let deployments = group.router.deployments().iter().zip(&group.links);
-    deployments
-        .map(|(deployment, link)| {
-            if !Pattern::is_one(&deployment.target.model) {
-                return Some((Arc::clone(deployment), link.clone()));
-            }
-            let target = Arc::new(Target {
-                model: fill(&deployment.target.model)?,
-                price_model: fill(&deployment.target.price_model)?,
-                ..Target::clone(&deployment.target)
-            });
-            let link = Link {
-                adapter: provider::adapter(&target).ok()?.into(),
-                filled: true,
-                ..link.clone()
-            };
-            let deployment = Deployment {
-                target,
-                ..Deployment::clone(deployment)
-            };
-            Some((Arc::new(deployment), link))
-        })
-        .collect()
 }
 
 /// `template` filled, if that can stand in the path of any provider's URL as it is and lead nowhere else.
@@ -252,5 +263,58 @@ impl Filled {
             self.groups.remove(&oldest);
         }
         self.groups.insert(name, (group, self.asked));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, load_str};
+    use crate::gateway::{Deps, Snapshot};
+
+    fn config() -> Config {
+        let text = "model_groups: [{id: 'p/*', models: [{provider: self-hosted, model: '*', api_base: 'http://h'}]}]";
+        load_str("x", text, &|_| None, false).expect("readable").0
+    }
+
+    #[test]
+    fn a_bounded_number_of_names_is_kept_and_the_one_longest_unasked_goes_first() {
+        let snapshot = Snapshot::build(&config(), &Deps::new(Some(1))).expect("usable");
+        let resolve = |n: usize| snapshot.resolve(&format!("p/{n}")).expect("a group");
+        let (first, second) = (resolve(0), resolve(1));
+        for n in 2..KEPT {
+            resolve(n);
+        }
+        assert!(Arc::ptr_eq(&resolve(0), &first), "kept");
+        resolve(KEPT);
+        assert!(Arc::ptr_eq(&resolve(0), &first), "asked since");
+        assert!(!Arc::ptr_eq(&resolve(1), &second), "made anew");
+        let scores = |group: &Group| Arc::clone(&group.router.deployments()[0].scores);
+        assert!(
+            Arc::ptr_eq(&scores(&resolve(1)), &scores(&second)),
+            "the deployment's"
+        );
+    }
+
+    #[test]
+    fn what_fills_a_model_leads_nowhere_else() {
+        for (pattern, name, template, expected) in [
+            ("p/*", "p/a", "*", Some("a")),
+            ("p/*", "p/a/b:free@1", "*", Some("a/b:free@1")),
+            ("p/*", "p/a", "fixed name", Some("fixed name")),
+            ("p*", "p", "*", None),
+            ("p*", "p", "v*", Some("v")),
+            ("p.*", "p..", "x/.*", None),
+            ("p/*", "p/..", "*", None),
+            ("p/*", "p/..", "a*", Some("a..")),
+            ("p/*", "p/a?b", "*", None),
+            ("p/*", "p/a\\b", "*", None),
+            ("p/*", "p/a\r\nb", "*", None),
+        ] {
+            let pattern = Pattern::new(pattern);
+            let captures = pattern.matches(name).expect("of the pattern");
+            let got = fit(&pattern, template, &captures);
+            assert_eq!(got.as_deref(), expected, "{name} in {template}");
+        }
     }
 }

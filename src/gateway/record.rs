@@ -155,6 +155,8 @@ pub struct Record {
     pub tried: String,
     /// Groups asked besides the first.
     pub fallbacks: usize,
+    /// The attempt that answered was made beside another one, and overtook it.
+    pub hedge_won: bool,
     /// The group that was asked for, if another one was asked since.
     pub asked: Option<Arc<Group>>,
     /// When it came.
@@ -207,6 +209,7 @@ impl Record {
             failures: String::new(),
             tried: String::new(),
             fallbacks: 0,
+            hedge_won: false,
             asked: None,
             began: clock.moment(),
             ended: None,
@@ -239,6 +242,18 @@ impl Record {
         self.first_content = trial.first_content();
         self.usage = usage;
         self.cost = trial.cost();
+    }
+
+    /// An attempt at the deployment of that place in `group` begins.
+    pub fn at(&mut self, group: &Group, index: usize) {
+        let id = &group.router.deployments()[index].target.id;
+        self.deployment = Some((Arc::clone(id), group.links[index].header.clone()));
+    }
+
+    /// Of two attempts made side by side that one has won.
+    pub fn won(&mut self, group: &Group, index: usize, second: bool) {
+        self.at(group, index);
+        self.hedge_won = second;
     }
 
     /// An attempt has failed.
@@ -288,6 +303,8 @@ impl Record {
     pub fn reason(&self) -> &'static str {
         if self.cache == "hit" {
             "cache"
+        } else if self.hedge_won {
+            "hedge"
         } else if self.fallbacks > 0 {
             "fallback"
         } else if self.attempts > 1 {

@@ -7,6 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::Deps;
+use super::hedge::{self, Hedge};
 use super::mask::Masks;
 use super::names::Names;
 use crate::config::{self, CacheSettings, Config};
@@ -49,6 +50,8 @@ pub struct Group {
     pub settings: config::Router,
     /// Who is asked when it fails.
     pub fallbacks: Fallbacks,
+    /// When a second attempt is made beside a slow one.
+    pub hedge: Option<Arc<Hedge>>,
     /// JSON text to put into `model` of answers, if that is wanted.
     pub response_model: Option<bytes::Bytes>,
 }
@@ -124,7 +127,8 @@ impl Snapshot {
             .aliases
             .iter()
             .map(|alias| (&alias.name, &alias.group, alias.hidden));
-        let names = Names::new(&groups, aliases, || StdRng::from_rng(&mut *deps.rng()));
+        let rng = || StdRng::from_rng(&mut *deps.rng());
+        let names = Names::new(&groups, aliases, &config.prices, rng);
         Ok(Self { groups, names })
     }
 
@@ -174,6 +178,7 @@ impl Group {
             id,
             owner: Arc::clone(&self.owner),
             fallbacks: self.fallbacks.clone(),
+            hedge: self.hedge.clone(),
             settings,
         }
     }
@@ -200,6 +205,7 @@ fn group(config: &config::Group, deps: &Deps) -> Result<Group, BuildError> {
         attempts: settings.num_retries.saturating_add(1),
         response_model: settings.response_model_is_group.then(|| quoted(&config.id)),
         fallbacks: config.fallbacks.clone(),
+        hedge: hedge::of(settings.hedging),
         header: header(&config.id),
         id: Arc::clone(&config.id),
         owner: Arc::clone(&config.id),
@@ -220,6 +226,7 @@ fn router(
     };
     let strategy = build(settings.strategy, args);
     Router::new(Arc::clone(group), deployments, strategy, rng)
+        .with_affinity(settings.affinity.as_ref())
 }
 
 /// A name as a header's value; what headers can't hold is percent-encoded.
@@ -244,6 +251,10 @@ fn deployment(config: &config::Deployment, router: &config::Router) -> Deploymen
         max_parallel_requests: config.max_parallel_requests,
         order: config.order,
         price: config.price,
+        tags: Arc::clone(&config.tags),
+        region: config.region.clone(),
+        max_input_tokens: config.max_input_tokens,
+        abilities: config.abilities,
         rule: Rule {
             cooldown_time,
             allowed_fails: config.allowed_fails.or(router.allowed_fails),
@@ -253,7 +264,11 @@ fn deployment(config: &config::Deployment, router: &config::Router) -> Deploymen
         },
         num_retries: config.num_retries,
         clocks: config.clocks,
-        scores: Arc::new(Scores::default()),
+        scores: Arc::new(if router.hedging.is_some() {
+            Scores::with_times()
+        } else {
+            Scores::default()
+        }),
     }
 }
 

@@ -3,6 +3,7 @@
 //! These members are for the gateway: [`Overrides::read`] takes them, and [`without`] leaves them out of what goes on. A
 //! request that has none of them pays for nothing but the look at its members' names.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -103,7 +104,7 @@ pub struct Overrides {
     /// A failure to make up.
     pub mock: Option<Mock>,
     /// The answer, without anyone being asked.
-    pub mock_response: Option<String>,
+    pub mock_response: Option<Arc<str>>,
 }
 
 impl Overrides {
@@ -180,7 +181,8 @@ impl Overrides {
                 self.mock = Some(mock);
             }
         }
-        self.mock_response = read.get("mock_response", "a string")?;
+        let text: Option<String> = read.get("mock_response", "a string")?;
+        self.mock_response = text.map(Arc::from);
         Ok(())
     }
 

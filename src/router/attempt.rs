@@ -135,7 +135,9 @@ impl Attempt {
     /// its end, which may be minutes away. A plain answer is still to be looked at.
     pub fn note_first_content(&mut self, now: Instant) {
         if self.first_content.is_none() {
-            self.first_content = Some(now.duration_since(self.began));
+            let time = now.duration_since(self.began);
+            self.first_content = Some(time);
+            self.deployment.scores.note_time(self.streaming, time);
             if self.streaming && std::mem::take(&mut self.probe) {
                 self.deployment.scores.with_cooldown(|c| c.reopen(now));
             }

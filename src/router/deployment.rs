@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cooldown::Rule;
 use super::scores::Scores;
-use crate::types::{Clocks, Price, Target};
+use crate::types::{Abilities, Clocks, Price, Target};
 
 /// One concrete target of a group. Clones share the scores.
 #[derive(Debug, Clone)]
@@ -23,6 +23,14 @@ pub struct Deployment {
     pub order: Option<u32>,
     /// Known price.
     pub price: Option<Price>,
+    /// What requests may ask for by name.
+    pub tags: Arc<[String]>,
+    /// Where it is.
+    pub region: Option<Arc<str>>,
+    /// The longest prompt in tokens.
+    pub max_input_tokens: Option<u64>,
+    /// What it can do.
+    pub abilities: Abilities,
     /// When it cools.
     pub rule: Rule,
     /// Retries its failure allows, if it says so itself.

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::cooldown::Readiness;
 use super::row::{Candidate, Question, Row};
 use super::strategy::Number;
-use super::{Ask, Choice, Desk, Router, Why};
+use super::{Ask, Choice, Dice, Router, Why};
 use crate::types::Cost;
 
 /// How one deployment came to be chosen.
@@ -22,6 +22,8 @@ pub enum By {
     Strategy,
     /// No other was left to pick from.
     OnlyOne,
+    /// It has the request's conversation.
+    Affinity,
     /// All are cooling, and this one is back first.
     LeastBad,
 }
@@ -119,8 +121,27 @@ pub enum Reason {
         /// The limit.
         limit: u32,
     },
-    /// It can't do what the request asks.
+    /// It can't do what a parameter of the request asks.
     Unfit,
+    /// Its tags are not those the request asks for.
+    Tag,
+    /// It is not in the region the request asks for.
+    Region {
+        /// Whether it says where it is.
+        known: bool,
+    },
+    /// The prompt is longer than its model takes.
+    ContextWindow {
+        /// The longest prompt in tokens.
+        limit: u64,
+        /// This one's tokens, counted or estimated.
+        needed: u64,
+    },
+    /// Its model is known to lack an ability.
+    Lacks {
+        /// `tools`, `images` or `json_schema`.
+        ability: &'static str,
+    },
     /// Its dialect has no words for something in the request.
     Unsupported {
         /// The request's member.
@@ -170,13 +191,23 @@ pub struct Numbers {
 #[derive(Debug)]
 pub struct Rehearsal<'a> {
     router: &'a Router,
-    desk: Desk,
+    dice: Dice,
+    room: Vec<usize>,
 }
 
 impl Rehearsal<'_> {
     /// The deployment [`Router::begin`] would pick next.
     pub fn choose(&mut self, ask: &Ask<'_>) -> Option<Chosen> {
-        let Choice { index, by, .. } = self.router.choose(&Question::of(ask), &mut self.desk)?;
+        let question = Question::of(ask);
+        // Held for as long as a request's pick: where conversations are is not copied.
+        let desk = self
+            .router
+            .desk
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let conversations = desk.conversations.as_ref();
+        let (dice, room) = (&mut self.dice, &mut self.room);
+        let Choice { index, by, .. } = self.router.choose(&question, dice, room, conversations)?;
         Some(Chosen {
             deployment: self.router.id(index),
             by,
@@ -188,7 +219,7 @@ impl Rehearsal<'_> {
     /// The same, and why.
     pub fn explain(&mut self, ask: &Ask<'_>) -> Decision {
         let (router, question) = (self.router, Question::of(ask));
-        let kept = router.eligible(&question, &mut self.desk.eligible).to_vec();
+        let kept = router.eligible(&question, &mut self.room).to_vec();
         Decision {
             group: Arc::clone(&router.group),
             strategy: router.strategy.kind().name(),
@@ -213,11 +244,11 @@ impl Router {
     /// deployments that were not tried; of one that failed nobody knows beforehand what its numbers will be.
     #[must_use]
     pub fn rehearse(&self) -> Rehearsal<'_> {
-        // A copy, so that requests don't wait while this one is looked at.
         let desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         Rehearsal {
             router: self,
-            desk: desk.clone(),
+            dice: desk.dice.clone(),
+            room: vec![0; self.rows.len()],
         }
     }
 
@@ -279,6 +310,10 @@ impl Reason {
             },
             Why::Full { limit } => Self::OverMaxParallelRequests { limit },
             Why::Unfit => Self::Unfit,
+            Why::Tag => Self::Tag,
+            Why::Region { known } => Self::Region { known },
+            Why::Context { limit, needed } => Self::ContextWindow { limit, needed },
+            Why::Lacks(ability) => Self::Lacks { ability },
         }
     }
 }

@@ -5,15 +5,18 @@
 //! group, so that requests which arrive together see each other; attempts end without it. It does no I/O and is given time; its randomness is
 //! seeded by whoever builds it.
 
+mod affinity;
 pub mod attempt;
 pub mod cooldown;
 pub mod deployment;
 mod estimate;
 pub mod explain;
+pub mod fit;
 mod per_minute;
 mod row;
 pub mod scores;
 pub mod strategy;
+mod times;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,14 +29,15 @@ use tokio::time::Instant;
 pub use attempt::{Attempt, Outcome};
 pub use deployment::Deployment;
 
+use affinity::Conversations;
 use attempt::Begin;
 use cooldown::Readiness;
 use explain::By;
 use row::{Question, Row};
 use scores::Limits;
-use strategy::{Pick, Strategy};
+use strategy::{Candidate, Pick, Strategy, shares};
 
-use crate::types::{Fault, TokenUsage};
+use crate::types::{Affinity, Fault, TokenUsage};
 
 /// While a deployment is probed by another request nobody knows when it is free; ask again after this long.
 const PROBE_HINT: Duration = Duration::from_millis(100);
@@ -55,11 +59,12 @@ pub struct Router {
 type Dice = Xoshiro256PlusPlus;
 
 /// What a pick needs to itself.
-#[derive(Clone)]
 struct Desk {
     dice: Dice,
     /// Room for all, kept so that picks allocate nothing.
     eligible: Vec<usize>,
+    /// Where conversations are, if they are to stay there.
+    conversations: Option<Conversations>,
 }
 
 impl fmt::Debug for Desk {
@@ -73,8 +78,8 @@ impl fmt::Debug for Desk {
 pub struct Ask<'a> {
     /// Indices of the deployments this request has tried. They are used again only when no other is eligible.
     pub tried: &'a [usize],
-    /// Indices of the deployments that can't do what the request asks. They are never used for it.
-    pub unfit: &'a [usize],
+    /// Indices of the deployments that can't do what the request asks, and why. They are never used for it.
+    pub unfit: &'a [(usize, Why)],
     /// Monotonic time.
     pub now: Instant,
     /// Wall time since the epoch, for windows of a minute.
@@ -85,6 +90,16 @@ pub struct Ask<'a> {
     pub streaming: bool,
     /// Use a cooling deployment if there is no other.
     pub even_cooling: bool,
+    /// The conversation it belongs to, if that is to stay where it is.
+    pub conversation: Option<u64>,
+}
+
+impl Ask<'_> {
+    /// Why that deployment can't do what the request asks, if it can't.
+    fn why_unfit(&self, index: usize) -> Option<Why> {
+        let found = self.unfit.iter().find(|(unfit, _)| *unfit == index);
+        found.map(|(_, why)| *why)
+    }
 }
 
 /// Why one deployment was not eligible.
@@ -111,8 +126,24 @@ pub enum Why {
         /// The limit.
         limit: u32,
     },
-    /// It can't do what the request asks.
+    /// It can't do what a parameter of the request asks.
     Unfit,
+    /// Its tags are not those the request asks for.
+    Tag,
+    /// It is not in the region the request asks for.
+    Region {
+        /// Whether it says where it is.
+        known: bool,
+    },
+    /// The prompt is longer than its model takes.
+    Context {
+        /// The longest prompt in tokens.
+        limit: u64,
+        /// This one's tokens, counted or estimated.
+        needed: u64,
+    },
+    /// Its model is known to lack an ability: `tools`, `images` or `json_schema`.
+    Lacks(&'static str),
 }
 
 impl Why {
@@ -120,8 +151,7 @@ impl Why {
     const fn may_pass(self) -> bool {
         match self {
             Self::Cooling(fault) => fault.may_pass(),
-            Self::Unfit => false,
-            Self::Probing | Self::OverRpm { .. } | Self::OverTpm { .. } | Self::Full { .. } => true,
+            _ => !self.is_unfit(),
         }
     }
 }
@@ -188,6 +218,7 @@ impl Router {
         let desk = Desk {
             dice: Dice::from_rng(&mut rng),
             eligible: vec![0; deployments.len()],
+            conversations: None,
         };
         Self {
             group,
@@ -197,6 +228,14 @@ impl Router {
             strategy,
             desk: Mutex::new(desk),
         }
+    }
+
+    /// The same, with conversations that stay where they are.
+    #[must_use]
+    pub fn with_affinity(mut self, affinity: Option<&Affinity>) -> Self {
+        let desk = self.desk.get_mut().unwrap_or_else(PoisonError::into_inner);
+        desk.conversations = affinity.map(Conversations::new);
+        self
     }
 
     /// The deployments, in the order of the file.
@@ -212,8 +251,14 @@ impl Router {
     pub fn begin(&self, ask: &Ask<'_>) -> Result<Attempt, NoneEligible> {
         let question = Question::of(ask);
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let Desk {
+            dice,
+            eligible,
+            conversations,
+        } = &mut *desk;
         loop {
-            let Some(Choice { index, limits, .. }) = self.choose(&question, &mut desk) else {
+            let chosen = self.choose(&question, dice, eligible, conversations.as_ref());
+            let Some(Choice { index, limits, .. }) = chosen else {
                 return Err(self.none_eligible(&question));
             };
             let begin = Begin {
@@ -225,16 +270,24 @@ impl Router {
                 probe: self.rows[index].scores.readiness(ask.now) == Readiness::Probe,
             };
             if let Some(attempt) = Attempt::begin(&self.deployments[index], limits, begin) {
+                if let (Some(all), Some(key)) = (conversations, ask.conversation) {
+                    all.remember(key, index, ask.now);
+                }
                 return Ok(attempt);
             }
             // Its last place was taken since: another router's, or by what an attempt turned out to have used.
         }
     }
 
-    /// Which deployment is next. Counts nothing in, and turns the dice only.
+    /// Which deployment is next. Counts nothing in; `dice` and `eligible` are what a pick needs to itself.
     #[inline]
-    fn choose(&self, question: &Question<'_>, desk: &mut Desk) -> Option<Choice<'_>> {
-        let Desk { dice, eligible } = desk;
+    fn choose(
+        &self,
+        question: &Question<'_>,
+        dice: &mut Dice,
+        eligible: &mut [usize],
+        conversations: Option<&Conversations>,
+    ) -> Option<Choice<'_>> {
         let (index, by) = match self.eligible(question, eligible) {
             [] if question.ask.even_cooling => {
                 return Some(Choice {
@@ -245,13 +298,41 @@ impl Router {
             }
             [] => return None,
             [only] => (*only, By::OnlyOne),
-            eligible => {
-                let mut pick = Pick::new(&self.rows, eligible, question, dice);
-                (self.strategy.pick(&mut pick), By::Strategy)
-            }
+            eligible => match conversations.and_then(|c| self.kept(c, question, eligible)) {
+                Some(kept) => (kept, By::Affinity),
+                None => {
+                    let mut pick = Pick::new(&self.rows, eligible, question, dice);
+                    (self.strategy.pick(&mut pick), By::Strategy)
+                }
+            },
         };
         let limits = &self.rows[index].limits;
         Some(Choice { index, limits, by })
+    }
+
+    /// The deployment that has the request's conversation, if it is eligible and not overloaded.
+    fn kept(
+        &self,
+        conversations: &Conversations,
+        question: &Question<'_>,
+        eligible: &[usize],
+    ) -> Option<usize> {
+        let Ask {
+            conversation, now, ..
+        } = *question.ask;
+        let place = conversations.recall(conversation?, now)?;
+        if !eligible.contains(&place) {
+            return None;
+        }
+        let candidate = |place: usize| Candidate::new(&self.rows[place], question);
+        let all = || eligible.iter().map(|place| candidate(*place));
+        #[expect(clippy::cast_precision_loss, reason = "a share, not a count")]
+        let share = match shares(all) {
+            Some((share, total)) => share(candidate(place)) / total,
+            None => 1.0 / eligible.len() as f64,
+        };
+        let in_flight = all().map(|c| f64::from(c.in_flight())).sum();
+        (!affinity::overloaded(candidate(place).in_flight(), in_flight, share)).then_some(place)
     }
 
     /// What [`Router::begin`] would find, without doing it.
@@ -260,7 +341,7 @@ impl Router {
         let question = Question::of(ask);
         let mut any = false;
         for (index, row) in self.rows.iter().enumerate() {
-            if !ask.unfit.contains(&index) && row.is_open(&question) {
+            if ask.why_unfit(index).is_none() && row.is_open(&question) {
                 if !ask.tried.contains(&index) {
                     return Availability::Fresh;
                 }
@@ -276,11 +357,12 @@ impl Router {
 
     /// The eligible of the lowest order: untried ones, or if there are none, tried ones.
     fn eligible<'a>(&self, question: &Question<'_>, room: &'a mut [usize]) -> &'a mut [usize] {
-        let Ask { tried, unfit, .. } = *question.ask;
-        let mut found = if tried.is_empty() && unfit.is_empty() {
+        let ask = question.ask;
+        let tried = ask.tried;
+        let mut found = if tried.is_empty() && ask.unfit.is_empty() {
             self.open(question, |_| true, room)
         } else {
-            let fit = |i| !unfit.contains(&i);
+            let fit = |i| ask.why_unfit(i).is_none();
             match self.open(question, |i| fit(i) && !tried.contains(&i), room) {
                 0 => self.open(question, |i| fit(i) && tried.contains(&i), room),
                 found => found,
@@ -315,7 +397,7 @@ impl Router {
     fn least_bad(&self, question: &Question<'_>) -> Option<usize> {
         let tried = question.ask.tried;
         (0..self.rows.len())
-            .filter(|i| !question.ask.unfit.contains(i))
+            .filter(|i| question.ask.why_unfit(*i).is_none())
             .filter_map(|i| match self.rows[i].ineligible(question) {
                 Some((Why::Cooling(_), back_in)) => Some((tried.contains(&i), back_in, i)),
                 _ => None,
@@ -346,10 +428,10 @@ impl Router {
 
     /// Why that one can't take the request now, if it can't, and for how long.
     fn ineligible(&self, index: usize, question: &Question<'_>) -> Option<(Why, Option<Duration>)> {
-        if question.ask.unfit.contains(&index) {
-            return Some((Why::Unfit, None));
+        match question.ask.why_unfit(index) {
+            Some(why) => Some((why, None)),
+            None => self.rows[index].ineligible(question),
         }
-        self.rows[index].ineligible(question)
     }
 }
 

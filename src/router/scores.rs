@@ -17,6 +17,7 @@ pub use super::per_minute::minute_of;
 use super::cooldown::{Cooldown, Readiness};
 use super::estimate::{Estimate, half_lives};
 use super::per_minute::PerMinute;
+use super::times::Times;
 use crate::types::{Cost, Totals};
 
 /// Stands for no deadline: before all moments.
@@ -92,6 +93,8 @@ pub struct Scores {
     first_content: Estimate,
     plain: Estimate,
     cooldown: Mutex<Cooldown>,
+    /// Distributions of times to first content, of streams and of plain answers; kept only where someone asks for them.
+    times: Option<Box<[Times; 2]>>,
 }
 
 impl Default for Scores {
@@ -106,11 +109,34 @@ impl Default for Scores {
             first_content: Estimate::default(),
             plain: Estimate::default(),
             cooldown: Mutex::default(),
+            times: None,
         }
     }
 }
 
 impl Scores {
+    /// With distributions of times to first content, for [`Scores::usual_time`].
+    #[must_use]
+    pub fn with_times() -> Self {
+        Self {
+            times: Some(Box::default()),
+            ..Self::default()
+        }
+    }
+
+    /// The time to first content that this share of requests does not exceed, if that is known.
+    #[must_use]
+    pub fn usual_time(&self, streaming: bool, share: f64) -> Option<Duration> {
+        let times = self.times.as_ref()?;
+        times[usize::from(streaming)].quantile(share)
+    }
+
+    pub(super) fn note_time(&self, streaming: bool, time: Duration) {
+        if let Some(times) = &self.times {
+            times[usize::from(streaming)].add(time);
+        }
+    }
+
     /// Requests under way.
     #[must_use]
     pub fn in_flight(&self) -> u32 {

@@ -6,11 +6,12 @@ use super::*;
 use crate::router::cooldown::Rule;
 use crate::router::scores::{Scores, minute_of};
 use crate::types::{
-    Auth, Clocks, Cost, Dialect, Dropping, ErrorClass, Policy, Price, Quirks, StrategyKind, Target,
-    TlsOptions,
+    Abilities, Auth, Clocks, Cost, Dialect, Dropping, ErrorClass, Policy, Price, Quirks,
+    StrategyKind, Target, TlsOptions,
 };
 
 mod explain;
+mod fit;
 mod threads;
 
 const S: Duration = Duration::from_secs(1);
@@ -45,6 +46,10 @@ fn deployment(id: &str) -> Deployment {
         max_parallel_requests: None,
         order: None,
         price: None,
+        tags: Arc::default(),
+        region: None,
+        max_input_tokens: None,
+        abilities: Abilities::default(),
         rule: Rule {
             cooldown_time: 5 * S,
             allowed_fails: None,
@@ -79,6 +84,7 @@ fn ask(tried: &[usize], now: Instant) -> Ask<'_> {
         tokens,
         streaming: false,
         even_cooling: false,
+        conversation: None,
     }
 }
 

@@ -1,3 +1,5 @@
 //! Tokens and what they cost: read from answers where the provider reports them, estimated where it does not.
 
 pub mod meter;
+pub mod prompt;
+pub mod tokenizer;

@@ -45,6 +45,8 @@ const MAY: &[(&str, &[&str])] = &[
             "config", "router", "provider", "upstream", "usage", "cache", LEAF,
         ],
     ),
+    // Prices of models that requests name.
+    ("gateway/names.rs", &["config", "router", "provider", LEAF]),
     ("router/", &[LEAF]),
     ("provider/", &[LEAF]),
     ("upstream/", &[LEAF]),

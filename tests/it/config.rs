@@ -3,6 +3,7 @@
 mod command;
 mod files;
 mod providers;
+mod routing;
 mod rules;
 mod values;
 

@@ -1,5 +1,6 @@
 //! The one integration test binary: everything through the public library and the compiled command.
 
+mod affinity;
 mod anthropic;
 mod architecture;
 mod azure;
@@ -19,8 +20,10 @@ mod embeddings;
 mod errors;
 mod explain;
 mod fallbacks;
+mod fit;
 mod forwarding;
 mod gemini;
+mod hedging;
 mod in_flight;
 mod keys;
 mod limits;

@@ -1,20 +1,8 @@
 //! Deployments that are not called: `mock_response` is their answer.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
-use waypost::clock::SystemClock;
 
-use crate::support::{Answer, Gateway, Yaml, chat_body, cools, lab, load, received};
-
-/// A group `g` of the lab's deployments, of which those with a text answer with it.
-async fn start(yaml: &Yaml, texts: &[Option<&str>]) -> Gateway {
-    let mut config = load(&yaml.to_string());
-    for (deployment, text) in config.groups[0].deployments.iter_mut().zip(texts) {
-        deployment.mock_response = text.map(Into::into);
-    }
-    Gateway::of(&config, Arc::new(SystemClock)).await
-}
+use crate::support::{Answer, Gateway, Model, Yaml, chat_body, cools, lab, received};
 
 /// The data of a stream's events.
 fn events(answer: &Answer) -> Vec<Value> {
@@ -32,7 +20,7 @@ fn events(answer: &Answer) -> Vec<Value> {
 #[tokio::test]
 async fn a_mock_answers_every_operation_and_is_never_called() {
     let lab = lab(["a"]);
-    let gateway = start(&Yaml::over(&lab), &[Some("hi there")]).await;
+    let gateway = Gateway::start(&Yaml::over(&lab).each("mock_response: hi there")).await;
     let chat = gateway.chat("g").await.ok();
     assert_eq!((chat.deployment(), chat.attempts()), ("a", 1));
     assert_eq!(chat.header("content-type"), Some("application/json"));
@@ -83,8 +71,7 @@ async fn a_mock_answers_every_operation_and_is_never_called() {
 #[tokio::test]
 async fn a_mocks_stream_ends_as_it_should_and_tells_usage_if_asked() {
     let lab = lab(["a"]);
-    let yaml = Yaml::over(&lab);
-    let gateway = start(&yaml, &[Some("one two")]).await;
+    let gateway = Gateway::start(&Yaml::over(&lab).each("mock_response: one two")).await;
     for (path, prompt, at) in [
         (
             "/v1/chat/completions",
@@ -128,7 +115,8 @@ async fn a_mocks_stream_ends_as_it_should_and_tells_usage_if_asked() {
 #[tokio::test]
 async fn limits_hold_for_mocks() {
     let lab = lab(["a"]);
-    let gateway = start(&Yaml::over(&lab).each("rpm: 2"), &[Some("hi")]).await;
+    let yaml = Yaml::over(&lab).each("rpm: 2").each("mock_response: hi");
+    let gateway = Gateway::start(&yaml).await;
     let mut statuses = Vec::new();
     for _ in 0..3 {
         statuses.push(gateway.chat("g").await.status);
@@ -158,8 +146,9 @@ async fn texts_that_name_errors_are_those() {
         let lab = lab(["a"]);
         let yaml = Yaml::over(&lab)
             .router("num_retries: 0")
-            .router("allowed_fails: 0");
-        let gateway = start(&yaml, &[Some(text)]).await;
+            .router("allowed_fails: 0")
+            .each(&format!("mock_response: {text:?}"));
+        let gateway = Gateway::start(&yaml).await;
         for stream in [false, true] {
             if stream && cooled {
                 break;
@@ -179,8 +168,10 @@ async fn texts_that_name_errors_are_those() {
 #[tokio::test]
 async fn a_mocked_failure_leads_to_the_next_deployment() {
     let lab = lab(["a", "b"]);
-    let texts = [Some("litellm.RateLimitError"), None];
-    let gateway = start(&crate::support::first_then_second(&lab), &texts).await;
+    let [a, b] = lab.deployments() else { panic!() };
+    let a = Model::of(a).with("mock_response: litellm.RateLimitError");
+    let models = [a.with("order: 1"), Model::of(b).with("order: 2")];
+    let gateway = Gateway::start(&Yaml::default().group("g", models)).await;
     let answer = gateway.chat("g").await.ok();
     assert_eq!((answer.deployment(), answer.attempts()), ("b", 2));
     assert_eq!(received(&lab), [0, 1]);

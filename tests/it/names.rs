@@ -1,32 +1,10 @@
 //! What `model` of a request may be: groups, aliases, deployments, and names of wildcard groups.
 
-use std::sync::Arc;
-
 use http::Method;
 use serde_json::json;
-use waypost::clock::SystemClock;
-use waypost::config::{Alias, Config};
 use waypost::lab::{Fault, Handle};
 
-use crate::support::{Answer, Gateway, Model, Yaml, chat_body, lab, load, received, s};
-
-/// `yaml` with these aliases: name, group, hidden.
-fn with_aliases(yaml: &Yaml, aliases: &[(&str, &str, bool)]) -> Config {
-    let mut config = load(&yaml.to_string());
-    config.aliases = aliases
-        .iter()
-        .map(|(name, group, hidden)| Alias {
-            name: (*name).into(),
-            group: (*group).into(),
-            hidden: *hidden,
-        })
-        .collect();
-    config
-}
-
-async fn start(config: &Config) -> Gateway {
-    Gateway::of(config, Arc::new(SystemClock)).await
-}
+use crate::support::{Answer, Gateway, Model, Yaml, chat_body, lab, received, s};
 
 /// The group's name in the answer's headers.
 fn group(answer: &Answer) -> &str {
@@ -48,15 +26,17 @@ async fn listed(gateway: &Gateway, key: &str) -> Vec<String> {
 async fn an_alias_is_its_group() {
     let lab = lab(["a", "b"]);
     let [a, b] = lab.deployments() else { panic!() };
-    let yaml = Yaml::default().group("ga", [a]).group("gb", [b]);
-    let aliases = [("one", "ga", false), ("two", "gb", true)];
-    let gateway = start(&with_aliases(&yaml, &aliases)).await;
-    for (name, expected) in [("one", "ga"), ("two", "gb"), ("ga", "ga")] {
+    let yaml = Yaml::default()
+        .group("ga", [a])
+        .group("gb", [b])
+        .waypost("aliases: {one: ga, two: {group: gb, hidden: true}, uno: one}");
+    let gateway = Gateway::start(&yaml).await;
+    for (name, expected) in [("one", "ga"), ("two", "gb"), ("uno", "ga")] {
         let answer = gateway.chat(name).await.ok();
         assert_eq!(group(&answer), expected, "{name}");
     }
     assert_eq!(received(&lab), [2, 1]);
-    assert_eq!(listed(&gateway, "any").await, ["ga", "gb", "one"]);
+    assert_eq!(listed(&gateway, "any").await, ["ga", "gb", "one", "uno"]);
     for (name, status) in [("one", 200), ("two", 200), ("three", 404)] {
         let answer = gateway.get(&format!("/v1/models/{name}")).await;
         assert_eq!(answer.status, status, "{name}");
@@ -298,14 +278,9 @@ async fn keys_hold_for_every_kind_of_name() {
         .group("ga", [a])
         .group("gb", [b])
         .group("p/*", [filled(c)])
+        .waypost("aliases: {to-a: ga, to-b: gb, to-p: p/x, hidden-a: {group: ga, hidden: true}}")
         .waypost("keys: [{name: all, key: key-of-all}, {name: a, key: key-of-a, groups: [ga]}, {name: p, key: key-of-p, groups: ['p/*']}]");
-    let aliases = [
-        ("to-a", "ga", false),
-        ("to-b", "gb", false),
-        ("to-p", "p/x", false),
-        ("hidden-a", "ga", true),
-    ];
-    let gateway = start(&with_aliases(&yaml, &aliases)).await;
+    let gateway = Gateway::start(&yaml).await;
     let names = [
         "ga", "gb", "p/x", "to-a", "to-b", "to-p", "hidden-a", "a", "b",
     ];
@@ -374,5 +349,34 @@ async fn answers_of_one_name_are_not_served_to_another_from_the_cache() {
             "{name}"
         );
     }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_price_of_a_filled_model_is_looked_up() {
+    let lab = lab(["a", "b"]);
+    let [a, b] = lab.deployments() else { panic!() };
+    let yaml = Yaml::default()
+        .group("p/*", [filled(a)])
+        .group(
+            "given/*",
+            [filled(b)
+                .with("input_cost_per_token: 1")
+                .with("output_cost_per_token: 1")],
+        )
+        .waypost("prices: {costly: {input_cost_per_token: 2, output_cost_per_token: 2}}");
+    let gateway = Gateway::start(&yaml).await;
+    let spent = |group: &str| gateway.deployments(group)[0].scores.spent().as_dollars();
+    let tokens = |answer: Answer| {
+        answer.json()["usage"]["total_tokens"]
+            .as_f64()
+            .expect("a number")
+    };
+    tokens(gateway.chat("p/unknown").await.ok());
+    assert!(spent("p/*").abs() < 0.5, "unknown");
+    let used = tokens(gateway.chat("p/costly").await.ok());
+    assert!((spent("p/*") - 2.0 * used).abs() < 0.5);
+    let used = tokens(gateway.chat("given/costly").await.ok());
+    assert!((spent("given/*") - used).abs() < 0.5);
     gateway.stop().await;
 }

@@ -170,6 +170,7 @@ async fn picks_of_the_same_moment_see_each_other() {
         tokens: TokenUsage::default(),
         streaming: false,
         even_cooling: false,
+        conversation: None,
     };
     let thread = || {
         for round in 1..=20_000 {

@@ -17,6 +17,7 @@ use std::fmt;
 use rand::RngExt;
 
 pub use super::row::{Candidate, Number};
+pub(super) use simple_shuffle::shares;
 
 use super::Dice;
 use super::row::{Question, Row};
@@ -211,6 +212,7 @@ pub(super) mod testing {
             },
             streaming: true,
             even_cooling: false,
+            conversation: None,
         };
         let question = Question::of(&ask);
         let rows: Vec<_> = candidates.iter().map(|c| c.row(ask.now)).collect();

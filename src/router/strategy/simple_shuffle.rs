@@ -10,6 +10,23 @@ use crate::types::StrategyKind;
 #[derive(Debug)]
 pub(super) struct SimpleShuffle;
 
+/// What shares are measured by: the first number that any of the candidates has above 0, and its sum over them; `None` if
+/// none has one, and all are equal.
+#[expect(clippy::cast_precision_loss, reason = "shares, not counts")]
+pub(in crate::router) fn shares<'a, I: Iterator<Item = Candidate<'a>>>(
+    candidates: impl Fn() -> I,
+) -> Option<(fn(Candidate<'_>) -> f64, f64)> {
+    let shares: [fn(Candidate<'_>) -> f64; 3] = [
+        |c| c.weight().unwrap_or(0.0),
+        |c| c.rpm().map_or(0.0, |n| n as f64),
+        |c| c.tpm().map_or(0.0, |n| n as f64),
+    ];
+    shares.into_iter().find_map(|share| {
+        let total: f64 = candidates().map(share).sum();
+        (total > 0.0).then_some((share, total))
+    })
+}
+
 impl Strategy for SimpleShuffle {
     fn kind(&self) -> StrategyKind {
         StrategyKind::SimpleShuffle
@@ -19,33 +36,24 @@ impl Strategy for SimpleShuffle {
         &[Number::Weight, Number::Rpm, Number::Tpm]
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "shares, not counts")]
     fn pick(&self, pick: &mut Pick<'_>) -> usize {
-        let shares: [fn(Candidate<'_>) -> f64; 3] = [
-            |c| c.weight().unwrap_or(0.0),
-            |c| c.rpm().map_or(0.0, |n| n as f64),
-            |c| c.tpm().map_or(0.0, |n| n as f64),
-        ];
-        for share in shares {
-            let total: f64 = pick.candidates().map(|(_, c)| share(c)).sum();
-            if total > 0.0 {
-                let mut at = pick.dice.random::<f64>() * total;
-                let mut last = None;
-                for (place, candidate) in pick.candidates() {
-                    let share = share(candidate);
-                    if share > 0.0 {
-                        last = Some(place);
-                        if at < share {
-                            return place;
-                        }
-                        at -= share;
-                    }
+        let Some((share, total)) = shares(|| pick.candidates().map(|(_, c)| c)) else {
+            return pick.any();
+        };
+        let mut at = pick.dice.random::<f64>() * total;
+        let mut last = None;
+        for (place, candidate) in pick.candidates() {
+            let share = share(candidate);
+            if share > 0.0 {
+                last = Some(place);
+                if at < share {
+                    return place;
                 }
-                // Rounding left a crumb.
-                return last.unwrap_or_else(|| pick.any());
+                at -= share;
             }
         }
-        pick.any()
+        // Rounding left a crumb.
+        last.unwrap_or_else(|| pick.any())
     }
 }
 

@@ -57,7 +57,12 @@ fn every_reason_is_told() {
         ],
     );
     let now = Instant::now();
-    let only = |index: usize| (0..9).filter(|i| *i != index).collect::<Vec<_>>();
+    let only = |index: usize| {
+        (0..9)
+            .filter(|i| *i != index)
+            .map(|i| (i, Why::Unfit))
+            .collect::<Vec<_>>()
+    };
     let unfit = only(1);
     let one = |now| Ask {
         unfit: &unfit,
@@ -73,7 +78,7 @@ fn every_reason_is_told() {
     };
     fail(r.begin(&other).expect("it"), Fault::RateLimit, later);
     let asked = Ask {
-        unfit: &[5],
+        unfit: &[(5, Why::Unfit)],
         ..ask(&[6], later + S)
     };
     let decision = r.explain(&asked);
@@ -272,6 +277,7 @@ proptest! {
                 _ => fail(open.swap_remove(which.index(open.len())), Fault::Server, now),
             }
         }
+        let unfit: Vec<_> = unfit.into_iter().map(|i| (i, Why::Unfit)).collect();
         let asked = Ask { unfit: &unfit, streaming, even_cooling, ..ask(&tried, now) };
         let before = state(&r);
         let decision = r.explain(&asked);

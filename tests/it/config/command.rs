@@ -64,19 +64,58 @@ fn check_prints_what_is_in_force_and_exits_with_0() {
         "https://api.openai.com/v1/chat/completions",
         "$0 in, $10 out per million tokens",
         "bearer key",
-        "all-keys.yml:40:9: model_groups[0].models[0].tags: warning: ",
-        "ok: 2 groups, 9 warnings",
+        "all-keys.yml:61:7: model_groups[0].router.fallbacks: warning: ",
+        "ok: 3 groups, 4 warnings",
     ] {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
     assert!(!text.contains(HIDDEN) && !text.contains('\u{1b}'), "{text}");
 }
 
+/// What a file says of other groups, tags and the like is printed; what it does not say is not.
+#[test]
+fn check_prints_routing_between_groups_where_there_is_any() {
+    let (_, text) = check("all-keys.yml", &[]);
+    let lines = [
+        "  one request     7 attempts in all, 3 groups beyond the first\n",
+        "  alias           short stands for other\n",
+        "  alias           shorter stands for other, not listed\n",
+        "  mock testing    requests cannot ask for failures",
+        "  headers         LiteLLM's too\n",
+        "  retries         2 (RateLimitError 3, others 1)\n",
+        "in a minute (RateLimitError 5); at once",
+        "  fallbacks       many/large, other\n",
+        "  if too long     many/tiny\n",
+        "  if filtered     none\n",
+        "  checks          context window and abilities",
+        "  tags            deployments with all of the request's tags\n",
+        "  affinity        by user, prefix; for 300 s, 9 conversations at most\n",
+        "  hedging         a second attempt for those slower than 90% of others, after 1 s at least, for 10% of requests",
+        "    limits        weight 3, rpm 500, tpm 100000, parallel 20, order 1, cooldown 0 s, retries 1, allowed fails 4\n",
+        "    mock          not called",
+        "    allowed fails TimeoutError 0\n",
+        "    tags          fast\n",
+        "    region        eu\n",
+        "    context       8000 tokens\n",
+        "    abilities     tools, no images, json_schema\n",
+    ];
+    let (_, minimal) = check("minimal.yml", &[]);
+    for line in lines {
+        assert!(text.contains(line), "{line:?} is not in {text}");
+        let name = line.trim_start().split("  ").next().unwrap_or_default();
+        let common = ["retries", "limits"].contains(&name) || !line.starts_with(' ');
+        let printed = minimal
+            .lines()
+            .any(|line| line.trim_start().starts_with(name));
+        assert!(common || !printed, "{name:?} is in {minimal}");
+    }
+}
+
 #[test]
 fn check_reports_every_problem_and_exits_with_1() {
     let (code, text) = check("refused/unknown-names.yml", &[]);
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("refused: 18 errors, 1 warning"), "{text}");
+    assert!(text.contains("refused: 18 errors, 0 warnings"), "{text}");
     assert!(text.contains("unknown-names.yml:18:7: model_groups[0].router.cooldown: unknown key; did you mean \"cooldown_time\"?"));
     let (code, text) = check("literal-secret.yml", &["--strict"]);
     assert_eq!(code, Some(1), "{text}");

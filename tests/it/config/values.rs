@@ -144,7 +144,10 @@ fn ids_are_stable_and_unique() {
             "small/acme/small@gpu-1:8001#2",
         ]
     );
-    assert_eq!(ids("all-keys.yml"), ["first", "second", "other/llama3.1"]);
+    assert_eq!(
+        ids("all-keys.yml"),
+        ["first", "second", "other/llama3.1", "many/*/*"]
+    );
     assert_eq!(
         ids("two-deployments.yml"),
         ["chat/gpt-north", "chat/gpt-south", "chat/gpt-new"]
