@@ -18,7 +18,7 @@ const GREEN: Style = AnsiColor::Green.on_default();
 /// Check a configuration file and print what is in force.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Configuration file
+    /// Configuration file: an endpoints.yml, or a config.yaml of LiteLLM
     #[arg(
         long,
         short,

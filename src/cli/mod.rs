@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod import;
 pub mod in_force;
 pub mod lab;
 pub mod probe;
@@ -31,6 +32,8 @@ enum Command {
     Check(check::Args),
     /// Show where a request would go, and why; from a cold start, or as a running gateway decides.
     Explain(explain::Args),
+    /// Write a LiteLLM config.yaml as an endpoints.yml, and say what differs.
+    Import(import::Args),
     /// Print the JSON Schema of the configuration file.
     Schema(schema::Args),
     /// Run simulated deployments, to test against.
@@ -53,6 +56,7 @@ impl Cli {
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::Import(args) => import::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Lab(args) => lab::run(&args),
             Command::Demo(args) => demo::run(&args),

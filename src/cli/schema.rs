@@ -15,6 +15,9 @@ pub struct Args {
     /// Print what becomes of parameters at providers with an API of their own instead
     #[arg(long, conflicts_with = "markdown")]
     providers: bool,
+    /// Print what becomes of the keys of a LiteLLM config.yaml instead
+    #[arg(long, conflicts_with_all = ["markdown", "providers"])]
+    litellm: bool,
 }
 
 /// Prints it.
@@ -24,6 +27,8 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let text = if args.providers {
         provider::reference()
+    } else if args.litellm {
+        schema::litellm()
     } else if args.markdown {
         schema::markdown()
     } else {

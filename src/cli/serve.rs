@@ -22,7 +22,7 @@ use crate::telemetry::{self, LogFormat};
 /// Where and what to serve.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The configuration: an endpoints.yml.
+    /// The configuration: an endpoints.yml, or a config.yaml of LiteLLM.
     #[arg(
         long,
         short,

@@ -100,7 +100,7 @@ pub(super) fn join(path: &str, key: &str) -> String {
 }
 
 /// A switched-off feature has no effect anywhere; saying so would be noise.
-fn is_off(node: &Node) -> bool {
+pub(super) fn is_off(node: &Node) -> bool {
     match &node.value {
         Value::Null => true,
         Value::Scalar(_) => value::flag(node) == Ok(false),

@@ -10,6 +10,8 @@ pub(super) struct Context<'a> {
     pub(super) findings: Findings,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     pub(super) strict: bool,
+    /// The file was LiteLLM's, so what Rasa would do with it is of no interest.
+    pub(super) litellm: bool,
     /// Relative file names in the configuration are relative to this.
     pub(super) folder: PathBuf,
 }

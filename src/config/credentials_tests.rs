@@ -22,6 +22,7 @@ fn with<T>(
         findings: Findings::new("f"),
         env: &env,
         strict: false,
+        litellm: false,
         folder: PathBuf::new(),
     };
     let mut node = parse(yaml).expect("YAML");

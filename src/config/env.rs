@@ -147,7 +147,8 @@ fn reference(inside: &str) -> Option<Reference<'_>> {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a variable can be called so.
+pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -301,7 +302,7 @@ fn report(ctx: &mut Context<'_>, site: &Site<'_>, scalar: &Scalar, found: &Expan
     if place == Place::Own {
         return;
     }
-    for name in bare(&scalar.raw).filter(|_| place == Place::Model) {
+    for name in bare(&scalar.raw).filter(|_| place == Place::Model && !ctx.litellm) {
         if (ctx.env)(name).is_some() {
             let message = format!(
                 "${name} is left as it is here, but Rasa would expand it; write ${{{name}}} if that is meant"

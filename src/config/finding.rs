@@ -6,7 +6,9 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
+use super::litellm::Origin;
 use super::tree::Pos;
 
 /// How bad a finding is.
@@ -63,6 +65,8 @@ pub(super) struct Findings {
     muted: HashSet<Pos>,
     /// Warnings and errors kept.
     kept: [usize; 2],
+    /// Where a converted file's parts come from.
+    origin: Option<Arc<Origin>>,
 }
 
 impl Findings {
@@ -72,6 +76,20 @@ impl Findings {
             muted: HashSet::new(),
             kept: [0; 2],
             file: file.to_owned(),
+            origin: None,
+        }
+    }
+
+    /// Findings are about a converted file, and are to name the original's keys.
+    pub(super) fn restore_by(&mut self, origin: Origin) {
+        self.origin = Some(Arc::new(origin));
+    }
+
+    /// For more to say about the same file.
+    pub(super) fn like(&self) -> Self {
+        Self {
+            origin: self.origin.clone(),
+            ..Self::new(&self.file)
         }
     }
 
@@ -128,9 +146,13 @@ impl Findings {
     /// The findings by place, and whether one of them is an error.
     pub(super) fn finish(mut self) -> (Vec<Finding>, bool) {
         self.list.sort_by_key(|f| (f.line, f.column, f.severity));
-        // One mistake behind an alias or a merge is found wherever it is used.
+        // One mistake behind an alias or a merge, or in settings of all groups, is found wherever it is used.
+        let mut seen = HashSet::new();
         self.list
-            .dedup_by(|a, b| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
+            .retain(|f| seen.insert((f.line, f.column, f.message.clone())));
+        if let Some(origin) = &self.origin {
+            self.list.iter_mut().for_each(|f| origin.restore(f));
+        }
         let failed = self.list.iter().any(|f| f.severity == Severity::Error);
         (self.list, failed)
     }

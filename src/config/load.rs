@@ -12,7 +12,7 @@ use super::nearest::nearest;
 use super::parse::parse;
 use super::prices::PriceTables;
 use super::tree::{Entry, Node, Pos, Value};
-use super::{Config, group, references, settings};
+use super::{Config, Import, group, litellm, references, settings};
 
 /// Largest configuration file. The largest that Rasa's users show are a few kilobytes.
 const MAX_FILE: u64 = 4 << 20;
@@ -62,7 +62,8 @@ fn too_large(bytes: u64) -> String {
     )
 }
 
-fn read(path: &Path) -> Result<String, (Pos, String)> {
+/// The text of a file, if it is not larger than a configuration may be.
+pub(super) fn read(path: &Path) -> Result<String, (Pos, String)> {
     let whole = Pos::default();
     let meta =
         std::fs::metadata(path).map_err(|error| (whole, format!("cannot be read: {error}")))?;
@@ -117,8 +118,71 @@ fn load_text(
         findings: Findings::new(name),
         env,
         strict,
+        litellm: false,
         folder,
     };
+    if !litellm::recognised(&root) {
+        return load_tree(ctx, file, root);
+    }
+    let mut root = root;
+    let set = litellm::gather(&mut ctx, &mut root);
+    let env = |name: &str| set.get(name).cloned().or_else(|| env(name));
+    let mut ctx = Context {
+        env: &env,
+        strict: false,
+        litellm: true,
+        ..ctx
+    };
+    if strict {
+        let message =
+            "--strict is about what Rasa refuses, and Rasa reads no such file; without effect";
+        ctx.findings.warning(root.at, "", message);
+    }
+    match litellm::convert(&mut ctx, &root) {
+        Some(root) => load_tree(ctx, file, root),
+        None => Err(ctx.findings.finish().0),
+    }
+}
+
+/// Writes a LiteLLM `config.yaml` as an `endpoints.yml` that is the same [`Config`].
+///
+/// # Errors
+/// As [`load`], and if the file is not LiteLLM's.
+pub fn import(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Import, Vec<Finding>> {
+    let name = path.display().to_string();
+    let (_, warnings) = load(path, env, false)?;
+    let text = read(path).map_err(|(at, message)| only(&name, at, "", message))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let mut root = parse(text).map_err(|problem| only(&name, problem.at, "", problem.message))?;
+    if !litellm::recognised(&root) {
+        let message = "not a config.yaml of LiteLLM, which has a section model_list; an endpoints.yml is read as it is";
+        return Err(only(&name, root.at, "", message.to_owned()));
+    }
+    let mut ctx = Context {
+        findings: Findings::new(&name),
+        env,
+        strict: false,
+        litellm: true,
+        folder: path.parent().map(Path::to_path_buf).unwrap_or_default(),
+    };
+    let set = litellm::gather(&mut ctx, &mut root);
+    let env = |name: &str| set.get(name).cloned().or_else(|| env(name));
+    let mut ctx = Context { env: &env, ..ctx };
+    let Some(converted) = litellm::convert(&mut ctx, &root) else {
+        return Err(ctx.findings.finish().0);
+    };
+    let findings = &ctx.findings;
+    Ok(litellm::import(
+        &name, &root, converted, &set, findings, warnings,
+    ))
+}
+
+/// Checks a file in Waypost's own dialect.
+fn load_tree(
+    mut ctx: Context<'_>,
+    file: PathBuf,
+    root: Node,
+) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     let Some((mut groups, mut own)) = sections(&mut ctx, root) else {
         return Err(ctx.findings.finish().0);
     };
@@ -195,10 +259,7 @@ fn sections(ctx: &mut Context<'_>, root: Node) -> Option<(Node, Option<Node>)> {
         ctx.findings.warning(entry.at, &entry.key, message);
     }
     let Some(groups) = groups else {
-        if let Some(list) = others.iter().find(|entry| entry.key == "model_list") {
-            let message = "this is a configuration of the LiteLLM proxy; this version reads Rasa's endpoints.yml (a section model_groups), reading the other is to come";
-            ctx.findings.error(list.at, "model_list", message);
-        } else if let Some(entry) = others.iter().find(near("model_groups")) {
+        if let Some(entry) = others.iter().find(near("model_groups")) {
             let message = "there is no section model_groups; did you mean that here?";
             ctx.findings.error(entry.at, &entry.key, message);
         } else {

@@ -19,6 +19,7 @@ mod finding;
 mod google;
 mod group;
 mod keys;
+mod litellm;
 mod load;
 mod nearest;
 mod normalise;
@@ -43,7 +44,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use finding::{Finding, Severity};
-pub use load::{load, load_str};
+pub use litellm::Import;
+pub use load::{import, load, load_str};
 pub use prices::PriceTables;
 
 use crate::types::{

@@ -124,6 +124,12 @@ fn kind(kind: Kind) -> Value {
     }
 }
 
+/// The page about LiteLLM's file, `docs/litellm.md`.
+#[must_use]
+pub fn litellm() -> String {
+    super::litellm::page()
+}
+
 /// The reference page, `docs/configuration.md`.
 #[must_use]
 pub fn markdown() -> String {

@@ -6,6 +6,7 @@
 //! `docs/explain.md`, by the same names.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -109,10 +110,10 @@ pub struct Asked {
 pub enum FoundBy {
     /// It names it.
     Name,
+    /// It names one of its deployments.
+    Deployment,
     /// It names an alias of it.
     Alias,
-    /// It names a deployment, which is a group of that one alone.
-    Deployment,
     /// The name fits the group's pattern.
     Wildcard,
     /// The configuration turns to it when the one before fails.
@@ -122,15 +123,16 @@ pub enum FoundBy {
 }
 
 impl FoundBy {
-    /// How `name` came to stand for `group`.
-    fn of(name: &str, group: &Group) -> Self {
-        if *group.id != *name {
-            return Self::Alias;
-        }
-        match group.router.deployments() {
-            _ if group.id == group.owner => Self::Name,
-            [only] if only.target.id == group.id => Self::Deployment,
-            _ => Self::Wildcard,
+    /// How `model` led to `group`.
+    fn of(group: &Group, model: &str) -> Self {
+        if *group.id != *model {
+            Self::Alias
+        } else if group.id == group.owner {
+            Self::Name
+        } else if group.router.deployments()[0].target.id == group.id {
+            Self::Deployment
+        } else {
+            Self::Wildcard
         }
     }
 }
@@ -191,9 +193,15 @@ impl Gateway {
         }
         let by_sdk = retries_by_sdk(incoming);
         let mut journey = Journey::new(first, overrides, self.bounds, by_sdk, at.now);
-        let found_by = FoundBy::of(&call.head.model, first);
-        let tries = Tries::new(first, &call, incoming, &journey);
-        let error = self.foretell(tries, found_by, &mut journey, &mut at, &mut told);
+        let found_by = FoundBy::of(first, &call.head.model);
+        let error = self.foretell(
+            first,
+            found_by,
+            (&call, incoming),
+            &mut journey,
+            &mut at,
+            &mut told,
+        );
         journey.turn(first, &error);
         while let Some(next) = journey.next() {
             let Some(group) = &self.fallback(&next, incoming) else {
@@ -208,8 +216,14 @@ impl Gateway {
                 None => FoundBy::Fallback,
             };
             let call = changed.as_ref().unwrap_or(&call);
-            let tries = Tries::new(group, call, incoming, &journey);
-            let error = self.foretell(tries, found_by, &mut journey, &mut at, &mut told);
+            let error = self.foretell(
+                group,
+                found_by,
+                (call, incoming),
+                &mut journey,
+                &mut at,
+                &mut told,
+            );
             journey.turn(group, &error);
         }
         let mut attempts = std::mem::take(&mut told.next).into_iter();
@@ -273,15 +287,16 @@ impl Gateway {
     /// without the attempts.
     fn foretell(
         &self,
-        mut tries: Tries<'_>,
+        group: &Arc<Group>,
         found_by: FoundBy,
+        (call, incoming): (&Call, &Incoming),
         journey: &mut Journey,
         at: &mut At,
         told: &mut Explanation,
     ) -> Error {
-        let group = tries.group;
         let limits = journey.limits(group);
-        let unsupported = self.unsupported(group, tries.call, journey);
+        let unsupported = self.unsupported(group, call, journey);
+        let mut tries = Tries::new(group, call, incoming, journey);
         let mut asked = Asked {
             found_by,
             attempts: limits.attempts.min(limits.most),
@@ -302,27 +317,32 @@ impl Gateway {
                 Step::Wait(Duration::ZERO)
             }
         };
+        let place = told.groups.len();
+        told.groups.push(asked);
         let mut rehearsal = group.router.rehearse();
         // Only back-offs are drawn from it, which nobody can foretell anyway.
         let mut rng = StdRng::seed_from_u64(0);
         let mut wait = Duration::ZERO;
-        let ended = loop {
+        let mut first = true;
+        loop {
             let event = match step {
                 Step::Try { even_cooling } => {
-                    let chosen = rehearsal.choose(&tries.ask(even_cooling, at.moment));
-                    match chosen.map(|chosen| (unsupported[chosen.index].clone(), chosen)) {
+                    match rehearsal.choose(&tries.ask(even_cooling, at.moment)) {
                         None => Event::NoneEligible,
-                        Some((Some((param, message)), chosen)) => {
-                            tries.unfit.add(chosen.index, param, message);
+                        Some(Chosen { index, .. }) if unsupported[index].is_some() => {
+                            let (param, message) = unsupported[index].clone().unwrap_or_default();
+                            tries.unfit.add(index, param, message);
                             if tries.unfit.deployments.len() == group.links.len() {
-                                break std::mem::take(&mut tries.unfit).error();
+                                return tries.unfit.error();
                             }
                             Event::Unfit
                         }
-                        Some((None, chosen)) => {
+                        Some(chosen) => {
                             tries.count(chosen.index, journey);
                             tries.mark(chosen.index);
-                            asked.decision.chosen.get_or_insert_with(|| chosen.clone());
+                            if std::mem::take(&mut first) {
+                                told.groups[place].decision.chosen = Some(chosen.clone());
+                            }
                             told.next.push(Foretold {
                                 group: group.id.to_string(),
                                 chosen,
@@ -337,12 +357,10 @@ impl Gateway {
                     at.advance(pause);
                     Event::Waited
                 }
-                Step::Stop(stop) => break stopped(stop, Vec::new(), group, journey),
+                Step::Stop(stop) => return stopped(stop, Vec::new(), group, journey),
             };
             let offer = group.router.availability(&tries.ask(false, at.moment));
             step = tries.plan.next(event, &offer, at.now, &mut rng);
-        };
-        told.groups.push(asked);
-        ended
+        }
     }
 }

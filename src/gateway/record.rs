@@ -153,6 +153,8 @@ pub struct Record {
     pub failures: String,
     /// The same in short, for a header: `deployment=verdict`.
     pub tried: String,
+    /// How the deployment of the last attempt came to be chosen.
+    pub by: &'static str,
     /// Groups asked besides the first.
     pub fallbacks: usize,
     /// The attempt that answered was made beside another one, and overtook it.
@@ -208,6 +210,7 @@ impl Record {
             cost: None,
             failures: String::new(),
             tried: String::new(),
+            by: "none",
             fallbacks: 0,
             hedge_won: false,
             asked: None,
@@ -244,8 +247,13 @@ impl Record {
         self.cost = trial.cost();
     }
 
-    /// An attempt at the deployment of that place in `group` begins.
-    pub fn at(&mut self, group: &Group, index: usize) {
+    /// An attempt at a deployment of `group` begins.
+    pub fn begin_attempt(&mut self, group: &Group, attempt: &Attempt) {
+        self.by = attempt.by().name();
+        self.at(group, attempt.index());
+    }
+
+    fn at(&mut self, group: &Group, index: usize) {
         let id = &group.router.deployments()[index].target.id;
         self.deployment = Some((Arc::clone(id), group.links[index].header.clone()));
     }
@@ -310,7 +318,7 @@ impl Record {
         } else if self.attempts > 1 {
             "retry"
         } else {
-            "strategy"
+            self.by
         }
     }
 

@@ -106,7 +106,7 @@ impl<'a> Tries<'a> {
             .ok()?;
         self.count(attempt.index(), journey);
         record.attempts = journey.made;
-        record.at(self.group, attempt.index());
+        record.begin_attempt(self.group, &attempt);
         Some(attempt)
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::deployment::Deployment;
+use super::explain::By;
 use super::scores::Limits;
 use crate::types::{Cost, ErrorClass, Fault, TokenUsage};
 
@@ -51,6 +52,7 @@ impl Outcome {
 pub struct Attempt {
     deployment: Arc<Deployment>,
     index: usize,
+    by: By,
     began: Instant,
     minute: u64,
     reserved: u64,
@@ -65,6 +67,7 @@ pub struct Attempt {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Begin {
     pub(super) index: usize,
+    pub(super) by: By,
     pub(super) now: Instant,
     pub(super) minute: u64,
     pub(super) reserved: u64,
@@ -81,6 +84,7 @@ impl Attempt {
     ) -> Option<Self> {
         let Begin {
             index,
+            by,
             now,
             minute,
             reserved,
@@ -96,6 +100,7 @@ impl Attempt {
         Some(Self {
             deployment: Arc::clone(deployment),
             index,
+            by,
             began: now,
             minute,
             reserved,
@@ -117,6 +122,12 @@ impl Attempt {
     #[must_use]
     pub const fn index(&self) -> usize {
         self.index
+    }
+
+    /// How its deployment came to be chosen.
+    #[must_use]
+    pub const fn by(&self) -> By {
+        self.by
     }
 
     /// When it began.

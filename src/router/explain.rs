@@ -3,7 +3,7 @@
 //! The choice is made by the very code that makes it for a request, with a copy of the dice: nothing is counted in, and a
 //! request that comes next throws what was thrown here. The fields are those of `docs/explain.md`, by the same names.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::cooldown::Readiness;
 use super::row::{Candidate, Question, Row};
 use super::strategy::Number;
-use super::{Ask, Choice, Dice, Router, Why};
+use super::{Ask, Choice, Desk, Router, Why};
 use crate::types::Cost;
 
 /// How one deployment came to be chosen.
@@ -20,12 +20,25 @@ use crate::types::Cost;
 pub enum By {
     /// The strategy picked it among several.
     Strategy,
+    /// It has answered the conversation before.
+    Affinity,
     /// No other was left to pick from.
     OnlyOne,
-    /// It has the request's conversation.
-    Affinity,
     /// All are cooling, and this one is back first.
     LeastBad,
+}
+
+impl By {
+    /// The word for it in headers and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Strategy => "strategy",
+            Self::Affinity => "affinity",
+            Self::OnlyOne => "only_one",
+            Self::LeastBad => "least_bad",
+        }
+    }
 }
 
 /// What a router would do with a request.
@@ -121,7 +134,7 @@ pub enum Reason {
         /// The limit.
         limit: u32,
     },
-    /// It can't do what a parameter of the request asks.
+    /// It can't do what the request asks.
     Unfit,
     /// Its tags are not those the request asks for.
     Tag,
@@ -131,10 +144,10 @@ pub enum Reason {
         known: bool,
     },
     /// The prompt is longer than its model takes.
-    ContextWindow {
+    Context {
         /// The longest prompt in tokens.
         limit: u64,
-        /// This one's tokens, counted or estimated.
+        /// This one's, counted or estimated.
         needed: u64,
     },
     /// Its model is known to lack an ability.
@@ -191,23 +204,24 @@ pub struct Numbers {
 #[derive(Debug)]
 pub struct Rehearsal<'a> {
     router: &'a Router,
-    dice: Dice,
-    room: Vec<usize>,
+    desk: Desk,
+    /// The last choice, where the conversation would be by now.
+    last: Option<usize>,
 }
 
 impl Rehearsal<'_> {
     /// The deployment [`Router::begin`] would pick next.
     pub fn choose(&mut self, ask: &Ask<'_>) -> Option<Chosen> {
+        let remembered = match (self.last, ask.conversation) {
+            (Some(last), Some(_)) => Some(last),
+            _ => self.router.desk().remembered(ask),
+        };
         let question = Question::of(ask);
-        // Held for as long as a request's pick: where conversations are is not copied.
-        let desk = self
-            .router
-            .desk
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let conversations = desk.conversations.as_ref();
-        let (dice, room) = (&mut self.dice, &mut self.room);
-        let Choice { index, by, .. } = self.router.choose(&question, dice, room, conversations)?;
+        let choice = self.router.choose(&question, &mut self.desk, remembered);
+        let Choice { index, by, .. } = choice?;
+        if self.router.desk().conversations.is_some() {
+            self.last = Some(index);
+        }
         Some(Chosen {
             deployment: self.router.id(index),
             by,
@@ -219,7 +233,7 @@ impl Rehearsal<'_> {
     /// The same, and why.
     pub fn explain(&mut self, ask: &Ask<'_>) -> Decision {
         let (router, question) = (self.router, Question::of(ask));
-        let kept = router.eligible(&question, &mut self.room).to_vec();
+        let kept = router.eligible(&question, &mut self.desk.eligible).to_vec();
         Decision {
             group: Arc::clone(&router.group),
             strategy: router.strategy.kind().name(),
@@ -244,12 +258,16 @@ impl Router {
     /// deployments that were not tried; of one that failed nobody knows beforehand what its numbers will be.
     #[must_use]
     pub fn rehearse(&self) -> Rehearsal<'_> {
-        let desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        // A copy, so that requests don't wait while this one is looked at.
         Rehearsal {
             router: self,
-            dice: desk.dice.clone(),
-            room: vec![0; self.rows.len()],
+            desk: self.desk().copy(),
+            last: None,
         }
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn considered(&self, index: usize, kept: &[usize], question: &Question<'_>) -> Considered {
@@ -312,7 +330,7 @@ impl Reason {
             Why::Unfit => Self::Unfit,
             Why::Tag => Self::Tag,
             Why::Region { known } => Self::Region { known },
-            Why::Context { limit, needed } => Self::ContextWindow { limit, needed },
+            Why::Context { limit, needed } => Self::Context { limit, needed },
             Why::Lacks(ability) => Self::Lacks { ability },
         }
     }

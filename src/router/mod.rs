@@ -67,6 +67,25 @@ struct Desk {
     conversations: Option<Conversations>,
 }
 
+impl Desk {
+    /// The deployment that has the request's conversation.
+    #[inline]
+    fn remembered(&self, ask: &Ask<'_>) -> Option<usize> {
+        self.conversations
+            .as_ref()?
+            .recall(ask.conversation?, ask.now)
+    }
+
+    /// The same dice. Conversations stay where they are: there may be very many.
+    fn copy(&self) -> Self {
+        Self {
+            dice: self.dice.clone(),
+            eligible: self.eligible.clone(),
+            conversations: None,
+        }
+    }
+}
+
 impl fmt::Debug for Desk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Desk").finish_non_exhaustive()
@@ -251,18 +270,15 @@ impl Router {
     pub fn begin(&self, ask: &Ask<'_>) -> Result<Attempt, NoneEligible> {
         let question = Question::of(ask);
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        let Desk {
-            dice,
-            eligible,
-            conversations,
-        } = &mut *desk;
         loop {
-            let chosen = self.choose(&question, dice, eligible, conversations.as_ref());
-            let Some(Choice { index, limits, .. }) = chosen else {
+            let remembered = desk.remembered(ask);
+            let Some(Choice { index, limits, by }) = self.choose(&question, &mut desk, remembered)
+            else {
                 return Err(self.none_eligible(&question));
             };
             let begin = Begin {
                 index,
+                by,
                 now: ask.now,
                 minute: question.minute,
                 reserved: question.reserve,
@@ -270,7 +286,7 @@ impl Router {
                 probe: self.rows[index].scores.readiness(ask.now) == Readiness::Probe,
             };
             if let Some(attempt) = Attempt::begin(&self.deployments[index], limits, begin) {
-                if let (Some(all), Some(key)) = (conversations, ask.conversation) {
+                if let (Some(all), Some(key)) = (&mut desk.conversations, ask.conversation) {
                     all.remember(key, index, ask.now);
                 }
                 return Ok(attempt);
@@ -279,15 +295,16 @@ impl Router {
         }
     }
 
-    /// Which deployment is next. Counts nothing in; `dice` and `eligible` are what a pick needs to itself.
+    /// Which deployment is next, of a conversation that was `remembered` at that one. Counts nothing in, and turns the
+    /// dice only.
     #[inline]
     fn choose(
         &self,
         question: &Question<'_>,
-        dice: &mut Dice,
-        eligible: &mut [usize],
-        conversations: Option<&Conversations>,
+        desk: &mut Desk,
+        remembered: Option<usize>,
     ) -> Option<Choice<'_>> {
+        let Desk { dice, eligible, .. } = desk;
         let (index, by) = match self.eligible(question, eligible) {
             [] if question.ask.even_cooling => {
                 return Some(Choice {
@@ -298,31 +315,24 @@ impl Router {
             }
             [] => return None,
             [only] => (*only, By::OnlyOne),
-            eligible => match conversations.and_then(|c| self.kept(c, question, eligible)) {
-                Some(kept) => (kept, By::Affinity),
-                None => {
-                    let mut pick = Pick::new(&self.rows, eligible, question, dice);
-                    (self.strategy.pick(&mut pick), By::Strategy)
+            eligible => {
+                match remembered.filter(|place| self.may_stay(*place, question, eligible)) {
+                    Some(place) => (place, By::Affinity),
+                    None => {
+                        let mut pick = Pick::new(&self.rows, eligible, question, dice);
+                        (self.strategy.pick(&mut pick), By::Strategy)
+                    }
                 }
-            },
+            }
         };
         let limits = &self.rows[index].limits;
         Some(Choice { index, limits, by })
     }
 
-    /// The deployment that has the request's conversation, if it is eligible and not overloaded.
-    fn kept(
-        &self,
-        conversations: &Conversations,
-        question: &Question<'_>,
-        eligible: &[usize],
-    ) -> Option<usize> {
-        let Ask {
-            conversation, now, ..
-        } = *question.ask;
-        let place = conversations.recall(conversation?, now)?;
+    /// Whether the deployment that has the request's conversation is eligible and not overloaded.
+    fn may_stay(&self, place: usize, question: &Question<'_>, eligible: &[usize]) -> bool {
         if !eligible.contains(&place) {
-            return None;
+            return false;
         }
         let candidate = |place: usize| Candidate::new(&self.rows[place], question);
         let all = || eligible.iter().map(|place| candidate(*place));
@@ -332,7 +342,7 @@ impl Router {
             None => 1.0 / eligible.len() as f64,
         };
         let in_flight = all().map(|c| f64::from(c.in_flight())).sum();
-        (!affinity::overloaded(candidate(place).in_flight(), in_flight, share)).then_some(place)
+        !affinity::overloaded(candidate(place).in_flight(), in_flight, share)
     }
 
     /// What [`Router::begin`] would find, without doing it.

@@ -27,6 +27,7 @@ mod hedging;
 mod in_flight;
 mod keys;
 mod limits;
+mod litellm_config;
 mod metrics;
 mod mock;
 mod names;

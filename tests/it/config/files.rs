@@ -371,7 +371,6 @@ const REFUSED: &[(&str, &[Expected])] = &[
             (6, 9, "model_groups[0].models[2]", "api_base is required"),
         ],
     ),
-    ("litellm.yml", &[(1, 1, "model_list", "is to come")]),
     (
         "near-miss.yml",
         &[(1, 1, "model_group", "no section model_groups")],

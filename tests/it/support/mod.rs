@@ -91,6 +91,13 @@ impl Gateway {
         (gateway, clock)
     }
 
+    /// Of a configuration made elsewhere, with time that stands still until it is moved.
+    pub(crate) async fn of_with_manual_clock(config: &Config) -> (Self, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new());
+        let gateway = Self::of(config, Arc::<ManualClock>::clone(&clock)).await;
+        (gateway, clock)
+    }
+
     /// With everything it logs in `logs`; what it says of requests is there once it has stopped.
     pub(crate) async fn logging(yaml: &Yaml, logs: &Logs) -> Self {
         let mut deps = Deps::with_clock(Arc::new(SystemClock), Some(7));
