@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use crate::gateway::observe::ObservedBody;
-use crate::gateway::{Reply, ReplyBody, ReplyFacts};
+use crate::gateway::{LiteLlmFacts, Reply, ReplyBody, ReplyFacts};
 use crate::h1::Fields;
 
 /// An answer, and what goes with it.
@@ -96,6 +96,40 @@ impl Answer {
         }
         if !facts.tried.is_empty() {
             put("x-waypost-tried", facts.tried.as_bytes());
+        }
+        if let Some(litellm) = &facts.litellm {
+            self.each_litellm_header(facts, litellm, put);
+        }
+    }
+
+    /// Those that LiteLLM's clients look for.
+    #[cold]
+    fn each_litellm_header(
+        &self,
+        facts: &ReplyFacts,
+        litellm: &LiteLlmFacts,
+        mut put: impl FnMut(&'static str, &[u8]),
+    ) {
+        put("x-litellm-call-id", self.id.as_bytes());
+        if let Some(group) = &facts.group {
+            put("x-litellm-model-group", group.as_bytes());
+        }
+        if let Some(deployment) = &facts.deployment {
+            put("x-litellm-model-id", deployment.as_bytes());
+        }
+        // Of the attempts each group's first is none.
+        let attempts = usize::try_from(facts.attempts).unwrap_or(usize::MAX);
+        let retries = attempts.saturating_sub(1 + facts.fallbacks);
+        let mut number = itoa::Buffer::new();
+        let mut count = |name, n: usize| put(name, number.format(n).as_bytes());
+        count("x-litellm-attempted-retries", retries);
+        count("x-litellm-attempted-fallbacks", facts.fallbacks);
+        let milliseconds = litellm.took.as_secs_f64() * 1000.0;
+        let took = format!("{milliseconds:.3}");
+        put("x-litellm-response-duration-ms", took.as_bytes());
+        if let Some(cost) = litellm.cost {
+            let dollars = cost.as_dollars().to_string();
+            put("x-litellm-response-cost", dollars.as_bytes());
         }
     }
 

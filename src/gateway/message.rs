@@ -1,6 +1,7 @@
 //! What comes into the gateway and what goes out of it, in terms of the `http` crate but of no server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -9,7 +10,7 @@ use super::error::Error;
 use super::observe::ObservedBody;
 use super::record::Record;
 use crate::h1::Fields;
-use crate::types::Operation;
+use crate::types::{Cost, Operation};
 
 /// A client's request, read from HTTP.
 #[derive(Debug)]
@@ -62,6 +63,17 @@ pub struct ReplyFacts {
     pub tried: String,
     /// The cache's part.
     pub cache: &'static str,
+    /// More, where LiteLLM's headers are wanted as well.
+    pub litellm: Option<LiteLlmFacts>,
+}
+
+/// What only LiteLLM's headers say.
+#[derive(Debug, Clone, Copy)]
+pub struct LiteLlmFacts {
+    /// What the answer costs, where that is known with its head.
+    pub cost: Option<Cost>,
+    /// From the request's arrival to the answer's head.
+    pub took: Duration,
 }
 
 /// The body of an answer.

@@ -44,7 +44,7 @@ use tokio::time::Instant;
 
 pub use deps::Deps;
 pub use error::Error;
-pub use message::{Incoming, Refusal, Reply, ReplyBody, ReplyFacts};
+pub use message::{Incoming, LiteLlmFacts, Refusal, Reply, ReplyBody, ReplyFacts};
 pub use snapshot::{BuildError, Snapshot};
 
 use budget::retries_by_sdk;
@@ -73,6 +73,8 @@ pub struct Gateway {
     deps: Deps,
     cache: Arc<Memory>,
     bounds: Bounds,
+    /// Answers carry LiteLLM's headers as well.
+    litellm_headers: bool,
     /// Kept for whoever runs it, if there is a way to ask for them.
     decisions: Option<Arc<Decisions>>,
 }
@@ -88,6 +90,7 @@ impl Gateway {
             snapshot,
             deps,
             cache: Arc::new(Memory::new(config.settings.cache_max_bytes)),
+            litellm_headers: config.settings.litellm_headers,
             bounds: Bounds {
                 max_attempts: config.settings.max_attempts,
                 max_fallbacks: config.settings.max_fallbacks,
@@ -162,7 +165,7 @@ impl Gateway {
             Err(error) => {
                 record.outcome = error.outcome();
                 Err(Box::new(Refusal {
-                    facts: facts(&record),
+                    facts: self.facts(&record),
                     error,
                     record,
                 }))
@@ -318,7 +321,7 @@ impl Gateway {
             Answered::Stored(stored) => {
                 record.outcome = "ok";
                 record.status = 200;
-                let facts = facts(&record);
+                let facts = self.facts(&record);
                 Reply {
                     status: StatusCode::OK,
                     fields: stored
@@ -341,11 +344,14 @@ impl Gateway {
                 if let Some(recorder) = &mut recorder {
                     recorder.begin(&fields);
                 }
-                let facts = facts(&record);
+                let mut facts = self.facts(&record);
                 let body = match body {
                     CommittedBody::Whole(body, usage) => {
                         trial.note_usage(usage);
                         record.note(&trial, usage);
+                        if let Some(litellm) = &mut facts.litellm {
+                            litellm.cost = record.cost;
+                        }
                         record.ended = trial.settle_as_noted(Outcome::Success);
                         record.outcome = "ok";
                         if let Some(recorder) = recorder {
@@ -371,6 +377,27 @@ impl Gateway {
                     facts,
                 }
             }
+        }
+    }
+
+    /// What an answer's headers say of how it came about.
+    fn facts(&self, record: &Record) -> ReplyFacts {
+        ReplyFacts {
+            group: record.group.as_ref().map(|group| group.header.clone()),
+            deployment: record.deployment.as_ref().map(|(_, header)| header.clone()),
+            strategy: record
+                .group
+                .as_ref()
+                .map(|group| group.settings.strategy.name()),
+            attempts: record.attempts,
+            fallbacks: record.fallbacks,
+            reason: record.reason(),
+            tried: record.tried.clone(),
+            cache: record.cache,
+            litellm: self.litellm_headers.then(|| LiteLlmFacts {
+                cost: None,
+                took: self.deps.clock.now() - record.began.now,
+            }),
         }
     }
 }
@@ -409,21 +436,5 @@ fn changed(call: &Call, next: &Next, journey: &Journey) -> Result<Option<Call>, 
             }))
         }
         _ => Ok(None),
-    }
-}
-
-fn facts(record: &Record) -> ReplyFacts {
-    ReplyFacts {
-        group: record.group.as_ref().map(|group| group.header.clone()),
-        deployment: record.deployment.as_ref().map(|(_, header)| header.clone()),
-        strategy: record
-            .group
-            .as_ref()
-            .map(|group| group.settings.strategy.name()),
-        attempts: record.attempts,
-        fallbacks: record.fallbacks,
-        reason: record.reason(),
-        tried: record.tried.clone(),
-        cache: record.cache,
     }
 }
