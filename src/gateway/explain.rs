@@ -19,13 +19,14 @@ use super::error::Error;
 use super::journey::Journey;
 use super::mock_error;
 use super::plan::{Event, Step};
-use super::snapshot::Group;
+use super::snapshot::{Group, Link};
 use super::tries::Tries;
 use super::{Gateway, Incoming, call, changed};
 use crate::clock::Moment;
 use crate::provider::{AdaptError, Authority, Call};
 use crate::request::overrides::Mock;
 use crate::router::explain::{Chosen, Decision, Dropped, Reason};
+use crate::router::{Ask, Why};
 use crate::types::ErrorClass;
 
 /// What would become of a request.
@@ -238,11 +239,21 @@ impl Gateway {
 
     /// What the group's router does at that moment, but for the choice.
     fn decision(tries: &Tries<'_>, unsupported: &[Option<Lack>], moment: Moment) -> Decision {
-        let mut decision = tries.group.router.explain(&tries.ask(false, moment));
+        let mut unfit = tries.unfit.deployments.clone();
+        let known = unfit.len();
+        for (index, lack) in unsupported.iter().enumerate() {
+            if lack.is_some() && !unfit.iter().any(|(other, _)| *other == index) {
+                unfit.push((index, Why::Unfit));
+            }
+        }
+        let mut decision = tries.group.router.explain(&Ask {
+            unfit: &unfit,
+            ..tries.ask(false, moment)
+        });
         decision.chosen = None;
-        for (deployment, lack) in decision.deployments.iter_mut().zip(unsupported) {
-            if let Some((param, message)) = lack {
-                deployment.dropped = Some(Dropped {
+        for (index, _) in &unfit[known..] {
+            if let Some((param, message)) = &unsupported[*index] {
+                decision.deployments[*index].dropped = Some(Dropped {
                     reason: Reason::Unsupported {
                         param: param.to_string(),
                         message: message.clone(),
@@ -255,18 +266,21 @@ impl Gateway {
     }
 
     /// What each deployment's dialect can't say of the call. A request finds out by trying, without anything being sent.
-    fn unsupported(&self, group: &Group, call: &Call) -> Vec<Option<Lack>> {
+    fn unsupported(&self, group: &Group, call: &Call, journey: &Journey) -> Vec<Option<Lack>> {
         let authority = Authority {
             token: None,
             unix: self.deps.clock.unix(),
         };
-        let links = group.links.iter();
-        links
-            .map(|link| match link.adapter.outbound(call, authority) {
-                Err(AdaptError::Unsupported { param, message }) => Some((param, message)),
-                _ => None,
-            })
-            .collect()
+        let mocked = journey
+            .overrides()
+            .is_some_and(|own| own.mock_response.is_some());
+        let lack = |link: &Link| match link.adapter.outbound(call, authority) {
+            // What is not called can do everything.
+            _ if mocked || link.mock.is_some() => None,
+            Err(AdaptError::Unsupported { param, message }) => Some((param, message)),
+            _ => None,
+        };
+        group.links.iter().map(lack).collect()
     }
 
     /// The attempts in one group, if each one fails, and what the request has come to then: [`Gateway::try_group`]
@@ -281,7 +295,7 @@ impl Gateway {
         told: &mut Explanation,
     ) -> Error {
         let limits = journey.limits(group);
-        let unsupported = self.unsupported(group, call);
+        let unsupported = self.unsupported(group, call, journey);
         let mut tries = Tries::new(group, call, incoming, journey);
         let mut asked = Asked {
             found_by,
@@ -296,7 +310,6 @@ impl Gateway {
             Some(mock) => {
                 asked.mocked = Some(mock.member());
                 if mock != Mock::RateLimit {
-                    asked.decision.chosen = None;
                     told.groups.push(asked);
                     return mock_error::error(mock);
                 }
@@ -325,8 +338,7 @@ impl Gateway {
                             Event::Unfit
                         }
                         Some(chosen) => {
-                            tries.plan.begin();
-                            journey.made += 1;
+                            tries.count(chosen.index, journey);
                             tries.mark(chosen.index);
                             if std::mem::take(&mut first) {
                                 told.groups[place].decision.chosen = Some(chosen.clone());

@@ -104,11 +104,17 @@ impl<'a> Tries<'a> {
             .router
             .begin(&self.ask(even_cooling, moment))
             .ok()?;
-        self.plan.begin();
-        journey.made += 1;
+        self.count(attempt.index(), journey);
         record.attempts = journey.made;
         record.begin_attempt(self.group, &attempt);
-        if let Some(retries) = attempt.deployment().num_retries
+        Some(attempt)
+    }
+
+    /// An attempt at the deployment of that place begins.
+    pub(super) fn count(&mut self, index: usize, journey: &mut Journey) {
+        self.plan.begin();
+        journey.made += 1;
+        if let Some(retries) = self.group.router.deployments()[index].num_retries
             && journey
                 .overrides()
                 .is_none_or(|own| own.num_retries.is_none())
@@ -116,7 +122,6 @@ impl<'a> Tries<'a> {
             self.plan
                 .allow_retries(retries.saturating_sub(journey.by_sdk));
         }
-        Some(attempt)
     }
 
     /// The deployment of that place is under way, and not to be asked a second time.

@@ -205,15 +205,23 @@ pub struct Numbers {
 pub struct Rehearsal<'a> {
     router: &'a Router,
     desk: Desk,
+    /// The last choice, where the conversation would be by now.
+    last: Option<usize>,
 }
 
 impl Rehearsal<'_> {
     /// The deployment [`Router::begin`] would pick next.
     pub fn choose(&mut self, ask: &Ask<'_>) -> Option<Chosen> {
-        let remembered = self.router.desk().remembered(ask);
+        let remembered = match (self.last, ask.conversation) {
+            (Some(last), Some(_)) => Some(last),
+            _ => self.router.desk().remembered(ask),
+        };
         let question = Question::of(ask);
         let choice = self.router.choose(&question, &mut self.desk, remembered);
         let Choice { index, by, .. } = choice?;
+        if self.router.desk().conversations.is_some() {
+            self.last = Some(index);
+        }
         Some(Chosen {
             deployment: self.router.id(index),
             by,
@@ -254,6 +262,7 @@ impl Router {
         Rehearsal {
             router: self,
             desk: self.desk().copy(),
+            last: None,
         }
     }
 

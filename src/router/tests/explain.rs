@@ -5,7 +5,7 @@ use proptest::strategy::Strategy as _;
 use super::super::explain::{By, Chosen, Considered, Decision, Reason};
 use super::super::strategy::Number;
 use super::*;
-use crate::types::{CostReading, UsageReading};
+use crate::types::{AffinityKey, CostReading, UsageReading};
 
 const KINDS: [StrategyKind; 5] = [
     StrategyKind::SimpleShuffle,
@@ -17,8 +17,9 @@ const KINDS: [StrategyKind; 5] = [
 
 /// All that an explanation might change.
 fn state(r: &Router) -> (String, Dice) {
-    let dice = r.desk.lock().expect("not poisoned").dice.clone();
-    (format!("{:?}", r.deployments), dice)
+    let desk = r.desk.lock().expect("not poisoned");
+    let numbers = format!("{:?} {:?}", r.deployments, desk.conversations);
+    (numbers, desk.dice.clone())
 }
 
 fn dropped(decision: &Decision) -> Vec<Option<(Reason, Option<f64>)>> {
@@ -259,15 +260,19 @@ proptest! {
         tried in prop::collection::vec(0usize..5, 0..3),
         unfit in prop::collection::vec(0usize..5, 0..2),
         (streaming, even_cooling) in any::<(bool, bool)>(),
+        conversation in prop::option::of(0u64..3),
     ) {
         let deployments = deployments.into_iter().map(Arc::new).collect();
         let rng = StdRng::seed_from_u64(seed);
-        let r = Router::new("g".into(), deployments, build(kind, Args::default()), rng);
+        // Most steps are of conversations, the last request may be of one of them.
+        let affinity = Affinity { keys: vec![AffinityKey::User], ttl: 30 * S, max_entries: 2 };
+        let r = Router::new("g".into(), deployments, build(kind, Args::default()), rng)
+            .with_affinity(Some(&affinity));
         let mut now = Instant::now();
         let mut open: Vec<Attempt> = Vec::new();
         for (step, which) in steps {
             match step {
-                0..3 => open.extend(r.begin(&ask(&[], now))),
+                0..3 => open.extend(r.begin(&Ask { conversation: Some(step.into()), ..ask(&[], now) })),
                 3 => now += S,
                 _ if open.is_empty() => {}
                 4 => { open.swap_remove(which.index(open.len())).settle(Outcome::Success, now); }
@@ -276,7 +281,7 @@ proptest! {
             }
         }
         let unfit: Vec<_> = unfit.iter().map(|i| (*i, Why::Unfit)).collect();
-        let asked = Ask { unfit: &unfit, streaming, even_cooling, ..ask(&tried, now) };
+        let asked = Ask { unfit: &unfit, streaming, even_cooling, conversation, ..ask(&tried, now) };
         let before = state(&r);
         let decision = r.explain(&asked);
         prop_assert!(before == state(&r), "it changed something");
@@ -287,7 +292,7 @@ proptest! {
         prop_assert_eq!(by, match kept {
             0 => by.filter(|by| even_cooling && *by == By::LeastBad),
             1 => Some(By::OnlyOne),
-            _ => Some(By::Strategy),
+            _ => by.filter(|by| *by == By::Affinity && conversation.is_some()).or(Some(By::Strategy)),
         });
         prop_assert!(decision.deployments.iter().all(|d| d.kept == d.dropped.is_none()));
         prop_assert!(!dropped(&decision).iter().flatten().any(|(reason, _)| *reason == Reason::JustBack));

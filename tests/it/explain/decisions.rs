@@ -28,10 +28,10 @@ async fn decisions(admin: &Server, query: &str) -> Value {
 
 #[tokio::test]
 async fn each_request_is_listed_with_its_attempts() {
-    let lab = lab(["a", "b", "c"]);
+    let (lab, other) = (lab(["a", "b"]), lab(["c"]));
     let yaml = first_then_second(&lab)
         .router("num_retries: 1")
-        .group("h", [lab.deployment("c")])
+        .group("h", [other.deployment("c")])
         .waypost(ADMIN)
         .waypost("groups: {g: {fallbacks: [h]}}");
     let gateway = Gateway::start(&yaml).await;
