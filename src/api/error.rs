@@ -369,7 +369,9 @@ fn reason(why: Why, back_in: Option<Duration>) -> String {
     match why {
         Why::Cooling(fault) => format!("is cooling down ({}{back})", fault.name()),
         Why::Probing => "is being probed after its cooldown".to_owned(),
-        Why::OverRpm { limit } => format!("had its {limit} requests of this minute (rpm{back})"),
+        Why::OverRpm { limit, used } => {
+            format!("had {used} of its {limit} requests of this minute (rpm{back})")
+        }
         Why::OverTpm { limit, used } => {
             format!("used {used} of its {limit} tokens of this minute (tpm{back})")
         }

@@ -1,7 +1,7 @@
 //! What is known of models: the longest prompt they take, and what they can do.
 //!
 //! The table is `config/models.yml`; where it is from, and how it is written anew, stands at its top. A model is looked
-//! for among its provider's rows by the longest name that has one; see [`names`]. If there is none, a name with a provider
+//! for among its provider's rows by the longest name that has one; see `names`. If there is none, a name with a provider
 //! in front (`openai/gpt-4o`, of a service that passes requests on) is looked for there, and a bare name among the models
 //! of those who make their own. On servers of the user's own only rows of theirs count: what a server is called with says
 //! nothing of what it runs, nor of the window it was given.

@@ -89,7 +89,7 @@ impl Gateway {
         if let Either::Left((done, _)) = select(primary.as_mut(), patience).await {
             return came(done, first, tries, journey, record);
         }
-        tries.mark(first);
+        tries.hedge(first);
         let now = self.deps.clock.moment();
         let may = journey.left() > 0 && tries.is_another_free(now) && hedge.spend();
         let Some(attempt) = may

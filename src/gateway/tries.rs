@@ -124,7 +124,14 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// The deployment of that place is under way, and not to be asked a second time.
+    /// The attempt at the deployment of that place goes on, and another one is to be made beside it: elsewhere, and without
+    /// moving the conversation there.
+    pub(super) fn hedge(&mut self, index: usize) {
+        self.mark(index);
+        self.conversation = None;
+    }
+
+    /// The deployment of that place is not to be asked a second time.
     pub(super) fn mark(&mut self, index: usize) {
         if !self.tried.contains(&index) {
             self.tried.push(index);

@@ -140,7 +140,8 @@ mod tests {
         let alone = |key: usize, body: &Value, headers: &[(&str, &str)]| {
             of(&ALL[key..=key], "", body, headers).expect("one")
         };
-        let cases: [(u64, Value, &[(&str, &str)]); 6] = [
+        type Headers<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(u64, Value, Headers<'_>); 6] = [
             (
                 alone(0, &json!({}), &[("x-session-id", "a")]),
                 body.clone(),

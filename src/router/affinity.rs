@@ -15,7 +15,7 @@ use crate::types::Affinity;
 /// How many times its share a deployment may have in flight before conversations leave it: 1 + ε of V. Mirrokni,
 /// M. Thorup and M. Zadimoghaddam, "Consistent Hashing with Bounded Loads" (2016), which shows that with capacities of
 /// ⌈(1 + ε) × balls ÷ bins⌉ few balls move: O(1/ε²) for each that comes or goes. A quarter more than its share is the
-/// least that HAProxy recommends for it (`hash-balance-factor`).
+/// least that `HAProxy` recommends for it (`hash-balance-factor`).
 const BALANCE: f64 = 1.25;
 /// And this many in any case: with a handful of requests in a group the share of each is less than one, and a conversation
 /// that asks several things at once is no overload.

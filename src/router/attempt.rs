@@ -148,9 +148,14 @@ impl Attempt {
         if self.first_content.is_none() {
             let time = now.duration_since(self.began);
             self.first_content = Some(time);
-            self.deployment.scores.note_time(self.streaming, time);
-            if self.streaming && std::mem::take(&mut self.probe) {
-                self.deployment.scores.with_cooldown(|c| c.reopen(now));
+            let scores = &self.deployment.scores;
+            scores.note_time(self.streaming, time);
+            if self.streaming
+                && std::mem::take(&mut self.probe)
+                && scores.with_cooldown(|c| c.reopen(now))
+            {
+                scores.forget_latency();
+                scores.sample(true, time, now);
             }
         }
     }
@@ -177,14 +182,17 @@ impl Attempt {
         let Deployment { scores, rule, .. } = &*self.deployment;
         let until = match outcome {
             Outcome::Success => {
-                scores.with_cooldown(|c| c.succeeded(now));
+                self.works(now);
                 if let Some(sample) = self.latency_sample(now) {
                     scores.sample(self.streaming, sample, now);
                 }
                 None
             }
             // The deployment works: it read the request and said no.
-            Outcome::Refused(class) => scores.with_cooldown(|c| c.refused(class, now, rule)),
+            Outcome::Refused(class) => {
+                self.works(now);
+                scores.with_cooldown(|c| c.refused(class, now, rule))
+            }
             Outcome::Failed {
                 fault,
                 class,
@@ -202,6 +210,15 @@ impl Attempt {
         self.probe = false;
         self.release();
         until
+    }
+
+    /// It has answered. What ends a cooldown also ends what was learnt of latency up to then, failures that counted as slow
+    /// ones above all: they have been paid for.
+    fn works(&self, now: Instant) {
+        let scores = &self.deployment.scores;
+        if scores.with_cooldown(|c| c.succeeded(now)) {
+            scores.forget_latency();
+        }
     }
 
     /// Time to first content for streams; otherwise time per output token, or the whole time where there are none.

@@ -107,11 +107,13 @@ impl Cooldown {
         self.probing = true;
     }
 
-    /// The probe has begun to answer: others may follow. Its end counts as any other.
-    pub fn reopen(&mut self, now: Instant) {
-        if self.cooling.is_some_and(|(until, _)| until <= now) {
+    /// The probe has begun to answer: others may follow. Its end counts as any other. Whether that ended a cooldown.
+    pub fn reopen(&mut self, now: Instant) -> bool {
+        let ends = self.is_half_open(now);
+        if ends {
             *self = Self::default();
         }
+        ends
     }
 
     /// The probe ended without telling anything.
@@ -119,23 +121,30 @@ impl Cooldown {
         self.probing = false;
     }
 
-    /// An attempt succeeded. One that began before the deployment was cooled does not end the cooldown early.
-    pub fn succeeded(&mut self, now: Instant) {
+    /// An attempt succeeded. One that began before the deployment was cooled does not end the cooldown early. Whether it
+    /// ended one.
+    pub fn succeeded(&mut self, now: Instant) -> bool {
         self.consecutive = 0;
         self.count(now, false);
-        if self.cooling.is_some_and(|(until, _)| until <= now) {
+        let ends = self.is_half_open(now);
+        if ends {
             self.cooling = None;
             self.window = None;
             self.recent.clear();
             self.by_class = None;
             self.probing = false;
         }
+        ends
     }
 
-    /// It answered and refused a request for the request's own sake. As such that is a success; but where the policy has a
-    /// number for the class it counts. Returns the deadline if that cools the deployment.
+    /// Whether the cooldown's time is over, and nobody has shown yet that its cause is.
+    fn is_half_open(&self, now: Instant) -> bool {
+        self.cooling.is_some_and(|(until, _)| until <= now)
+    }
+
+    /// It answered and refused a request for the request's own sake. As such that is a success, and noted as one before;
+    /// but where the policy has a number for the class it counts. Returns the deadline if that cools the deployment.
     pub fn refused(&mut self, class: ErrorClass, now: Instant, rule: &Rule) -> Option<Instant> {
-        self.succeeded(now);
         let allowed = rule.allowed_fails_policy.of(class)?;
         if !self.exceeds_of(class, allowed, now, rule.cooldown_time) {
             return None;
@@ -152,7 +161,7 @@ impl Cooldown {
         now: Instant,
         rule: &Rule,
     ) -> Option<Instant> {
-        let half_open = self.cooling.is_some_and(|(until, _)| until <= now);
+        let half_open = self.is_half_open(now);
         self.probing = false;
         let too_many = match rule.allowed_fails_policy.of(class) {
             Some(allowed) => self.exceeds_of(class, allowed, now, rule.cooldown_time),

@@ -44,9 +44,12 @@ impl Estimate {
         f64::from_bits(self.at.load(Ordering::Relaxed))
     }
 
+    /// Moves towards `sample` from what is left of the estimate: one that was believed to be slow, was avoided for long and
+    /// is tried again is judged by what it does now.
     pub(super) fn sample(&self, sample: f64, now: f64) {
+        let age = (now - self.at()).max(0.0);
         let change = |bits| {
-            let old = f64::from_bits(bits).exp2();
+            let old = (f64::from_bits(bits) - age).exp2();
             let seconds = if old.is_nan() {
                 sample
             } else {
@@ -58,5 +61,10 @@ impl Estimate {
             .log2
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
         self.at.store(now.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Untested, as at the beginning.
+    pub(super) fn forget(&self) {
+        self.log2.store(f64::NAN.to_bits(), Ordering::Relaxed);
     }
 }

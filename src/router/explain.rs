@@ -276,7 +276,7 @@ impl Router {
         let is_kept = kept.contains(&index);
         let dropped = (!is_kept).then(|| match self.ineligible(index, question) {
             Some((why, back_in)) => Dropped {
-                reason: Reason::of(why, &numbers, question),
+                reason: Reason::of(why, question),
                 back_in_seconds: back_in.as_ref().map(Duration::as_secs_f64),
             },
             None => Dropped {
@@ -311,16 +311,13 @@ impl Router {
 }
 
 impl Reason {
-    fn of(why: Why, numbers: &Numbers, question: &Question<'_>) -> Self {
+    fn of(why: Why, question: &Question<'_>) -> Self {
         match why {
             Why::Cooling(fault) => Self::Cooling {
                 cause: fault.name(),
             },
             Why::Probing => Self::Probing,
-            Why::OverRpm { limit } => Self::OverRpm {
-                limit,
-                used: numbers.minute_requests,
-            },
+            Why::OverRpm { limit, used } => Self::OverRpm { limit, used },
             Why::OverTpm { limit, used } => Self::OverTpm {
                 limit,
                 used,

@@ -132,6 +132,8 @@ pub enum Why {
     OverRpm {
         /// The limit.
         limit: u64,
+        /// Begun.
+        used: u64,
     },
     /// It had its tokens of this minute.
     OverTpm {

@@ -100,7 +100,10 @@ impl Row {
         }
         let minute = self.scores.minute(question.minute);
         let why = if limits.over_rpm(minute.requests) {
-            Why::OverRpm { limit: limits.rpm }
+            Why::OverRpm {
+                limit: limits.rpm,
+                used: minute.requests,
+            }
         } else if limits.over_tpm(minute.tokens, question.reserve) {
             Why::OverTpm {
                 limit: limits.tpm,
@@ -109,8 +112,8 @@ impl Row {
         } else {
             return None;
         };
-        let next_minute = Duration::from_secs(60 - ask.unix.as_secs() % 60);
-        Some((why, Some(next_minute)))
+        let next_minute = Duration::from_secs((question.minute + 1) * 60);
+        Some((why, Some(next_minute.saturating_sub(ask.unix))))
     }
 }
 
@@ -175,6 +178,13 @@ impl<'a> Candidate<'a> {
     #[must_use]
     pub fn in_flight(self) -> u32 {
         self.row.scores.in_flight()
+    }
+
+    /// Whether it has cooled down and nobody has tried it since. Whoever is sent there is its probe.
+    #[must_use]
+    pub fn is_half_open(self) -> bool {
+        // One that cools, or is being probed, is no candidate.
+        self.row.scores.closed().is_some()
     }
 
     /// Expected latency of this kind of call, as the binary logarithm of its seconds; `None`: never tried.

@@ -240,6 +240,12 @@ impl Scores {
             .sample(sample.as_secs_f64(), half_lives(nanos(now)));
     }
 
+    /// What was learnt of latency is of a time that is over.
+    pub(super) fn forget_latency(&self) {
+        self.first_content.forget();
+        self.plain.forget();
+    }
+
     /// A failure never looks fast: it counts as twice the estimate, and at least as long as it took, or `floor`.
     pub(super) fn penalise(&self, streaming: bool, took: Duration, floor: Duration, now: Instant) {
         let doubled = self
@@ -305,6 +311,19 @@ mod tests {
         assert!(
             scores.latency(true, t + HALF_LIFE).expect("known") > S,
             "no decay while under way"
+        );
+    }
+
+    #[test]
+    fn a_sample_after_a_long_silence_counts_against_what_is_left() {
+        let (scores, t) = (Scores::default(), Instant::now());
+        scores.sample(true, 60 * S, t);
+        let later = t + 9 * HALF_LIFE;
+        scores.sample(true, S / 5, later);
+        let now = scores.latency(true, later).expect("known");
+        assert!(
+            now < S / 5,
+            "{now:?}: it was avoided until it counted for that"
         );
     }
 

@@ -163,7 +163,7 @@ fn refusals_say_why_and_until_when() {
         whys,
         [
             ("cooling", Why::Cooling(Fault::Credential), Some(5 * S)),
-            ("rpm", Why::OverRpm { limit: 1 }, Some(30 * S)),
+            ("rpm", Why::OverRpm { limit: 1, used: 1 }, Some(30 * S)),
             (
                 "tpm",
                 Why::OverTpm {
@@ -274,6 +274,43 @@ fn one_probe_after_a_cooldown() {
 }
 
 #[test]
+fn by_latency_one_that_cooled_is_probed_first_and_judged_by_that() {
+    for streaming in [false, true] {
+        let r = router(
+            StrategyKind::Latency,
+            vec![deployment("a"), deployment("b")],
+        );
+        let now = Instant::now();
+        let of = |tried: &'static [usize], now| Ask {
+            streaming,
+            ..ask(tried, now)
+        };
+        let answered = |mut attempt: Attempt, now: Instant| {
+            attempt.note_first_content(now + S);
+            attempt.settle(Outcome::Success, now + S);
+        };
+        answered(r.begin(&of(&[1], now)).expect("a"), now);
+        answered(r.begin(&of(&[0], now)).expect("b"), now);
+        // Together, so that each counts as slower than the one before.
+        let failing: Vec<Attempt> = (0..5)
+            .map(|_| r.begin(&of(&[1], now)).expect("a"))
+            .collect();
+        for attempt in failing {
+            fail(attempt, Fault::Connect, now);
+        }
+        assert_eq!(r.begin(&of(&[], now)).expect("b").index(), 1, "cooling");
+        let later = now + 5 * S;
+        let probe = r.begin(&of(&[], later)).expect("a");
+        assert_eq!(probe.index(), 0, "half open");
+        assert_eq!(r.begin(&of(&[], later)).expect("b").index(), 1, "alone");
+        answered(probe, later);
+        let scores = &r.deployments()[0].scores;
+        assert_eq!(scores.latency(streaming, later + S), Some(S));
+        assert_eq!(scores.latency(!streaming, later + S), None);
+    }
+}
+
+#[test]
 fn even_cooling_takes_the_one_that_is_back_first() {
     let r = router(
         StrategyKind::SimpleShuffle,
@@ -359,5 +396,50 @@ proptest! {
         }));
         prop_assert!(panicking.is_err());
         prop_assert!(r.deployments().iter().all(|d| d.scores.in_flight() == 0));
+    }
+}
+
+proptest! {
+    /// Whatever the requests reserve and then use, nothing is begun beyond the limit; so that it is exceeded only by what
+    /// those under way at the last begin use beyond their reservations, and by nothing if none does.
+    #[test]
+    fn tokens_exceed_the_limit_only_by_what_nobody_could_know(
+        steps in prop::collection::vec((0u8..8, 1u64..60, 0u64..90, any::<prop::sample::Index>()), 1..120),
+    ) {
+        const TPM: u64 = 100;
+        let mut limited = deployment("a");
+        limited.tpm = Some(TPM);
+        let r = router(StrategyKind::SimpleShuffle, vec![limited]);
+        let now = Instant::now();
+        let (mut unix, mut unknown) = (90 * S, 0);
+        let mut open: Vec<(Attempt, u64, u64)> = Vec::new();
+        for (step, reserve, use_, which) in steps {
+            let minute = minute_of(unix);
+            if step == 0 {
+                unix += 25 * S;
+                if minute_of(unix) != minute {
+                    unknown = 0;
+                }
+            } else if step < 5 || open.is_empty() {
+                let input = |input| TokenUsage { input, ..TokenUsage::default() };
+                let ask = Ask { unix, tokens: input(reserve), ..ask(&[], now) };
+                let before = r.deployments()[0].scores.minute(minute).tokens;
+                let begun = r.begin(&ask);
+                prop_assert_eq!(begun.is_ok(), before + reserve <= TPM);
+                if let Ok(attempt) = begun {
+                    open.push((attempt, minute, reserve));
+                    unknown = 0;
+                }
+            } else {
+                let (mut attempt, begun, reserved) = open.swap_remove(which.index(open.len()));
+                attempt.note_usage(TokenUsage { output: use_, ..TokenUsage::default() });
+                attempt.settle(Outcome::Success, now);
+                if begun == minute {
+                    unknown += use_.saturating_sub(reserved);
+                }
+            }
+            let used = r.deployments()[0].scores.minute(minute_of(unix)).tokens;
+            prop_assert!(used <= TPM + unknown, "{} used, {} unknown", used, unknown);
+        }
     }
 }

@@ -6,7 +6,7 @@ use futures_util::future::join;
 use serde_json::{Value, json};
 use waypost::clock::ManualClock;
 use waypost::config::Config;
-use waypost::lab::{Behaviour, Fault, Hold, Lab};
+use waypost::lab::{Behaviour, Fault, Handle, Hold, Lab};
 use waypost::types::{Affinity, AffinityKey};
 
 use crate::support::{Gateway, Model, Yaml, cools, held, lab, load, received, s, together};
@@ -48,6 +48,12 @@ fn of_user(user: &str) -> Value {
 async fn answers(gateway: &Gateway, body: &Value) -> String {
     let answer = gateway.chat_with(body).send().await.ok();
     answer.deployment().to_owned()
+}
+
+/// The one that all requests went to.
+fn answers_home(lab: &Lab) -> &str {
+    let busy = |d: &&Handle| d.stats().requests > 0;
+    lab.deployments().iter().find(busy).expect("one").name()
 }
 
 /// Three deployments with a price each, so that every strategy has something to go by.
@@ -253,6 +259,31 @@ async fn of_too_many_the_one_longest_without_a_request_is_forgotten() {
         assert_eq!(answers(&gateway, &of_user("u")).await, home);
         assert_ne!(answers(&gateway, &of_user("other")).await, home);
         assert_eq!(answers(&gateway, &of_user("u")).await == home, stays);
+    }
+}
+
+#[tokio::test]
+async fn the_share_of_cached_prompt_tokens_is_a_division_of_two_series() {
+    let lab = lab(["a", "b"]);
+    let (gateway, _clock) = gateway(&Yaml::over(&lab), affinity()).await;
+    for cached in [0, 80, 90] {
+        let usage = json!({
+            "prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105,
+            "prompt_tokens_details": {"cached_tokens": cached},
+        });
+        for name in ["a", "b"] {
+            let answer = json!({"object": "chat.completion", "choices": [], "usage": usage});
+            lab.deployment(name).set(Fault::status(200, answer));
+        }
+        answers(&gateway, &of_user("u")).await;
+    }
+    let home = answers_home(&lab);
+    let metrics = gateway.get("/metrics").await.ok();
+    for (kind, tokens) in [("input", 300), ("cached_input", 170)] {
+        let series = format!(
+            r#"waypost_tokens_total{{group="g",deployment="{home}",kind="{kind}"}} {tokens}"#
+        );
+        assert!(metrics.text().contains(&series), "{}", metrics.text());
     }
 }
 

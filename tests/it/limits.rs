@@ -1,5 +1,7 @@
 //! Limits of deployments, and what is refused before any of them is asked.
 
+use std::time::Duration;
+
 use futures_util::future::join;
 use serde_json::json;
 use waypost::lab::{Behaviour, Fault, Hold};
@@ -24,7 +26,7 @@ async fn rpm_is_exact_however_many_come_at_once() {
             assert!(
                 answer
                     .message()
-                    .contains("a had its 5 requests of this minute (rpm"),
+                    .contains("a had 5 of its 5 requests of this minute (rpm, back in"),
                 "{}",
                 answer.message()
             );
@@ -35,6 +37,108 @@ async fn rpm_is_exact_however_many_come_at_once() {
             assert!((1..=60).contains(&seconds));
         }
         clock.advance(s(60));
+    }
+}
+
+/// How long it is until the minute of the gateway's wall clock is over.
+fn minute_is_over_in(gateway: &Gateway) -> Duration {
+    let unix = gateway.app().gateway().deps().clock.unix();
+    s((unix.as_secs() / 60 + 1) * 60) - unix
+}
+
+#[tokio::test]
+async fn of_two_hundred_at_once_exactly_the_fifty_of_the_minute_get_through() {
+    let lab = lab(["a"]);
+    let (gateway, clock) = Gateway::with_manual_clock(&Yaml::over(&lab).each("rpm: 50")).await;
+    // Not at a whole second: the wait is what is left, not a round number.
+    clock.advance(Duration::from_millis(1250));
+    for minute in 1..=2 {
+        let answers = together(vec![gateway.chat_with(&chat_body("g")); 200]).await;
+        let (served, refused): (Vec<_>, Vec<_>) =
+            answers.into_iter().partition(|a| a.status == 200);
+        assert_eq!((served.len(), refused.len()), (50, 150), "minute {minute}");
+        assert_eq!(received(&lab), [50 * minute]);
+        let left = minute_is_over_in(&gateway);
+        for answer in refused {
+            assert_eq!(answer.status, 429);
+            assert_eq!(
+                answer.header("retry-after-ms"),
+                Some(&*left.as_millis().to_string())
+            );
+            let says = format!(
+                "a had 50 of its 50 requests of this minute (rpm, back in {:.1} s)",
+                left.as_secs_f64()
+            );
+            assert!(answer.message().contains(&says), "{}", answer.message());
+        }
+        let instant = Duration::from_millis(1);
+        clock.advance(left - instant);
+        assert_eq!(gateway.chat("g").await.status, 429);
+        clock.advance(instant);
+    }
+}
+
+#[tokio::test]
+async fn retry_after_is_until_the_first_of_them_clears() {
+    let lab = lab(["a", "b"]);
+    let models = [
+        Model::of(lab.deployment("a"))
+            .with("rpm: 1")
+            .with("order: 1"),
+        Model::of(lab.deployment("b")).with("order: 2"),
+    ];
+    let yaml = Yaml::default().group("g", models).router("num_retries: 0");
+    let (gateway, clock) = Gateway::with_manual_clock(&yaml).await;
+    for (asked, first) in [(2, "b"), (200, "a")] {
+        // From the beginning of a minute.
+        clock.advance(minute_is_over_in(&gateway));
+        lab.deployment("b")
+            .behave_next(1, Fault::rate_limit_for(s(asked)));
+        gateway.chat("g").await.ok();
+        assert_eq!(gateway.chat("g").await.status, 429, "b's own");
+        let answer = gateway.chat("g").await;
+        let wait = if first == "a" { 60 } else { asked };
+        assert_eq!((answer.status, answer.attempts()), (429, 0));
+        assert_eq!(answer.header("retry-after"), Some(&*wait.to_string()));
+    }
+}
+
+#[tokio::test]
+async fn tokens_overshoot_by_no_more_than_the_last_completion() {
+    const TPM: u64 = 2000;
+    let lab = lab(["a"]);
+    let yaml = Yaml::over(&lab).each(&format!("tpm: {TPM}"));
+    let (gateway, clock) = Gateway::with_manual_clock(&yaml).await;
+    let mut body = chat_body("g");
+    body["max_tokens"] = json!(100);
+    // Completions that keep to what was asked for, and such that do not.
+    let mut completion = 7;
+    for _ in 0..5 {
+        clock.advance(minute_is_over_in(&gateway));
+        let (mut used, mut last) = (0, 0);
+        loop {
+            completion = completion * 5 % 997;
+            let usage = json!({
+                "prompt_tokens": 20, "completion_tokens": completion, "total_tokens": 20 + completion,
+            });
+            let answer = json!({"object": "chat.completion", "choices": [], "usage": usage});
+            lab.deployment("a")
+                .behave_next(1, Fault::status(200, answer));
+            let answer = gateway.chat_with(&body).send().await;
+            if answer.status == 429 {
+                let says = format!("used {used} of its {TPM} tokens of this minute (tpm");
+                assert!(answer.message().contains(&says), "{}", answer.message());
+                lab.deployment("a").reset();
+                break;
+            }
+            assert!(used + 100 <= TPM, "{used} were used already");
+            last = completion;
+            used += 20 + last;
+        }
+        assert!(
+            used > TPM - 200 && used <= TPM + last,
+            "{used}, last {last}"
+        );
     }
 }
 

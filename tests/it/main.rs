@@ -32,6 +32,7 @@ mod metrics;
 mod mock;
 mod names;
 mod ollama;
+mod outages;
 mod providers_like;
 mod retries;
 mod routing;

@@ -1,10 +1,13 @@
-//! latency-based-routing: the untested first, one request at a time; then at random among those within
+//! latency-based-routing: the half open and the untested first, one request at a time; then at random among those within
 //! `lowest × (1 + buffer)` of the fastest.
+//!
+//! What was learnt before a cooldown says nothing of the time after it, and failures counted as slow: without a probe
+//! of its own a deployment would be avoided for many minutes after an outage of seconds.
 //!
 //! Estimates that nobody refreshes decay (see `scores.rs`), so one that once was slow becomes the lowest after a while
 //! and is tried again: exploration without dice.
 
-use super::{Number, Pick, Strategy};
+use super::{Candidate, Number, Pick, Strategy};
 use crate::types::StrategyKind;
 
 #[derive(Debug)]
@@ -23,15 +26,14 @@ impl Strategy for Latency {
 
     fn pick(&self, pick: &mut Pick<'_>) -> usize {
         let mut fastest = f64::INFINITY;
-        let mut untested = false;
+        let mut first = false;
         for (_, candidate) in pick.candidates() {
-            match candidate.log2_latency() {
-                Some(latency) => fastest = fastest.min(latency),
-                None => untested |= candidate.in_flight() == 0,
-            }
+            let latency = candidate.log2_latency();
+            fastest = latency.map_or(fastest, |latency| fastest.min(latency));
+            first |= goes_first(candidate, latency);
         }
-        let index = if untested {
-            pick.lowest(|c| (c.log2_latency().is_none() && c.in_flight() == 0).then_some(()))
+        let index = if first {
+            pick.lowest(|c| goes_first(c, c.log2_latency()).then_some(()))
         } else if fastest < f64::INFINITY {
             // A product is a sum of logarithms.
             let band = fastest + (1.0 + self.buffer.max(0.0)).log2();
@@ -43,6 +45,11 @@ impl Strategy for Latency {
         // What was seen first may have changed since.
         index.unwrap_or_else(|| pick.any())
     }
+}
+
+/// Whether it is to be tried before what is known of others counts.
+fn goes_first(candidate: Candidate<'_>, latency: Option<f64>) -> bool {
+    candidate.is_half_open() || (latency.is_none() && candidate.in_flight() == 0)
 }
 
 #[cfg(test)]

@@ -10,13 +10,16 @@ use crate::types::StrategyKind;
 #[derive(Debug)]
 pub(super) struct SimpleShuffle;
 
+/// A candidate's number, 0 where it has none.
+type Measure = fn(Candidate<'_>) -> f64;
+
 /// What shares are measured by: the first number that any of the candidates has above 0, and its sum over them; `None` if
 /// none has one, and all are equal.
 #[expect(clippy::cast_precision_loss, reason = "shares, not counts")]
 pub(in crate::router) fn shares<'a, I: Iterator<Item = Candidate<'a>>>(
     candidates: impl Fn() -> I,
-) -> Option<(fn(Candidate<'_>) -> f64, f64)> {
-    let shares: [fn(Candidate<'_>) -> f64; 3] = [
+) -> Option<(Measure, f64)> {
+    let shares: [Measure; 3] = [
         |c| c.weight().unwrap_or(0.0),
         |c| c.rpm().map_or(0.0, |n| n as f64),
         |c| c.tpm().map_or(0.0, |n| n as f64),
