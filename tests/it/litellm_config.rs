@@ -21,7 +21,10 @@ const VARIABLES: &[(&str, &str)] = &[
     ("CLIENT_ID", "hidden-id"),
     ("CLIENT_SECRET", "hidden-secret"),
     ("MASTER", "hidden-master"),
-    ("EMPTY", ""),
+    (
+        "VERTEX",
+        r#"{"type": "authorized_user", "client_id": "c", "client_secret": "hidden-google", "refresh_token": "hidden-refresh"}"#,
+    ),
     ("PROVIDER", "groq"),
     ("AWS_ACCESS_KEY_ID", "hidden-aws"),
     ("AWS_SECRET_ACCESS_KEY", "hidden-aws-secret"),

@@ -1,12 +1,51 @@
-//! Situations in which gateways are known to go wrong, each as its users met it.
+//! Situations in which gateways are known to go wrong, each as its users met it. `examples/litellm` plays the same sixteen
+//! against LiteLLM and against Waypost; these are the tests of Waypost's side:
+//!
+//! | # | | test |
+//! |---|---|---|
+//! | 1 | two groups, usage-based | [`each_group_balances_by_its_own_usage`] |
+//! | 2 | least-busy, thirty at once | `routing::least_busy_counts_requests_that_arrive_together` |
+//! | 3 | least-busy, aborted streams | [`streams_that_clients_leave_are_not_in_flight_for_ever`], `in_flight::a_client_that_leaves_before_the_answer_cancels_the_call` |
+//! | 4 | least-busy beside cache hits | [`answers_from_the_cache_do_not_touch_a_deployment`] |
+//! | 5 | latency, one answers 500 | `routing::latency_does_not_take_failures_for_speed` |
+//! | 6 | one of two dead | [`a_dead_one_of_two_fails_no_request`] |
+//! | 7 | a lone primary fails at once | [`a_lone_primary_that_fails_is_not_waited_for`] |
+//! | 8 | a dead Azure region | [`a_dead_azure_region_cools`] |
+//! | 9 | both keys wrong | `errors::wrong_keys_are_called_so_each_time` |
+//! | 10 | `rpm` of 3 beside 100 | `limits::a_deployment_at_its_rpm_leaves_the_rest_to_another` |
+//! | 11 | prices: prefixed names, zero | `routing::cost_knows_models_by_their_prefixed_names_too`, `routing::cost_takes_the_lowest_price_and_zero_is_one` |
+//! | 12 | equal requests to the cache | [`equal_requests_at_once_are_one_call_whatever_the_order_of_their_fields`] |
+//! | 13 | the cache while all are cooling | [`the_cache_answers_while_all_are_cooling`] |
+//! | 14 | a flat list of eight fallbacks | [`each_fallback_of_a_flat_list_is_counted`] |
+//! | 15 | a 500 that mentions a rate limit | [`words_in_a_message_do_not_decide`] |
+//! | 16 | `max_parallel_requests: 1`, two at once | `limits::max_parallel_requests_holds_and_another_deployment_helps` |
 
 use futures_util::future::join;
 use serde_json::json;
 use waypost::lab::{Behaviour, Fault, Hold};
 
-use crate::support::{Gateway, Yaml, chat_body, held, lab, received, together};
+use crate::support::{Gateway, Model, Yaml, chat_body, held, lab, received, together};
 
 const LEAST_BUSY: &str = "routing_strategy: least-busy";
+
+#[tokio::test]
+async fn each_group_balances_by_its_own_usage() {
+    const USAGE: &str = "routing_strategy: usage-based-routing";
+    let lab = lab(["a", "b", "c", "d"]);
+    let (one, two) = lab.deployments().split_at(2);
+    let yaml = Yaml::default()
+        .group("one", one)
+        .router(USAGE)
+        .group("two", two)
+        .router(USAGE);
+    let (gateway, _clock) = Gateway::with_manual_clock(&yaml).await;
+    for group in ["one", "two"] {
+        for _ in 0..8 {
+            gateway.chat(group).await.ok();
+        }
+    }
+    assert_eq!(received(&lab), [4, 4, 4, 4]);
+}
 
 #[tokio::test]
 async fn streams_that_clients_leave_are_not_in_flight_for_ever() {
@@ -93,10 +132,57 @@ async fn a_dead_one_of_two_fails_no_request() {
 }
 
 #[tokio::test]
+async fn a_lone_primary_that_fails_is_not_waited_for() {
+    let lab = lab(["a", "b"]);
+    lab.deployment("a").set(Fault::ServerError);
+    let yaml = Yaml::default()
+        .group("g", [lab.deployment("a")])
+        .router("num_retries: 2")
+        .router("retry_after: 30")
+        .group("other", [lab.deployment("b")])
+        .waypost("groups: {g: {fallbacks: [other]}}");
+    let (gateway, _clock) = Gateway::with_manual_clock(&yaml).await;
+    let answer = gateway.chat("g").await.ok();
+    assert_eq!((answer.deployment(), answer.attempts()), ("b", 2));
+    assert_eq!(answer.header("x-waypost-model-group"), Some("other"));
+    assert_eq!(
+        received(&lab),
+        [1, 1],
+        "a second try of the only deployment would have been after a pause"
+    );
+}
+
+#[tokio::test]
+async fn each_fallback_of_a_flat_list_is_counted() {
+    let names: Vec<_> = (0..=8).map(|n| format!("d{n}")).collect();
+    let lab = lab(names.iter().map(String::as_str));
+    let (last, failing) = lab.deployments().split_last().expect("nine");
+    failing.iter().for_each(|d| d.set(Fault::ServerError));
+    let groups = names.iter().zip(lab.deployments());
+    let yaml = groups.fold(Yaml::default(), |yaml, (name, deployment)| {
+        yaml.group(&format!("group-{name}"), [deployment])
+    });
+    let list: Vec<_> = (1..=8).map(|n| format!("group-d{n}")).collect();
+    let yaml = yaml.waypost(&format!(
+        "groups: {{group-d0: {{fallbacks: [{}]}}}}",
+        list.join(", ")
+    ));
+    let (gateway, _clock) = Gateway::with_manual_clock(&yaml).await;
+    let answer = gateway.chat("group-d0").await.ok();
+    assert_eq!(answer.header("x-waypost-fallbacks"), Some("8"));
+    assert_eq!(
+        (answer.deployment(), answer.attempts()),
+        (last.name(), 9),
+        "each group once"
+    );
+    assert_eq!(received(&lab), [1; 9]);
+}
+
+#[tokio::test]
 async fn a_dead_azure_region_cools() {
     let lab = lab(["a", "b"]);
     lab.deployment("a").refuse(true).await;
-    let azure = |name| crate::support::Model::azure(lab.deployment(name), "2024-10-21");
+    let azure = |name| Model::azure(lab.deployment(name), "2024-10-21");
     let models = [azure("a").with("order: 1"), azure("b").with("order: 2")];
     let (gateway, _clock) = Gateway::with_manual_clock(&Yaml::default().group("g", models)).await;
     let mut attempts = Vec::new();

@@ -263,7 +263,12 @@ pub(super) fn affinity(ctx: &mut Context<'_>, sections: &Sections<'_>, by_group:
             &entry.value,
             "router_settings.optional_pre_call_checks",
         );
-        for group in by_group.groups {
+        // Where there is one deployment, there is nothing to choose.
+        for group in by_group
+            .groups
+            .iter()
+            .filter(|group| group.models.len() > 1)
+        {
             stick(by_group, &group.id, entry, &by, ttl);
         }
     }

@@ -121,7 +121,7 @@ fn entry<'n>(
             .error(name.value.at, &join(path, "model_name"), message);
         return None;
     }
-    let params_path = join(path, "litellm_params");
+    let (params_path, params_at) = (join(path, "litellm_params"), params.value.at);
     let merged = with_credential(ctx, &params.value, &params_path, credentials);
     let params = merged.as_ref().unwrap_or(&params.value);
     let params = sift(ctx, params, &PARAMS, &params_path);
@@ -129,7 +129,11 @@ fn entry<'n>(
         let path = join(path, "model_info");
         (info, sift(ctx, &info.value, &INFO, &path))
     });
-    let mut model = connection(ctx, &params, &params_path, item.at)?;
+    if find(&params, "model").is_none() {
+        let message = "model is required, as provider/model";
+        ctx.findings.error(params_at, &params_path, message);
+    }
+    let (provider, mut model) = connection(ctx, &params, &params_path, item.at)?;
     let notes = info.as_ref().map_or(&[][..], |(_, notes)| notes);
     limits(&mut model, &kept, notes);
     if let Some((info, notes)) = &info {
@@ -138,7 +142,11 @@ fn entry<'n>(
             .iter()
             .filter(|note| !matches!(&*note.key, "weight" | "mode"))
         {
-            fields.put(&note.key, note);
+            if note.key == "base_model" {
+                fields.set(&note.key, note.at, base_model(&note.value, &provider));
+            } else {
+                fields.put(&note.key, note);
+            }
         }
         if !fields.is_empty() {
             model.set("model_info", info.at, fields.done());
@@ -173,13 +181,14 @@ fn with_credential(
     Some(fields.done())
 }
 
-/// Provider, model and everything of `litellm_params` that is one deployment's.
-fn connection(ctx: &mut Context<'_>, params: &[&Entry], path: &str, at: Pos) -> Option<Fields> {
-    let Some(model) = find(params, "model") else {
-        ctx.findings
-            .error(at, path, "model is required, as provider/model");
-        return None;
-    };
+/// The provider, and everything of `litellm_params` that is one deployment's. Whether there is a model was said.
+fn connection(
+    ctx: &mut Context<'_>,
+    params: &[&Entry],
+    path: &str,
+    at: Pos,
+) -> Option<(String, Fields)> {
+    let model = find(params, "model")?;
     let key = join(path, "model");
     let Some(name) = raw(&model.value) else {
         let message = format!("{} is not a text", value::shown(&model.value, false));
@@ -239,13 +248,22 @@ fn connection(ctx: &mut Context<'_>, params: &[&Entry], path: &str, at: Pos) -> 
                 let message = format!("a key of azure; {provider} has none like it");
                 ctx.findings.error(param.at, &join(path, key), message);
             }
+            None if key == "base_model" => {
+                fields.set(key, param.at, base_model(&param.value, &provider));
+            }
             None => fields.put(key, param),
         }
     }
     if azure && let Some(tenant) = find(params, "tenant_id") {
         fields.set("oauth", tenant.at, oauth(params, tenant));
     }
-    Some(fields)
+    Some((provider, fields))
+}
+
+/// LiteLLM's price list has the provider in its names; Waypost's tables are asked for it beside the name.
+fn base_model(node: &Node, provider: &str) -> Node {
+    let bare = raw(node).and_then(|name| name.strip_prefix(provider)?.strip_prefix('/'));
+    bare.map_or_else(|| node.clone(), |bare| text(node, bare))
 }
 
 /// A service principal of Azure.

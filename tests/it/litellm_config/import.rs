@@ -108,8 +108,7 @@ fn what_differs_is_said_where_the_file_touches_it() {
     let none = import_text(&with(""));
     let touching = import_text(
         &(params("model: openai/m, api_key: $KEY_NORTH, rpm: 3")
-            + "litellm_settings: {allowed_fails: 3, fallbacks: [{a: [a*b]}]}\n")
-            .replace(", fallbacks: [{a: [a*b]}]", ""),
+            + "litellm_settings: {allowed_fails: 3}\n"),
     );
     let has = |import: &Import, key: &str, part: &str| {
         import
@@ -236,7 +235,7 @@ async fn both_dialects_decide_alike_over_the_same_traffic() {
         for deployment in lab.deployments() {
             deployment.reset();
         }
-        let import = import_text(&yaml.replace("api_key: k", "api_key: ${KEY_NORTH}"));
+        let import = import_text(&yaml.replace("api_key: k", "api_key: $KEY_NORTH"));
         let (again, _) =
             config::load_str("endpoints.yml", &import.text, &variable, false).expect("it loads");
         let after = decisions(&again, &lab).await;

@@ -59,7 +59,7 @@ fn every_key_of_a_deployment_arrives() {
     assert_eq!(&*north.target.provider, "azure");
     assert_eq!(&*north.target.model, "chat-north");
     assert_eq!(north.target.base_url, "https://north.example");
-    assert_eq!(&*north.target.price_model, "azure/gpt-4o");
+    assert_eq!(&*north.target.price_model, "gpt-4o");
     assert!(north.price.is_some());
     // The entry's limits come before those of litellm_params.
     assert_eq!((north.rpm, north.tpm), (Some(60), Some(9000)));

@@ -293,10 +293,10 @@ fn deployments_that_are_refused() {
             ),
         ),
         (
-            "model: openai/m, litellm_credential_name: x",
+            "model: openai/m, api_key: k, litellm_credential_name: x",
             (
                 3,
-                64,
+                76,
                 "model_list[0].litellm_params.litellm_credential_name",
                 "no entry of credential_list",
             ),
