@@ -138,10 +138,7 @@ fn entry<'n>(
     limits(&mut model, &kept, notes);
     if let Some((info, notes)) = &info {
         let mut fields = Fields::new(info.value.at);
-        for note in notes
-            .iter()
-            .filter(|note| !matches!(&*note.key, "weight" | "mode"))
-        {
+        for note in notes.iter().filter(|note| note.key != "weight") {
             if note.key == "base_model" {
                 fields.set(&note.key, note.at, base_model(&note.value, &provider));
             } else {

@@ -433,6 +433,7 @@ fn refused_requests_count_only_where_a_policy_says_so() {
     assert_eq!(c.refused(C::ContentPolicy, t, &rule), Some(until));
     let cause = Fault::Refused;
     assert_eq!(c.readiness(t), Readiness::Cooling { until, cause });
+    c.succeeded(until);
     assert_eq!(c.refused(C::ContentPolicy, until, &rule), None);
     assert_eq!(c.readiness(until), Readiness::Ready, "one is allowed again");
     let never = Rule {

@@ -186,10 +186,7 @@ fn ways_between_groups_arrive() {
         .collect();
     assert_eq!(
         aliases,
-        [
-            ("long-name", "guessed", false),
-            ("hidden-name", "chat", true)
-        ]
+        [("long-name", "guessed", false), ("unlisted", "chat", true)]
     );
     assert_eq!(config.settings.max_fallbacks, 3);
     assert_eq!(config.settings.body_limit, 3 << 20);

@@ -359,6 +359,23 @@ fn a_name_of_a_pattern_has_no_settings_of_its_own() {
 }
 
 #[test]
+fn the_mode_of_a_model_says_what_it_may_fall_back_to() {
+    let yaml = "model_list:\n\
+                - {model_name: a, litellm_params: {model: openai/m, api_key: k}, model_info: {mode: chat}}\n\
+                - {model_name: b, litellm_params: {model: openai/m, api_key: k}, model_info: {mode: embedding}}\n\
+                litellm_settings: {fallbacks: [{a: [b]}]}\n";
+    refused(
+        yaml,
+        &[(
+            4,
+            37,
+            "litellm_settings.fallbacks[0].a[0]",
+            "\"b\" serves embeddings",
+        )],
+    );
+}
+
+#[test]
 fn what_stands_in_an_included_file_is_named_there() {
     let folder = tempfile::tempdir().expect("a folder");
     let main = folder.path().join("config.yaml");
