@@ -19,11 +19,8 @@ use crate::types::Operation;
 /// The header that asks for a dry run; the lane leaves requests that have it to hyper.
 pub(super) const DRY_RUN: &str = "x-waypost-dry-run";
 
-/// Whether a request is to be explained and not made.
-///
-/// # Errors
-/// If it can't be told: a client that wants a dry run is not to be charged for a request.
-pub(super) fn is_dry_run(uri: &Uri, headers: &HeaderMap) -> Result<bool, Response> {
+/// Whether a request is to be explained and not made; `None` if that can't be told ([`unclear`]).
+pub(super) fn is_dry_run(uri: &Uri, headers: &HeaderMap) -> Option<bool> {
     let query = parameter(uri, "dry_run");
     let header = headers
         .get(DRY_RUN)
@@ -33,18 +30,22 @@ pub(super) fn is_dry_run(uri: &Uri, headers: &HeaderMap) -> Result<bool, Respons
         dry |= match value.trim() {
             "1" | "true" => true,
             "0" | "false" => false,
-            _ => {
-                return Err(error::response(
-                    StatusCode::BAD_REQUEST,
-                    &format!("`dry_run` in the query and the header `{DRY_RUN}` are 1 or 0."),
-                    "invalid_request_error",
-                    Some("dry_run"),
-                    Some("invalid_dry_run"),
-                ));
-            }
+            _ => return None,
         };
     }
-    Ok(dry)
+    Some(dry)
+}
+
+/// 400: a client that may want a dry run is not to be charged for a request.
+pub(super) fn unclear() -> Response {
+    let message = format!("`dry_run` in the query and the header `{DRY_RUN}` are 1 or 0.");
+    error::response(
+        StatusCode::BAD_REQUEST,
+        &message,
+        "invalid_request_error",
+        Some("dry_run"),
+        Some("invalid_dry_run"),
+    )
 }
 
 /// What would become of a request.
@@ -169,11 +170,7 @@ mod tests {
                 headers.insert(DRY_RUN, HeaderValue::from_static(value));
             }
             let uri = Uri::from_static(uri);
-            assert_eq!(
-                is_dry_run(&uri, &headers).ok(),
-                expected,
-                "{uri} {header:?}"
-            );
+            assert_eq!(is_dry_run(&uri, &headers), expected, "{uri} {header:?}");
         }
     }
 }

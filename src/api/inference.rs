@@ -66,9 +66,9 @@ async fn serve(
                     allowed: caller.groups,
                 };
                 let explained = match dry_run {
-                    Ok(false) => None,
-                    Ok(true) => Some(debug::dry_run(&app, &incoming)),
-                    Err(unclear) => Some(unclear),
+                    Some(false) => None,
+                    Some(true) => Some(debug::dry_run(&app, &incoming)),
+                    None => Some(debug::unclear()),
                 };
                 if let Some(explained) = explained {
                     return Answer::error(explained, incoming.id, None).into_response();

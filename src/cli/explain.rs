@@ -197,7 +197,7 @@ fn told(answer: &Value) -> anyhow::Result<String> {
         _ => {
             writeln!(out, "attempts, each one if the ones before fail")?;
             let rows = (1..).zip(attempts).map(|(n, attempt)| row(n, attempt));
-            out += &table::of(rows.collect());
+            out += &table::of(&rows.collect::<Vec<_>>());
         }
     }
     Ok(out)
@@ -248,7 +248,7 @@ fn group(out: &mut String, group: &Value) -> anyhow::Result<()> {
     let mut columns = compares;
     let told = |name: &str| {
         let says = |d: &&Value| !matches!(d["numbers"][name].as_f64(), None | Some(0.0));
-        deployments.iter().any(|d| says(&d))
+        deployments.iter().any(says)
     };
     let all = deployments.first().and_then(|d| d["numbers"].as_object());
     for name in all.into_iter().flat_map(serde_json::Map::keys) {
@@ -276,7 +276,12 @@ fn group(out: &mut String, group: &Value) -> anyhow::Result<()> {
         );
         rows.push(row);
     }
-    *out += &table::of(rows);
+    *out += &table::of(&rows);
+    for deployment in deployments {
+        if let Some(message) = deployment["reason"]["message"].as_str() {
+            writeln!(out, "  {}: {message}", cell(&deployment["deployment"]))?;
+        }
+    }
     Ok(())
 }
 
@@ -291,8 +296,8 @@ fn verdict(deployment: &Value) -> String {
     let mut between = ": ";
     for (name, value) in reason.as_object().into_iter().flatten() {
         match (name.as_str(), value.as_f64()) {
-            ("kind" | "back_in_seconds", _) => continue,
-            ("cause" | "message", _) => text += &format!("{between}{}", cell(value)),
+            ("kind" | "back_in_seconds" | "message", _) => continue,
+            ("cause" | "param", _) => text += &format!("{between}{}", cell(value)),
             _ => text += &format!("{between}{} {}", name.replace('_', " "), cell(value)),
         }
         between = ", ";

@@ -1,7 +1,7 @@
 //! Columns for people.
 
 /// `rows` below each other, indented, each column as wide as its widest cell.
-pub(super) fn of(rows: Vec<Vec<String>>) -> String {
+pub(super) fn of(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -9,7 +9,7 @@ pub(super) fn of(rows: Vec<Vec<String>>) -> String {
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for row in &rows {
+    for row in rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             // A column without anything in it is none.
@@ -32,7 +32,7 @@ mod tests {
             ["", "ä", "", "12"],
             ["", "long", "", ""],
         ];
-        let rows = rows.map(|row| row.map(str::to_owned).to_vec()).to_vec();
-        assert_eq!(super::of(rows), "  name  n\n  ä     12\n  long\n");
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(super::of(&rows), "  name  n\n  ä     12\n  long\n");
     }
 }

@@ -292,7 +292,7 @@ proptest! {
         prop_assert_eq!(by, match kept {
             0 => by.filter(|by| even_cooling && *by == By::LeastBad),
             1 => Some(By::OnlyOne),
-            _ => by.filter(|by| *by == By::Strategy || *by == By::Affinity && conversation.is_some()),
+            _ => by.filter(|by| *by == By::Affinity && conversation.is_some()).or(Some(By::Strategy)),
         });
         prop_assert!(decision.deployments.iter().all(|d| d.kept == d.dropped.is_none()));
         prop_assert!(!dropped(&decision).iter().flatten().any(|(reason, _)| *reason == Reason::JustBack));

@@ -69,6 +69,23 @@ async fn from_a_cold_start() {
     let exit = unknown.explain(&[]).await;
     assert_eq!(exit.code, Some(1));
     assert!(exit.stdout.contains("refused with 404"), "{exit:?}");
+    let narrow = "model_groups:\n  - id: g\n    models:\n      - {provider: ollama, model: llama3.1, num_ctx: 8192, \
+                  api_base: 'http://127.0.0.1:1', model_info: {id: narrow}}\n";
+    let mut body = chat_body("g");
+    body["logit_bias"] = serde_json::json!({"7": -100});
+    let exit = Files::new(narrow, &body.to_string()).explain(&[]).await;
+    assert_eq!(exit.code, Some(1));
+    for line in [
+        "narrow unsupported: logit_bias",
+        "narrow: `logit_bias` is not available",
+        "The request is refused",
+    ] {
+        assert!(
+            words(&exit.stdout).contains(line),
+            "{line:?} is not in\n{}",
+            exit.stdout
+        );
+    }
     let missing = files.path("none.json");
     let exit = run(&["explain", "--request", &missing], &[]).await;
     assert_eq!(exit.code, Some(1));

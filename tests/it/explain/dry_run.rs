@@ -211,6 +211,38 @@ async fn what_a_deployment_cannot_do_is_told() {
 }
 
 #[tokio::test]
+async fn failures_that_are_made_up_lead_on_and_conversations_stay() {
+    let lab = lab(["a", "b", "c"]);
+    let yaml = Yaml::default()
+        .group("g", [lab.deployment("a"), lab.deployment("b")])
+        .group("h", [lab.deployment("c")])
+        .waypost("groups: {g: {fallbacks: [h], affinity: true}}");
+    let gateway = Gateway::start(&yaml).await;
+    let mut body = chat_body("g");
+    body["mock_testing_fallbacks"] = true.into();
+    let explained = dry(&gateway, &body).await;
+    assert_eq!(explained["cache"], "bypass");
+    assert_eq!(explained["groups"][0]["mocked"], "mock_testing_fallbacks");
+    assert_eq!(foretold(&explained)[0], "c");
+    assert_eq!(gateway.chat_with(&body).send().await.ok().deployment(), "c");
+
+    let mut body = chat_body("g");
+    body["user"] = "somebody".into();
+    assert_eq!(dry(&gateway, &body).await["chosen"]["by"], "strategy");
+    let first = gateway.chat_with(&body).send().await.ok();
+    for _ in 0..8 {
+        let explained = dry(&gateway, &body).await;
+        assert_eq!(explained["chosen"]["by"], "affinity");
+        assert_eq!(deployment(&explained["chosen"]), first.deployment());
+        let answer = gateway.chat_with(&body).send().await.ok();
+        assert_eq!(answer.deployment(), first.deployment());
+        assert_eq!(answer.header("x-waypost-reason"), Some("affinity"));
+        // Others are not theirs, and a dry run takes nobody along.
+        dry(&gateway, &chat_body("g")).await;
+    }
+}
+
+#[tokio::test]
 async fn the_cache_is_looked_at_and_left_alone() {
     let lab = lab(["a"]);
     let yaml = Yaml::over(&lab).router("cache_responses: true");
