@@ -203,7 +203,7 @@ impl Gateway {
             &mut told,
         );
         journey.turn(first, &error);
-        while let Some(next) = journey.next() {
+        while let Some(next) = journey.advance() {
             let Some(group) = &self.fallback(&next, incoming) else {
                 continue;
             };

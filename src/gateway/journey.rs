@@ -200,8 +200,8 @@ impl Journey {
     }
 
     /// The next group to ask.
-    pub(super) fn next(&mut self) -> Option<Next> {
-        self.route.next()
+    pub(super) fn advance(&mut self) -> Option<Next> {
+        self.route.advance()
     }
 
     /// A name turned out to stand for this group; false if it was asked before.

@@ -286,7 +286,7 @@ impl Gateway {
         alarm: &mut Alarm,
     ) -> Result<Answered, Error> {
         journey.turn(first, &original);
-        while let Some(next) = journey.next() {
+        while let Some(next) = journey.advance() {
             let Some(group) = &self.fallback(&next, incoming) else {
                 record.tried(&next.name, "unknown_model");
                 continue;

@@ -69,7 +69,7 @@ impl Route {
     }
 
     /// The next group, which is being tried from now on.
-    pub fn next(&mut self) -> Option<Next> {
+    pub fn advance(&mut self) -> Option<Next> {
         if self.room() == 0 {
             return None;
         }
@@ -133,7 +133,7 @@ mod tests {
             let names: Vec<_> = of(at).into_iter().map(|next| next.name).collect();
             let left = route.left(&names);
             route.turn(of(at).into_iter());
-            let Some(next) = route.next() else {
+            let Some(next) = route.advance() else {
                 assert_eq!(left, 0, "{tried}");
                 return tried;
             };
@@ -166,10 +166,10 @@ mod tests {
     fn a_name_for_a_group_that_was_tried_leads_nowhere_and_costs_nothing() {
         let mut route = Route::new("a".into(), 1);
         route.turn(list("xb").into_iter());
-        assert_eq!(route.next().map(|n| n.name), Some("x".into()));
+        assert_eq!(route.advance().map(|n| n.name), Some("x".into()));
         assert!(!route.arrive(&"a".into()), "x is another name of a");
         assert_eq!(route.fallbacks(), 0);
-        assert_eq!(route.next().map(|n| n.name), Some("b".into()));
+        assert_eq!(route.advance().map(|n| n.name), Some("b".into()));
         assert!(route.arrive(&"b".into()));
         assert_eq!(route.fallbacks(), 1);
     }

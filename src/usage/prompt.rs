@@ -1,7 +1,7 @@
 //! How long a prompt is, without asking anybody.
 //!
 //! A sum over bytes, each with its share in a token by its kind. The shares were fitted, by least squares of the relative
-//! error, to both of OpenAI's encodings over prose in three languages, source code, JSON with and without line breaks, and
+//! error, to both of OpenAI's encodings over prose in two languages, source code, JSON with and without line breaks, and
 //! Markdown. Off by, against the texts of `tests/texts` (`cargo test --features tokenizer` measures it anew):
 //!
 //! | Text | Bytes | `o200k_base` | Estimate | Bytes / 4 | `cl100k_base` | Estimate | Bytes / 4 |
