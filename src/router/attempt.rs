@@ -214,6 +214,7 @@ impl Attempt {
 
     /// It has answered. What ends a cooldown also ends what was learnt of latency up to then, failures that counted as slow
     /// ones above all: they have been paid for.
+    #[inline]
     fn works(&self, now: Instant) {
         let scores = &self.deployment.scores;
         if scores.with_cooldown(|c| c.succeeded(now)) {

@@ -299,7 +299,11 @@ impl Router {
 
     /// Which deployment is next, of a conversation that was `remembered` at that one. Counts nothing in, and turns the
     /// dice only.
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a step of every request; explanations have their own copy"
+    )]
     fn choose(
         &self,
         question: &Question<'_>,
@@ -368,6 +372,11 @@ impl Router {
     }
 
     /// The eligible of the lowest order: untried ones, or if there are none, tried ones.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a step of every request; explanations have their own copy"
+    )]
     fn eligible<'a>(&self, question: &Question<'_>, room: &'a mut [usize]) -> &'a mut [usize] {
         let ask = question.ask;
         let tried = ask.tried;
