@@ -509,6 +509,16 @@ fn the_file_with_a_deployment_of_each_kind_loads() {
 }
 
 #[test]
+fn the_litellm_file_to_start_from_loads_as_it_is() {
+    let (config, findings) = config::load(&root().join("config/litellm.yaml"), &|_| None, false)
+        .expect("config/litellm.yaml loads");
+    assert!(findings.is_empty(), "{findings:#?}");
+    let ids: Vec<&str> = config.groups.iter().map(|group| &*group.id).collect();
+    assert_eq!(ids, ["chat", "small", "local/*"]);
+    assert_eq!(config.groups[0].fallbacks.general.len(), 1);
+}
+
+#[test]
 fn the_file_to_start_from_loads_without_variables() {
     let (config, findings) = config::load(&root().join("config/endpoints.yml"), &|_| None, true)
         .expect("config/endpoints.yml loads");
