@@ -189,8 +189,8 @@ fn bad_request(code: &str, kind: &str, message: &str) -> Verdict {
     }
 }
 
-/// How long the upstream asks to be left alone: `retry-after-ms`, else `retry-after` in seconds or as a date.
-/// `unix` is the wall time of now.
+/// How long the upstream asks to be left alone: `retry-after-ms`, else `retry-after` in seconds or as a date, else until
+/// the limits are reset of which `x-ratelimit-remaining-*` says that nothing is left. `unix` is the wall time of now.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, unix: Duration) -> Option<Duration> {
     let text = |name: &str| {
@@ -205,11 +205,41 @@ pub fn retry_after(headers: &HeaderMap, unix: Duration) -> Option<Duration> {
     if let Some(ms) = text("retry-after-ms").and_then(|v| v.parse::<f64>().ok()) {
         return seconds(ms / 1000.0);
     }
-    let value = text("retry-after")?;
+    let Some(value) = text("retry-after") else {
+        let resets = ["requests", "tokens"].iter().filter_map(|limit| {
+            let spent = text(&format!("x-ratelimit-remaining-{limit}"))? == "0";
+            let reset = text(&format!("x-ratelimit-reset-{limit}"))?;
+            spent.then(|| span(reset)).flatten()
+        });
+        return resets.max();
+    };
     match value.parse::<f64>() {
         Ok(number) => seconds(number),
         Err(_) => http_date(value).map(|at| at.saturating_sub(unix)),
     }
+}
+
+/// A length of time as OpenAI writes it in `x-ratelimit-reset-*`: `1s`, `6m0s`, `59.7ms`; or plain seconds.
+fn span(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut sum = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.');
+        let (number, unit) = rest.split_at(digits.unwrap_or(rest.len()));
+        let letters = unit.find(|c: char| !c.is_ascii_alphabetic());
+        let (unit, more) = unit.split_at(letters.unwrap_or(unit.len()));
+        sum += number.parse::<f64>().ok()?
+            * match unit {
+                "ms" => 0.001,
+                "s" | "" => 1.0,
+                "m" => 60.0,
+                "h" => 3600.0,
+                "d" => 86_400.0,
+                _ => return None,
+            };
+        rest = more;
+    }
+    (!text.is_empty() && sum.is_finite()).then(|| Duration::from_secs_f64(sum.min(86_400.0)))
 }
 
 /// Seconds since the epoch of an HTTP date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7, preferred form).

@@ -37,6 +37,19 @@ async fn a_429_cools_exactly_as_long_as_it_asks() {
         (Fault::rate_limit(), s(9)),
         (Fault::rate_limit_for(s(0)), s(1)),
         (Fault::rate_limit_for(s(86_400)), s(300)),
+        (
+            Fault::Status {
+                status: 429,
+                body: serde_json::json!({"error": {"message": "Rate limit reached."}}),
+                headers: [
+                    ("x-ratelimit-remaining-tokens", "0"),
+                    ("x-ratelimit-reset-tokens", "1m6s"),
+                ]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            },
+            s(66),
+        ),
         (Fault::InsufficientQuota, s(9)),
     ] {
         let lab = lab(["a"]);

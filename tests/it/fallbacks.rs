@@ -290,6 +290,21 @@ async fn a_failure_asked_for_is_the_answer_where_no_group_is_behind() {
 }
 
 #[tokio::test]
+async fn a_request_may_bring_its_own_answer() {
+    let lab = lab(["a"]);
+    let gateway = Gateway::start(&groups(&lab, &[])).await;
+    let answer = ask(&gateway, json!({"mock_response": "said before"}))
+        .await
+        .ok();
+    let said = &answer.json()["choices"][0]["message"]["content"];
+    assert_eq!(said, "said before");
+    let body = json!({"mock_response": "said before", "stream": true});
+    let answer = ask(&gateway, body).await.ok();
+    assert!(answer.text().contains("before") && answer.text().ends_with("data: [DONE]\n\n"));
+    assert_eq!(received(&lab), [0]);
+}
+
+#[tokio::test]
 async fn where_mocks_are_off_the_setting_is_named() {
     let lab = lab(["a"]);
     let gateway = Gateway::start(&groups(&lab, &["mock_testing: false"])).await;

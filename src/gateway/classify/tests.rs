@@ -231,3 +231,46 @@ fn retry_after_in_all_its_spellings() {
         );
     }
 }
+
+#[test]
+fn without_retry_after_the_limits_that_are_used_up_say_when_they_are_back() {
+    let wait = |fields: &[(&'static str, &'static str)]| {
+        let headers: HeaderMap = fields
+            .iter()
+            .map(|(name, value)| {
+                let value = http::HeaderValue::from_static(value);
+                (http::HeaderName::from_static(name), value)
+            })
+            .collect();
+        retry_after(&headers, Duration::ZERO).map(|d| d.as_secs_f64())
+    };
+    const REQUESTS: &str = "x-ratelimit-remaining-requests";
+    const TOKENS: &str = "x-ratelimit-remaining-tokens";
+    const REQUESTS_RESET: &str = "x-ratelimit-reset-requests";
+    const TOKENS_RESET: &str = "x-ratelimit-reset-tokens";
+    for (value, expected) in [
+        ("1s", Some(1.0)),
+        ("6m0s", Some(360.0)),
+        ("1h2m3.5s", Some(3723.5)),
+        ("120ms", Some(0.12)),
+        ("30", Some(30.0)),
+        ("", None),
+        ("soon", None),
+        ("1y", None),
+        ("-1s", None),
+    ] {
+        let found = wait(&[(REQUESTS, "0"), (REQUESTS_RESET, value)]);
+        assert_eq!(found, expected, "{value}");
+    }
+    let both = [
+        (REQUESTS, "0"),
+        (REQUESTS_RESET, "1s"),
+        (TOKENS, "0"),
+        (TOKENS_RESET, "7s"),
+    ];
+    assert_eq!(wait(&both), Some(7.0), "the later");
+    assert_eq!(wait(&both[1..]), Some(7.0));
+    assert_eq!(wait(&[(TOKENS, "12"), (TOKENS_RESET, "7s")]), None);
+    let given = [("retry-after", "3"), both[2], both[3]];
+    assert_eq!(wait(&given), Some(3.0), "what is said stands above it");
+}
