@@ -14,9 +14,6 @@ use super::explain::By;
 use super::scores::Limits;
 use crate::types::{Cost, ErrorClass, Fault, TokenUsage};
 
-/// The least a failed attempt counts as, in the latency estimate.
-const PENALTY_FLOOR: Duration = Duration::from_secs(10);
-
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -198,12 +195,7 @@ impl Attempt {
                 class,
                 retry_after,
             } => {
-                scores.penalise(
-                    self.streaming,
-                    now.duration_since(self.began),
-                    PENALTY_FLOOR,
-                    now,
-                );
+                scores.penalise(self.streaming, now.duration_since(self.began), now);
                 scores.with_cooldown(|c| c.failed(fault, class, retry_after, now, rule))
             }
         };

@@ -114,6 +114,10 @@ impl Default for Scores {
     }
 }
 
+/// What an untested deployment counts as that fails: of plain answers per token, of streams until the first content. Slower
+/// than what people wait for, and forgotten within minutes.
+const SLOW: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(10)];
+
 impl Scores {
     /// With distributions of times to first content, for [`Scores::usual_time`].
     #[must_use]
@@ -246,16 +250,16 @@ impl Scores {
         self.plain.forget();
     }
 
-    /// A failure never looks fast: it counts as twice the estimate, and at least as long as it took, or `floor`.
-    pub(super) fn penalise(&self, streaming: bool, took: Duration, floor: Duration, now: Instant) {
+    /// A failure never looks fast: it counts as twice the estimate, of a stream at least as long as it `took` (a plain
+    /// answer's estimate is one per token, which a failure has none of), and of an untested deployment as slow.
+    pub(super) fn penalise(&self, streaming: bool, took: Duration, now: Instant) {
         let doubled = self
             .estimate(streaming)
             .log2()
-            .map_or(0.0, |log2| log2.exp2() * 2.0);
-        // Bounded, so that a row of failures does not outweigh minutes of later success.
-        let sample = Duration::from_secs_f64(doubled.min(60.0))
-            .max(took)
-            .max(floor);
+            // Bounded, so that a row of failures does not outweigh minutes of later success.
+            .map(|log2| Duration::from_secs_f64((log2.exp2() * 2.0).min(60.0)));
+        let sample = doubled.unwrap_or(SLOW[usize::from(streaming)]);
+        let sample = if streaming { sample.max(took) } else { sample };
         self.sample(streaming, sample, now);
     }
 
@@ -330,15 +334,34 @@ mod tests {
     #[test]
     fn failures_are_never_fast() {
         let (scores, t) = (Scores::default(), Instant::now());
-        scores.penalise(false, Duration::from_millis(1), 10 * S, t);
-        assert_eq!(scores.latency(false, t), Some(10 * S));
-        for _ in 0..50 {
-            scores.penalise(false, S, S, t);
+        for streaming in [false, true] {
+            scores.penalise(streaming, Duration::from_millis(1), t);
+            let slow = Some(SLOW[usize::from(streaming)]);
+            assert_eq!(scores.latency(streaming, t), slow, "untested");
+            for _ in 0..50 {
+                let before = scores.latency(streaming, t);
+                scores.penalise(streaming, Duration::from_millis(1), t);
+                assert!(scores.latency(streaming, t) >= before);
+            }
+            let now = scores.latency(streaming, t).expect("known");
+            assert!(now <= 60 * S, "bounded: {now:?}");
         }
-        assert!(
-            scores.latency(false, t).expect("known") <= 60 * S,
-            "bounded"
-        );
+        let hung = Scores::default();
+        hung.sample(true, S / 2, t);
+        hung.penalise(true, 30 * S, t);
+        assert!(hung.latency(true, t).expect("known") > 10 * S);
+    }
+
+    #[test]
+    fn one_failure_among_successes_is_forgotten_within_a_minute() {
+        for (streaming, usual) in [(false, S / 50), (true, S / 2)] {
+            let (scores, t) = (Scores::default(), Instant::now());
+            scores.sample(streaming, usual, t);
+            scores.penalise(streaming, S / 100, t);
+            assert!(scores.latency(streaming, t).expect("known") > usual);
+            let later = scores.latency(streaming, t + HALF_LIFE).expect("known");
+            assert!(later <= usual, "{later:?} after {usual:?}");
+        }
     }
 
     #[test]
