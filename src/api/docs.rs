@@ -26,6 +26,7 @@ fn every_error_code_is_documented() {
     let sources = [
         include_str!("debug.rs"),
         include_str!("error.rs"),
+        include_str!("error/none_eligible.rs"),
         include_str!("inference.rs"),
         include_str!("listen.rs"),
         include_str!("mod.rs"),

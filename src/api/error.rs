@@ -5,6 +5,7 @@
 //! | not a request | 400, with `param` |
 //! | unknown or forbidden group | 404 `model_not_found` |
 //! | upstream refuses the request | its own status, body and code; `context_length_exceeded` and `content_filter` added where it has no code |
+//! | no deployment is for such a request | 400 `context_length_exceeded`, `unsupported_parameter`, `no_deployment_in_region`, `no_deployment_for_tags` |
 //! | all cooling or at their limits | 429 `no_deployment_available`; 503 if not for rate limits; 502 as below if for credentials or a missing model |
 //! | attempts failed: upstream error | its own status and body |
 //! | … credential refused / model unknown / account empty | 502 `upstream_auth_error` / `upstream_model_not_found` / `upstream_quota_exceeded`: the gateway's configuration is at fault, not the caller |
@@ -13,11 +14,12 @@
 //!
 //! Messages name groups and deployments by their configured ids, never hosts, keys or chains of causes.
 
+mod none_eligible;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -26,7 +28,6 @@ use serde_json::{Value, json};
 use super::auth::Unauthorized;
 use crate::gateway::classify::Rejection;
 use crate::gateway::error::{Cause, Error, Failure, UpstreamAnswer};
-use crate::router::{NoneEligible, Why};
 use crate::types::Fault;
 
 /// An OpenAI error body with a status.
@@ -132,7 +133,7 @@ pub(super) fn refusal(error: &Error) -> Response {
         Error::Rejected {
             rejection, answer, ..
         } => rejected(*rejection, answer),
-        Error::NoneEligible(refused) => none_eligible(&refused.none),
+        Error::NoneEligible(refused) => none_eligible::response(&refused.none),
         Error::Failed(failures) => failed(failures),
         Error::Deadline { limit, failures } => {
             let tried = if failures.is_empty() {
@@ -306,97 +307,4 @@ fn telling(failures: &[Failure]) -> Option<&Failure> {
         Cause::Clock { .. } => 1,
         Cause::Transport(_) => i32::from(f.fault == Fault::Credential) * 2,
     })
-}
-
-fn none_eligible(none: &NoneEligible) -> Response {
-    let whys: Vec<Why> = none.deployments.iter().map(|d| d.why).collect();
-    let limited = |w: &Why| {
-        matches!(
-            w,
-            Why::Cooling(Fault::RateLimit)
-                | Why::OverRpm { .. }
-                | Why::OverTpm { .. }
-                | Why::Full { .. }
-        )
-    };
-    let misconfigured = whys.iter().find_map(|w| match w {
-        Why::Cooling(fault @ (Fault::Credential | Fault::NotFound | Fault::Quota)) => Some(*fault),
-        _ => None,
-    });
-    let listed: Vec<String> = none
-        .deployments
-        .iter()
-        .map(|d| format!("{} {}", d.deployment, reason(d.why, d.back_in)))
-        .collect();
-    let message = format!(
-        "No deployment of model group `{}` can take this request now: {}.",
-        none.group,
-        listed.join("; ")
-    );
-    let (status, kind, code) = match misconfigured {
-        Some(fault) if !none.may_pass() => (
-            StatusCode::BAD_GATEWAY,
-            "upstream_error",
-            configuration(fault).1,
-        ),
-        _ if whys.iter().all(limited) => (
-            StatusCode::TOO_MANY_REQUESTS,
-            "rate_limit_error",
-            "no_deployment_available",
-        ),
-        _ => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "overloaded_error",
-            "no_deployment_available",
-        ),
-    };
-    let mut response = response(status, &message, kind, None, Some(code));
-    should_retry(response.headers_mut(), none.may_pass());
-    if none.may_pass() {
-        retry_after(
-            response.headers_mut(),
-            none.first_back_in().unwrap_or(Duration::from_secs(1)),
-        );
-    }
-    response
-}
-
-/// One deployment's reason in words.
-fn reason(why: Why, back_in: Option<Duration>) -> String {
-    let back = back_in
-        .map(|d| format!(", back in {:.1} s", d.as_secs_f64()))
-        .unwrap_or_default();
-    match why {
-        Why::Cooling(fault) => format!("is cooling down ({}{back})", fault.name()),
-        Why::Probing => "is being probed after its cooldown".to_owned(),
-        Why::OverRpm { limit, used } => {
-            format!("had {used} of its {limit} requests of this minute (rpm{back})")
-        }
-        Why::OverTpm { limit, used } => {
-            format!("used {used} of its {limit} tokens of this minute (tpm{back})")
-        }
-        Why::Full { limit } => format!("has {limit} requests in flight (max_parallel_requests)"),
-        Why::Unfit => "cannot do what the request asks".to_owned(),
-        Why::Tag => "does not have the tags asked for".to_owned(),
-        Why::Region { known: true } => "is in another region".to_owned(),
-        Why::Region { known: false } => "has no region_name".to_owned(),
-        Why::Context { limit, needed } => {
-            format!("takes prompts of {limit} tokens, and this one has about {needed}")
-        }
-        Why::Lacks(ability) => format!("has a model without {ability}"),
-    }
-}
-
-fn retry_after(headers: &mut HeaderMap, wait: Duration) {
-    headers.insert(
-        RETRY_AFTER,
-        wait.as_secs_f64()
-            .ceil()
-            .max(1.0)
-            .to_string()
-            .parse()
-            .unwrap_or(HeaderValue::from_static("1")),
-    );
-    let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-    headers.insert(HeaderName::from_static("retry-after-ms"), ms.into());
 }

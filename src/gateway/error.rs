@@ -158,8 +158,9 @@ impl Failure {
 impl Error {
     /// The word for it in logs and metrics.
     #[must_use]
-    pub const fn outcome(&self) -> &'static str {
+    pub fn outcome(&self) -> &'static str {
         match self {
+            Self::NoneEligible(refused) if refused.none.unfit().is_some() => "rejected",
             Self::Request(_)
             | Self::UnknownModel { .. }
             | Self::Unsupported { .. }

@@ -189,16 +189,30 @@ impl Why {
 }
 
 impl NoneEligible {
+    /// What no deployment has of what the request asks, if that is why each of them is out. Of several reasons it is the
+    /// one that the others were met before ([`Router::unfit`]), so that it tells what would have been enough; of several
+    /// windows the largest.
+    #[must_use]
+    pub fn unfit(&self) -> Option<Why> {
+        let whys = || self.deployments.iter().map(|d| d.why);
+        let met = |why: &Why| match *why {
+            Why::Context { limit, needed } => (3, limit, needed),
+            Why::Unfit | Why::Lacks(_) => (2, 0, 0),
+            Why::Region { known } => (1, u64::from(known), 0),
+            _ => (0, 0, 0),
+        };
+        let nearest = whys().max_by_key(met);
+        nearest.filter(|_| whys().all(Why::is_unfit))
+    }
+
     /// The largest window and the tokens that don't fit into it, if the group has not failed but the prompt is too long
     /// for it: no deployment meets the request's needs, and one would if its window were larger.
     #[must_use]
     pub fn too_long(&self) -> Option<(u64, u64)> {
-        let whys = || self.deployments.iter().map(|d| d.why);
-        let windows = whys().filter_map(|why| match why {
+        match self.unfit()? {
             Why::Context { limit, needed } => Some((limit, needed)),
             _ => None,
-        });
-        windows.max().filter(|_| whys().all(Why::is_unfit))
+        }
     }
 }
 

@@ -144,15 +144,6 @@ pub(super) fn fallbacks(
                 seen.push(id);
             }
         }
-        // As in LiteLLM: where there is such a list, a group that is not in it has none, not the general one.
-        if key != LISTS[0] {
-            for group in by_group.groups {
-                if !seen.contains(&group.id) && !waypost.has(key) {
-                    let none = list(entry.at, Vec::new());
-                    by_group.of(&group.id, entry.at).set(key, entry.at, none);
-                }
-            }
-        }
     }
     if let Some((entry, _)) = sections.either("default_fallbacks") {
         waypost.put("default_fallbacks", entry);

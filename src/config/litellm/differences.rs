@@ -53,6 +53,12 @@ pub(super) const RULES: &[Rule] = &[
         text: "a deployment without order comes last; LiteLLM leaves it out while another has one",
     },
     Rule {
+        sections: ENTRY,
+        keys: &["region_name"],
+        value: None,
+        text: "allowed_model_region of a request is kept to with and without pre-call checks, and where no deployment is there the answer is 400 no_deployment_in_region; LiteLLM compares it in pre-call checks only, and answers 429",
+    },
+    Rule {
         sections: &["litellm_settings"],
         keys: &["allowed_fails", "cooldown_time"],
         value: None,
@@ -62,7 +68,13 @@ pub(super) const RULES: &[Rule] = &[
         sections: SETTINGS,
         keys: &["fallbacks", "default_fallbacks"],
         value: None,
-        text: "a request that is wrong in itself is answered with its 400 at once; LiteLLM asks the fallbacks after every error",
+        text: "a request that its provider finds wrong is answered with that error at once; LiteLLM asks the fallbacks after every error",
+    },
+    Rule {
+        sections: SETTINGS,
+        keys: &["context_window_fallbacks", "content_policy_fallbacks"],
+        value: None,
+        text: "a group that is not in the list goes by its general fallbacks; LiteLLM has none for it then, as soon as there is such a list",
     },
     Rule {
         sections: SETTINGS,
@@ -96,7 +108,7 @@ pub(super) const RULES: &[Rule] = &[
         sections: SETTINGS,
         keys: &["enable_tag_filtering"],
         value: Some("true"),
-        text: "a request whose tags fit no deployment is told so as its own mistake; LiteLLM answers 401",
+        text: "a request whose tags fit no deployment goes to the fallbacks, else it is answered with 400 no_deployment_for_tags; LiteLLM answers 401",
     },
     Rule {
         sections: SETTINGS,
@@ -117,6 +129,7 @@ pub(super) const ALWAYS: &[&str] = &[
     "a variable that is not set is an error; LiteLLM takes an empty text",
     "a model that nobody serves is answered with 404 model_not_found; LiteLLM answers 400",
     "a group all of whose deployments fail answers with the cause, and says of each deployment what was wrong; LiteLLM answers 429 once they cool",
+    "a provider's error is passed on with its own status, body and code, where it is not for the gateway's key, account or model (502), and a time limit that runs out is 504; LiteLLM rewrites messages, sends the status as code, and answers 408 for time limits",
     "deployments without model_info.id are named by group and model in x-litellm-model-id; LiteLLM takes a hash",
 ];
 

@@ -179,6 +179,19 @@ fn the_unfit_are_never_asked_and_say_why() {
     );
 }
 
+/// No deployment is eligible, for these reasons.
+fn none(whys: impl IntoIterator<Item = Why>) -> NoneEligible {
+    let deployments = whys.into_iter().map(|why| Ineligible {
+        deployment: "d".into(),
+        why,
+        back_in: None,
+    });
+    NoneEligible {
+        group: "g".into(),
+        deployments: deployments.collect(),
+    }
+}
+
 #[test]
 fn a_prompt_is_too_long_only_where_nothing_else_is_in_the_way() {
     let window = |limit| Why::Context { limit, needed: 9 };
@@ -189,15 +202,29 @@ fn a_prompt_is_too_long_only_where_nothing_else_is_in_the_way() {
         (vec![window(3), Why::Full { limit: 1 }], None),
         (vec![Why::Tag, Why::Unfit], None),
     ] {
-        let deployments = whys.into_iter().map(|why| Ineligible {
-            deployment: "d".into(),
-            why,
-            back_in: None,
-        });
-        let none = NoneEligible {
-            group: "g".into(),
-            deployments: deployments.collect(),
-        };
-        assert_eq!(none.too_long(), expected, "{none:?}");
+        assert_eq!(none(whys.clone()).too_long(), expected, "{whys:?}");
+    }
+}
+
+#[test]
+fn the_deployment_that_came_nearest_says_what_is_missing() {
+    let window = Why::Context {
+        limit: 3,
+        needed: 9,
+    };
+    let (known, unknown) = (Why::Region { known: true }, Why::Region { known: false });
+    let lacks = Why::Lacks("images");
+    for (whys, expected) in [
+        (vec![], None),
+        (vec![Why::Tag], Some(Why::Tag)),
+        (vec![unknown, Why::Tag], Some(unknown)),
+        (vec![known, unknown], Some(known)),
+        (vec![lacks, known], Some(lacks)),
+        (vec![Why::Unfit, Why::Tag], Some(Why::Unfit)),
+        (vec![Why::Tag, window, lacks], Some(window)),
+        (vec![Why::Tag, Why::Probing], None),
+        (vec![Why::Tag, Why::OverRpm { limit: 1, used: 1 }], None),
+    ] {
+        assert_eq!(none(whys.clone()).unfit(), expected, "{whys:?}");
     }
 }

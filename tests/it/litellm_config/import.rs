@@ -124,6 +124,18 @@ fn what_differs_is_said_where_the_file_touches_it() {
         "litellm_settings.allowed_fails",
         "router_settings only"
     ));
+    let lists = "router_settings: {context_window_fallbacks: [{a: [b]}]}";
+    let entries = ["a", "b"].map(|name| {
+        format!("- {{model_name: {name}, litellm_params: {{model: openai/m, api_key: $KEY_NORTH, region_name: eu}}}}\n")
+    });
+    let between = import_text(&format!("model_list:\n{}{lists}\n", entries.concat()));
+    let region = "model_list[0].litellm_params.region_name";
+    assert!(has(&between, region, "no_deployment_in_region"));
+    assert!(has(
+        &between,
+        "router_settings.context_window_fallbacks",
+        "goes by its general fallbacks"
+    ));
     assert!(
         none.differences.iter().all(|f| f.key.is_empty()),
         "{:?}",
