@@ -3,11 +3,11 @@
 //! Nothing is connected to. What is printed holds no secret: keys and tokens are named by kind, not by value.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
+use super::config_file::ConfigFile;
 use super::in_force::{self, plural};
 use crate::config::{self, Finding, Severity};
 
@@ -18,15 +18,8 @@ const GREEN: Style = AnsiColor::Green.on_default();
 /// Check a configuration file and print what is in force.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Configuration file: an endpoints.yml, or a config.yaml of LiteLLM
-    #[arg(
-        long,
-        short,
-        env = "WAYPOST_CONFIG",
-        default_value = "endpoints.yml",
-        value_name = "FILE"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
     /// Also refuse what Rasa refuses
     #[arg(long)]
     strict: bool,
@@ -39,7 +32,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let env = |name: &str| std::env::var(name).ok();
     let mut out = anstream::stdout().lock();
-    let (findings, config) = match config::load(&args.config, &env, args.strict) {
+    let (findings, config) = match config::load(&args.config.path, &env, args.strict) {
         Ok((config, findings)) => (findings, Some(config)),
         Err(findings) => (findings, None),
     };

@@ -11,28 +11,21 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use super::config_file::ConfigFile;
 use super::table;
 use crate::api::App;
-use crate::config;
 use crate::gateway::Deps;
 use crate::types::Operation;
 
 /// Show where a request would go, and why.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Configuration file, for the answer of a gateway that has just started
-    #[arg(
-        long,
-        short,
-        env = "WAYPOST_CONFIG",
-        default_value = "endpoints.yml",
-        value_name = "FILE"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
     /// The request's JSON body; `-` reads it from standard input
     #[arg(long, short, value_name = "FILE")]
     request: PathBuf,
-    /// Ask the gateway that runs there instead, with all it knows by now
+    /// Ask the gateway that runs there, with all it knows by now, and not one that has just started with the file
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// One of the gateway's keys; with a file, its rights are looked at only if it is given
@@ -119,16 +112,8 @@ fn told_from(body: &[u8]) -> Operation {
 
 /// As a gateway would answer that has just started. No port is opened and nobody is asked, for a token neither.
 async fn cold(args: &Args, operation: Operation, body: Vec<u8>) -> anyhow::Result<(u16, String)> {
-    let env = |name: &str| std::env::var(name).ok();
-    let (config, findings) = match config::load(&args.config, &env, false) {
-        Ok((config, findings)) => (Some(config), findings),
-        Err(findings) => (None, findings),
-    };
-    for finding in &findings {
-        anstream::eprintln!("{finding}");
-    }
-    let Some(config) = config else {
-        bail!("{} can't be served", args.config.display());
+    let Some(config) = args.config.load() else {
+        bail!("{} can't be served", args.config.path.display());
     };
     let app = App::build(&config, Deps::new(None))?;
     let (status, body) = app

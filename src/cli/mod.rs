@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. What people read in a terminal is written here, and nowhere else.
 
 pub mod check;
+mod config_file;
 pub mod demo;
 pub mod explain;
 pub mod import;

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -11,26 +10,20 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
 
+use super::config_file::ConfigFile;
 use super::shutdown::Signals;
 use crate::access_log::AccessLog;
 use crate::api::listen::Server;
 use crate::api::{App, Workers};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::gateway::Deps;
 use crate::telemetry::{self, LogFormat};
 
 /// Where and what to serve.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The configuration: an endpoints.yml, or a config.yaml of LiteLLM.
-    #[arg(
-        long,
-        short,
-        env = "WAYPOST_CONFIG",
-        default_value = "endpoints.yml",
-        value_name = "FILE"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
     /// Address to listen on [default: the file's, else 127.0.0.1].
     #[arg(long, env = "WAYPOST_HOST")]
     host: Option<IpAddr>,
@@ -99,7 +92,12 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// If the configuration is wrong or the port can't be had.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     telemetry::init(args.log_format, "info");
-    let Some(config) = load(&args.config) else {
+    let Some(config) = args.config.load() else {
+        if !args.config.path.exists() {
+            anstream::eprintln!(
+                "waypost: name a file with --config FILE; `waypost demo` runs without one"
+            );
+        }
         return Ok(ExitCode::FAILURE);
     };
     let host = args
@@ -120,7 +118,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             "{host} can be reached by others, and no client keys are configured, so anybody could spend your accounts' money.\n\
              Add keys to {file}:\n\n  waypost:\n    keys:\n      - name: my-app\n        key: ${{MY_APP_KEY}}\n\n\
              or say that it is meant: --anonymous, or `anonymous: true` under `waypost:`.",
-            file = args.config.display()
+            file = args.config.path.display()
         );
     }
     let threads = args.threads.map_or_else(cores, usize::from);
@@ -142,29 +140,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// Those this process may use.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// The configuration, its findings told; `None` if it has errors.
-fn load(file: &Path) -> Option<Config> {
-    match config::load(file, &|name| std::env::var(name).ok(), false) {
-        Ok((config, findings)) => {
-            for finding in findings {
-                anstream::eprintln!("{finding}");
-            }
-            Some(config)
-        }
-        Err(findings) => {
-            for finding in &findings {
-                anstream::eprintln!("{finding}");
-            }
-            if !file.exists() {
-                anstream::eprintln!(
-                    "waypost: name a file with --config FILE; `waypost demo` runs without one"
-                );
-            }
-            None
-        }
-    }
 }
 
 async fn serve(

@@ -24,6 +24,7 @@ mod load;
 mod nearest;
 mod normalise;
 mod ollama;
+mod params;
 mod parse;
 mod prices;
 mod redis;

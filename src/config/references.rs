@@ -3,16 +3,20 @@
 //! A name is the id of a group, an alias, or of the pattern of a group with `*` in its id. Names of groups with errors
 //! count as known. What is kept is the id, or for a pattern the name itself, since that says which of its models is meant.
 
-use std::collections::{HashMap, HashSet};
+mod circles;
+mod names;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::check::join;
 use super::context::Context;
-use super::nearest::hint;
 use super::settings::Own;
 use super::tree::{Node, Pos, Value};
 use super::{Alias, Group, Settings, value};
 use crate::types::{Fallbacks, Pattern};
+use circles::circles;
+use names::{Known, Names, Serves, Target, stands_for};
 
 /// The lists of fallbacks of a group, the general one first.
 const LISTS: [&str; 3] = [
@@ -47,177 +51,6 @@ pub(super) fn resolve(
         }
     }
     aliases
-}
-
-/// What requests a group serves, as far as the file says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Serves {
-    Embeddings,
-    Text,
-}
-
-impl Serves {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Embeddings => "embeddings",
-            Self::Text => "chat or completions",
-        }
-    }
-
-    /// By `model_info.mode`, else by the model's name: one that has "embed" in it embeds.
-    fn of_model(model: &Node) -> Option<Self> {
-        match model.get("model_info").and_then(|info| info.text("mode")) {
-            Some(mode) if mode == "embedding" => Some(Self::Embeddings),
-            Some(mode) if matches!(&*mode, "chat" | "completion" | "responses") => Some(Self::Text),
-            Some(_) => None,
-            None => ["model", "deployment", "base_model"]
-                .iter()
-                .filter_map(|key| model.text(key))
-                .any(|name| name.to_ascii_lowercase().contains("embed"))
-                .then_some(Self::Embeddings),
-        }
-    }
-
-    fn of_group(group: &Node) -> Option<Self> {
-        let models = group.get("models").map(Node::items).unwrap_or_default();
-        let first = Self::of_model(models.first()?)?;
-        models
-            .iter()
-            .all(|model| Self::of_model(model) == Some(first))
-            .then_some(first)
-    }
-}
-
-/// A group as far as references to it go.
-struct Known {
-    id: String,
-    serves: Option<Serves>,
-    /// Its models' names are completed by the name that a request has.
-    completed: bool,
-}
-
-/// Everything a name can mean.
-struct Names {
-    groups: Vec<Known>,
-    ids: HashMap<String, usize>,
-    /// The most specific first.
-    patterns: Vec<(Pattern, usize)>,
-    /// By name, what the file says it stands for.
-    aliases: HashMap<String, String>,
-}
-
-/// What a name means.
-struct Target {
-    at: Pos,
-    group: usize,
-    name: Arc<str>,
-}
-
-impl Names {
-    fn new(own: &Own, list: &Node) -> Self {
-        let groups: Vec<Known> = list
-            .items()
-            .iter()
-            .map(|group| {
-                let models = group.get("models").map(Node::items).unwrap_or_default();
-                let id = group.text("id").unwrap_or_default();
-                let wild = |model: &Node, key| model.text(key).is_some_and(|n| Pattern::is_one(&n));
-                Known {
-                    serves: Serves::of_group(group),
-                    completed: Pattern::is_one(&id)
-                        && models
-                            .iter()
-                            .any(|m| wild(m, "model") || wild(m, "deployment")),
-                    id,
-                }
-            })
-            .collect();
-        let of_id = |(i, group): (usize, &Known)| (group.id.clone(), i);
-        let ids = groups.iter().enumerate().rev().map(of_id).collect();
-        let mut patterns: Vec<(Pattern, usize)> = groups
-            .iter()
-            .enumerate()
-            .filter(|(_, group)| Pattern::is_one(&group.id))
-            .map(|(i, group)| (Pattern::new(&group.id), i))
-            .collect();
-        patterns.sort_by_cached_key(|(pattern, _)| pattern.rank());
-        let aliases = own.node.get("aliases").map(Node::entries);
-        let aliases = aliases.unwrap_or_default().iter().filter_map(|entry| {
-            Some((
-                entry.key.clone(),
-                value::text(stands_for(&entry.value)?).ok()?,
-            ))
-        });
-        Self {
-            aliases: aliases.collect(),
-            groups,
-            ids,
-            patterns,
-        }
-    }
-
-    /// The group that `name` means, by its last name.
-    fn find<'a>(&'a self, mut name: &'a str) -> Option<(usize, &'a str)> {
-        // More steps than aliases: they lead in a circle.
-        for _ in 0..=self.aliases.len() {
-            if let Some(group) = self.ids.get(name) {
-                return Some((*group, name));
-            }
-            if let Some(next) = self.aliases.get(name) {
-                name = next;
-                continue;
-            }
-            let fits = |(pattern, _): &&(Pattern, usize)| pattern.matches(name).is_some();
-            let (_, group) = self.patterns.iter().find(fits)?;
-            return (!Pattern::is_one(name)).then_some((*group, name));
-        }
-        None
-    }
-
-    /// As [`Self::find`], for one that a request can be sent to; says what is wrong otherwise.
-    fn target(&self, ctx: &mut Context<'_>, name: &str, at: Pos, path: &str) -> Option<Target> {
-        let Some((group, last)) = self.find(name) else {
-            // What is wrong with an alias is said where it stands.
-            if !self.aliases.contains_key(name) {
-                ctx.findings.error(at, path, self.unknown(name));
-            }
-            return None;
-        };
-        let known = &self.groups[group];
-        if known.completed && last == known.id {
-            let example = known.id.replace('*', "NAME");
-            let message = format!(
-                "\"{last}\" stands for many models; write the name of one, such as \"{example}\""
-            );
-            ctx.findings.error(at, path, message);
-            return None;
-        }
-        let name = last.into();
-        Some(Target { at, group, name })
-    }
-
-    fn unknown(&self, name: &str) -> String {
-        format!("\"{name}\": {}", self.no_group(name))
-    }
-
-    fn no_group(&self, name: &str) -> String {
-        let ids = || self.groups.iter().map(|group| group.id.as_str());
-        let known: Vec<&str> = ids().filter(|id| !id.is_empty()).take(20).collect();
-        let all = ids().chain(self.aliases.keys().map(String::as_str));
-        format!(
-            "no model group has this name; known: {}{}",
-            known.join(", "),
-            hint(name, all)
-        )
-    }
-}
-
-/// The value of an alias that names the group.
-fn stands_for(alias: &Node) -> Option<&Node> {
-    match alias.value {
-        Value::Map(_) => alias.get("group"),
-        _ => Some(alias),
-    }
 }
 
 fn aliases(ctx: &mut Context<'_>, own: &Own, names: &Names) -> Vec<Alias> {
@@ -436,43 +269,6 @@ fn cycles(ctx: &mut Context<'_>, names: &Names, lists: &[Lists]) {
     }
 }
 
-/// Every circle that is found on one walk through the graph, with the place of the edge that closes it.
-fn circles(edges: &[Vec<(usize, Pos)>]) -> Vec<(Vec<usize>, Pos)> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Seen {
-        Not,
-        OnTheWay,
-        Done,
-    }
-    let mut seen = vec![Seen::Not; edges.len()];
-    let mut found = Vec::new();
-    for start in 0..edges.len() {
-        if seen[start] != Seen::Not {
-            continue;
-        }
-        seen[start] = Seen::OnTheWay;
-        let mut way = vec![(start, edges[start].iter())];
-        while let Some((node, rest)) = way.last_mut() {
-            match rest.next() {
-                None => {
-                    seen[*node] = Seen::Done;
-                    way.pop();
-                }
-                Some((to, at)) if seen[*to] == Seen::OnTheWay => {
-                    let from = way.iter().skip_while(|(node, _)| node != to);
-                    found.push((from.map(|(node, _)| *node).collect(), *at));
-                }
-                Some((to, _)) if seen[*to] == Seen::Not => {
-                    seen[*to] = Seen::OnTheWay;
-                    way.push((*to, edges[*to].iter()));
-                }
-                Some(_) => {}
-            }
-        }
-    }
-    found
-}
-
 /// A group's lists with what stands in for those the file does not have.
 fn fallbacks(
     names: &Names,
@@ -509,39 +305,5 @@ fn fallbacks(
         context_window: or_general(context_window),
         content_policy: or_general(content_policy),
         general,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_circle_is_found_once() {
-        type Found = &'static [&'static [usize]];
-        let cases: &[(&[&[usize]], Found)] = &[
-            (&[&[1], &[2], &[]], &[]),
-            (&[&[1], &[0]], &[&[0, 1]]),
-            (&[&[1, 2], &[2], &[]], &[]),
-            (&[&[1], &[2], &[1]], &[&[1, 2]]),
-            (&[&[1], &[2], &[0, 1]], &[&[0, 1, 2], &[1, 2]]),
-            (&[&[], &[2], &[3], &[1]], &[&[1, 2, 3]]),
-        ];
-        for (graph, expected) in cases {
-            let edges: Vec<Vec<(usize, Pos)>> = graph
-                .iter()
-                .map(|edges| edges.iter().map(|to| (*to, Pos::default())).collect())
-                .collect();
-            let found: Vec<Vec<usize>> = circles(&edges).into_iter().map(|(c, _)| c).collect();
-            assert_eq!(found, *expected, "{graph:?}");
-        }
-    }
-
-    #[test]
-    fn a_long_chain_needs_no_stack() {
-        let last = 200_000;
-        let edge = |i: usize| vec![((i + 1) % last, Pos::default())];
-        let edges: Vec<_> = (0..last).map(edge).collect();
-        assert_eq!(circles(&edges)[0].0.len(), last);
     }
 }

@@ -1,12 +1,12 @@
 //! JSON Schema and reference page, made from the table of keys.
 
+mod providers;
+
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
 use super::keys::{Effect, GROUP, Key, Kind, Section, Unknown, WAYPOST};
-use crate::catalog::{Family, PROVIDERS, Provider, ollama};
-use crate::types::CallIds;
 
 /// JSON Schema of `endpoints.yml`, for editors. Numbers and booleans may also be a `${NAME}`.
 #[must_use]
@@ -136,10 +136,7 @@ pub fn markdown() -> String {
     let mut out = String::from(INTRODUCTION);
     let mut shown = Vec::new();
     page(&mut out, &GROUP, &mut shown);
-    out.push_str(PROVIDERS_TITLE);
-    providers(&mut out);
-    let names: Vec<String> = ollama::names().map(|name| format!("`{name}`")).collect();
-    let _ = writeln!(out, "{OLLAMA_TITLE}{}.", names.join(", "));
+    providers::page(&mut out);
     page(&mut out, &WAYPOST, &mut shown);
     out
 }
@@ -169,43 +166,6 @@ values.
 
 Keys marked *no effect* are accepted, because files that Rasa loads have them, and a warning says so.
 ";
-
-const PROVIDERS_TITLE: &str = "
-## Providers
-
-`provider` is compared exactly. An unknown name with `api_base` is taken to speak the OpenAI dialect, with a warning.
-
-| Provider | Base URL, unless `api_base` is given | Key, unless `api_key` is given |
-|---|---|---|
-";
-
-const DIFFERENCES: &str = "
-### What is not as OpenAI has it
-
-All else passes as it is. What is *not sent* changes no answer, and `x-waypost-dropped-params` names it. What is *refused*
-would: a request that asks for it gets 400 `unsupported_parameter`, unless `drop_params` or `additional_drop_params` allow
-to leave it out, or `allowed_openai_params` to send it; values that ask for nothing (`null`, `false`, an empty list, `n: 1`)
-are left out instead. *Without earlier reasoning*: `reasoning_content`, `thinking_blocks` and `extra_content` in the messages
-stay here; all others but the blocks of other dialects get them back. The text of the reasoning is in `reasoning_content`; from
-self-hosted and unknown providers it comes as they name it.
-
-| Provider | Differences |
-|---|---|
-";
-
-const OLLAMA_TITLE: &str = "
-### Ollama's own API
-
-A deployment of `ollama` or `ollama_chat` is spoken to at `/v1`, as OpenAI. There Ollama ignores its own options, so one that
-configures any of those below, as a key of the model or the group or in `extra_body`, gets chat at `/api/chat` and embeddings
-at `/api/embed`; `waypost check` shows which. What the file says is the default, and a request may say otherwise.
-`/completions` stays at `/v1/completions`, without these options.
-
-Over its own API Ollama cannot fetch images (`data:` URLs only) or force a tool (`tool_choice` other than `none` counts as
-`auto`), and `n` above 1, `logit_bias`, `functions`, `audio`, `modalities` and `web_search_options` are refused with 400. Fields
-that Ollama has no counterpart for, such as `user` or `metadata`, are not sent.
-
-The options: ";
 
 /// A section with all below it that are not in `shown` yet.
 fn page(out: &mut String, of: &'static Section, shown: &mut Vec<&'static str>) {
@@ -274,8 +234,8 @@ fn name(kind: Kind) -> String {
         Kind::Size => "size".to_owned(),
         Kind::Share => "number > 0, ≤ 1".to_owned(),
         Kind::Quantile => "number > 0, < 1".to_owned(),
-        Kind::Choice(allowed) => code(allowed),
-        Kind::Choices(allowed) => format!("list of {}", code(allowed)),
+        Kind::Choice(allowed) => providers::code(allowed),
+        Kind::Choices(allowed) => format!("list of {}", providers::code(allowed)),
         Kind::Texts => "text or list of texts".to_owned(),
         Kind::FileOrFlag => "file or boolean".to_owned(),
         Kind::Any => "any".to_owned(),
@@ -291,152 +251,4 @@ fn name(kind: Kind) -> String {
             )
         }
     }
-}
-
-fn providers(out: &mut String) {
-    let mut refused = Vec::new();
-    for provider in PROVIDERS {
-        if matches!(provider.family, Family::Untranslated | Family::InsideRasa) {
-            refused.push(format!("`{}`", provider.name));
-            continue;
-        }
-        let base = provider.default_base.map(|base| match base.contains('$') {
-            true => format!("`{base}`"),
-            false => base.to_owned(),
-        });
-        let base: Vec<String> = [code(provider.base_env), base.unwrap_or_default()]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect();
-        let key = match (code(provider.key_env), provider.key_required) {
-            (key, true) => key,
-            (key, false) if key.is_empty() => "none needed".to_owned(),
-            (key, false) => format!("{key}; none needed"),
-        };
-        let _ = writeln!(
-            out,
-            "| `{}` | {} | {key} |",
-            provider.name,
-            base.join(", else ")
-        );
-    }
-    let _ = write!(
-        out,
-        "\nKnown, but refused so far: {}.\n",
-        refused.join(", ")
-    );
-    out.push_str(DIFFERENCES);
-    for provider in PROVIDERS {
-        let says = differences(provider);
-        if !says.is_empty() {
-            let _ = writeln!(out, "| `{}` | {} |", provider.name, says.join("; "));
-        }
-    }
-}
-
-fn code(names: &[&str]) -> String {
-    names
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-/// What requests to a provider and its answers have otherwise than OpenAI's.
-fn differences(provider: &Provider) -> Vec<String> {
-    let quirks = provider.quirks;
-    let arrows = |pairs: &[(&str, &str)]| {
-        pairs
-            .iter()
-            .map(|(from, to)| match from.is_empty() {
-                true => format!("empty → `{to}`"),
-                false => format!("`{from}` → `{to}`"),
-            })
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let mut ignored = quirks.ignored.to_vec();
-    if !provider.stream_options && !ignored.contains(&"stream_options") {
-        ignored.push("stream_options");
-    }
-    let values: Vec<String> = quirks
-        .values
-        .iter()
-        .map(|(name, ours, theirs)| format!("`{name}: {ours}` → `{theirs}`"))
-        .collect();
-    let finish: Vec<(&str, &str)> = quirks
-        .answers
-        .finish
-        .iter()
-        .chain(quirks.answers.failures)
-        .copied()
-        .collect();
-    let lists = [
-        ("not sent: ", code(&ignored)),
-        ("refused: ", code(quirks.refused)),
-        ("renamed: ", arrows(provider.renames)),
-        ("in embeddings: ", arrows(quirks.embedding_renames)),
-        ("added to embeddings: ", arrows(quirks.embedding_defaults)),
-        ("values: ", values.join(", ")),
-        ("in tools not sent: ", code(quirks.tool_fields)),
-        ("`finish_reason`: ", arrows(&finish)),
-    ];
-    let ids = match quirks.history.ids {
-        CallIds::Any => String::new(),
-        CallIds::AtMost(most) => format!("ids of calls longer than {most} characters are replaced"),
-        CallIds::Nine => "ids of calls are nine letters and digits".to_owned(),
-    };
-    let flags = [
-        (quirks.embeddings_only, "embeddings only"),
-        (
-            !provider.encoding_format,
-            "`encoding_format` is seen to here",
-        ),
-        (provider.completions_only, "chat is asked as a completion"),
-        (quirks.history.strict, "without earlier reasoning"),
-        (quirks.history.no_nulls, "assistant messages without nulls"),
-        (quirks.history.no_names, "messages without `name`"),
-        (quirks.history.no_developer, "`developer` becomes `system`"),
-        (
-            quirks.history.reasoning.is_some(),
-            "earlier reasoning goes back as `reasoning`",
-        ),
-        (
-            quirks.answers.reasoning.is_some(),
-            "`reasoning` becomes `reasoning_content`",
-        ),
-        (
-            quirks.answers.usage_unasked,
-            "usage in streams only if it is asked for",
-        ),
-        (quirks.own_errors, "types of errors go by the status"),
-        (
-            quirks.answers.content_lists,
-            "thinking in lists becomes `reasoning_content`",
-        ),
-        (
-            quirks.answers.reasoning_apart,
-            "`completion_tokens` made to hold the reasoning",
-        ),
-        (
-            quirks.answers.whole_messages,
-            "chunks without the message so far",
-        ),
-        (
-            quirks.answers.cached_tokens.is_some(),
-            "`prompt_tokens_details.cached_tokens` filled in",
-        ),
-    ];
-    lists
-        .into_iter()
-        .filter(|(_, list)| !list.is_empty())
-        .map(|(what, list)| format!("{what}{list}"))
-        .chain((!ids.is_empty()).then_some(ids))
-        .chain(
-            flags
-                .iter()
-                .filter(|(is, _)| *is)
-                .map(|(_, says)| (*says).to_owned()),
-        )
-        .collect()
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::classify::Rejection;
 use super::error::{Failure, UpstreamAnswer};
 use super::mask::Masks;
-use super::record::Trial;
+use super::trial::Trial;
 use super::watch::Watch;
 use crate::h1::Fields;
 use crate::types::TokenUsage;

@@ -15,20 +15,19 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-use super::classify::{Rejection, Verdict, class, classify, retry_after};
 use super::committed::{Committed, CommittedBody, Stream, Uncommitted};
-use super::error::{Cause, Failure, UpstreamAnswer};
+use super::error::{Cause, UpstreamAnswer};
 use super::mask::Masks;
 use super::plain::Plain;
-use super::record::Trial;
 use super::relay::{answer, chain, facts_status, in_stream, is_event_stream, relayed};
 use super::snapshot::{Group, Link};
 use super::stopwatch::{RanOut, Stopwatch};
+use super::trial::Trial;
 use super::watch::{Ending, Watch};
 use crate::clock::{Alarm, Clock};
 use crate::h1::{Fields, Head};
-use crate::provider::{AdaptError, Authority, Call, ErrorFacts, Inbound, embeddings, error_facts};
-use crate::router::{Deployment, Outcome};
+use crate::provider::{AdaptError, Authority, Call, Inbound, embeddings, error_facts};
+use crate::router::Deployment;
 use crate::types::{Clocks, Fault, Operation, Token, TokenUsage};
 use crate::upstream::{Answer, SendError};
 use crate::usage::meter;
@@ -370,78 +369,5 @@ impl Exchange<'_> {
             output,
             ..TokenUsage::default()
         }
-    }
-
-    /// The verdict, where the request has named the model: that it does not exist is then the caller's mistake, and must
-    /// not take the deployment from all others.
-    const fn of_name(&self, verdict: Verdict) -> Verdict {
-        match verdict {
-            Verdict::Retry(Fault::NotFound) if self.link.filled => {
-                Verdict::Reject(Rejection::Invalid)
-            }
-            verdict => verdict,
-        }
-    }
-
-    /// Settles the trial by what went wrong.
-    fn settle(&self, trouble: Trouble, mut trial: Trial) -> Uncommitted {
-        // What failed costs nothing, whatever was assumed until then.
-        trial.note_usage(TokenUsage::default());
-        let deployment = Arc::clone(&self.deployment.target.id);
-        let (fault, cause, wait) = match trouble {
-            Trouble::Adapt(AdaptError::Unsupported { param, message }) => {
-                drop(trial); // it never left
-                return Uncommitted::Unsupported { param, message };
-            }
-            Trouble::Adapt(error @ AdaptError::Malformed(_)) => {
-                (Fault::Broken, Cause::Transport(error.to_string()), None)
-            }
-            Trouble::Fault(fault, cause) => (fault, cause, None),
-            Trouble::Answer(answer) => {
-                let wait = retry_after(&answer.headers, self.clock.unix());
-                let unknown = ErrorFacts::default();
-                let verdict = classify(answer.status, answer.facts.as_ref().unwrap_or(&unknown));
-                let verdict = self.of_name(verdict);
-                match verdict {
-                    Verdict::Reject(rejection) => {
-                        trial.settle(Outcome::Refused(class(verdict, Some(answer.status))));
-                        return Uncommitted::Rejected { rejection, answer };
-                    }
-                    Verdict::NotReady => {
-                        drop(trial);
-                        let cause = Cause::Answer(answer);
-                        return Uncommitted::Failed(Failure {
-                            deployment,
-                            fault: Fault::Server,
-                            cause,
-                            retry_after: wait,
-                        });
-                    }
-                    Verdict::Retry(fault) => (fault, Cause::Answer(answer), wait),
-                }
-            }
-        };
-        // The request's own deadline says nothing about the deployment.
-        if matches!(
-            cause,
-            Cause::Clock {
-                name: "request",
-                ..
-            }
-        ) {
-            drop(trial);
-        } else {
-            trial.settle(Outcome::Failed {
-                fault,
-                class: class(Verdict::Retry(fault), cause.status()),
-                retry_after: wait,
-            });
-        }
-        Uncommitted::Failed(Failure {
-            deployment,
-            fault,
-            cause,
-            retry_after: wait,
-        })
     }
 }

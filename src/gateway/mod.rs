@@ -1,8 +1,9 @@
 //! The life of one request: cache, route, plan, router, provider, upstream, classify, observe, record.
 //!
 //! [`Gateway::handle`] is that line as code: `answer` asks group after group as the route says (`journey.rs`), `try_group`
-//! makes attempts in one of them as the plan says (`tries.rs`). Strategies, dialects and stores are behind their own seams; here is no `match`
-//! on any of them. Nothing is retried after the commit point, and every way out settles the attempt (`record.rs`).
+//! makes attempts in one of them as the plan says (`tries.rs`), `reply` hands on what they came to (`reply.rs`).
+//! Strategies, dialects and stores are behind their own seams; here is no `match` on any of them. Nothing is retried after
+//! the commit point, and every way out settles the attempt (`trial.rs`).
 
 mod budget;
 mod caching;
@@ -29,9 +30,12 @@ mod plain;
 pub mod plan;
 pub mod record;
 mod relay;
+mod reply;
 pub mod route;
+mod settle;
 pub mod snapshot;
 mod stopwatch;
+mod trial;
 mod tries;
 mod watch;
 
@@ -39,7 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, StatusCode};
+use http::HeaderName;
 use tokio::time::Instant;
 
 pub use deps::Deps;
@@ -48,23 +52,20 @@ pub use message::{Incoming, LiteLlmFacts, Refusal, Reply, ReplyBody, ReplyFacts}
 pub use snapshot::{BuildError, Snapshot};
 
 use budget::retries_by_sdk;
-use caching::{Cached, Recorder};
-use committed::{Committed, CommittedBody, End};
+use caching::Cached;
 use decisions::Decisions;
 use journey::{Bounds, Journey};
-use observe::ObservedBody;
 use record::Record;
+use reply::Answered;
 use route::Next;
 use snapshot::Group;
 
 use crate::cache::Memory;
 use crate::clock::Alarm;
 use crate::config::Config;
-use crate::h1::Fields;
 use crate::provider::Call;
 use crate::request::RequestHead;
 use crate::request::overrides::{self, Mock, Overrides};
-use crate::router::Outcome;
 
 /// A configuration at work.
 #[derive(Debug)]
@@ -315,97 +316,6 @@ impl Gateway {
             None => self.snapshot.resolve(&next.name),
         }
     }
-
-    fn reply(&self, answered: Answered, mut record: Record, alarm: &mut Alarm) -> Reply {
-        match answered {
-            Answered::Stored(stored) => {
-                record.outcome = "ok";
-                record.status = 200;
-                let facts = self.facts(&record);
-                Reply {
-                    status: StatusCode::OK,
-                    fields: stored
-                        .content_type
-                        .map(|kind| Fields::one("content-type", kind))
-                        .unwrap_or_default(),
-                    body: ReplyBody::Whole(stored.body),
-                    facts,
-                }
-            }
-            Answered::Upstream(fresh) => {
-                let (committed, mut recorder, end) = *fresh;
-                let Committed {
-                    status,
-                    fields,
-                    body,
-                    mut trial,
-                } = committed;
-                record.status = status.as_u16();
-                if let Some(recorder) = &mut recorder {
-                    recorder.begin(&fields);
-                }
-                let mut facts = self.facts(&record);
-                let body = match body {
-                    CommittedBody::Whole(body, usage) => {
-                        trial.note_usage(usage);
-                        record.note(&trial, usage);
-                        if let Some(litellm) = &mut facts.litellm {
-                            litellm.cost = record.cost;
-                        }
-                        record.ended = trial.settle_as_noted(Outcome::Success);
-                        record.outcome = "ok";
-                        if let Some(recorder) = recorder {
-                            recorder.finish(std::iter::once(&body));
-                        }
-                        ReplyBody::Whole(body)
-                    }
-                    CommittedBody::Stream(stream) => {
-                        ReplyBody::Stream(Box::new(ObservedBody::new(
-                            *stream,
-                            trial,
-                            record,
-                            recorder,
-                            end,
-                            std::mem::take(alarm),
-                        )))
-                    }
-                };
-                Reply {
-                    status,
-                    fields,
-                    body,
-                    facts,
-                }
-            }
-        }
-    }
-
-    /// What an answer's headers say of how it came about.
-    fn facts(&self, record: &Record) -> ReplyFacts {
-        ReplyFacts {
-            group: record.group.as_ref().map(|group| group.header.clone()),
-            deployment: record.deployment.as_ref().map(|(_, header)| header.clone()),
-            strategy: record
-                .group
-                .as_ref()
-                .map(|group| group.settings.strategy.name()),
-            attempts: record.attempts,
-            fallbacks: record.fallbacks,
-            reason: record.reason(),
-            tried: record.tried.clone(),
-            cache: record.cache,
-            litellm: self.litellm_headers.then(|| LiteLlmFacts {
-                cost: None,
-                took: self.deps.clock.now() - record.began.now,
-            }),
-        }
-    }
-}
-
-/// Where an answer comes from.
-enum Answered {
-    Stored(crate::cache::CachedResponse),
-    Upstream(Box<(Committed, Option<Recorder>, End)>),
 }
 
 /// The request as adapters see it.

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::committed::CommittedBody;
 use super::exchange::{DROPPED, Exchange, HOLD_BODY, Sent, Trouble, broken, translated};
-use super::record::Trial;
 use super::relay::{chain, relayed};
 use super::stopwatch::Stopwatch;
+use super::trial::Trial;
 use crate::h1::Fields;
 use crate::provider::{Call, embeddings};
 use crate::types::Operation;

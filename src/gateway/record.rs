@@ -1,7 +1,7 @@
-//! What is written down when an attempt settles and when a request is over: metrics and one log line.
+//! What is written down when a request is over: its series, one line in the log, and its place among the last decisions.
 //!
-//! A [`Trial`] is an attempt with its meters, a [`Record`] a request with its line. Both settle when they are dropped, so
-//! a client that leaves is written down like everything else. Prompts, keys and bodies never get here.
+//! A [`Record`] does that when it is dropped, so that a client that leaves is written down like everything else. Prompts,
+//! keys and bodies never get here.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -13,112 +13,11 @@ use super::classify::Rejection;
 use super::decisions::{Decided, Decisions, Tried, bounded};
 use super::error::{Cause, Failure};
 use super::snapshot::Group;
+use super::trial::Trial;
 use crate::access_log::{AccessLog, Field, key};
 use crate::clock::{Clock, Moment};
-use crate::metrics::DeploymentMeters;
-use crate::router::{Attempt, Outcome};
+use crate::router::Attempt;
 use crate::types::{Cost, Fault, Operation, TokenUsage};
-
-/// An attempt under way, with what counts it.
-#[derive(Debug)]
-pub struct Trial {
-    attempt: Option<Attempt>,
-    meters: Arc<DeploymentMeters>,
-    clock: Arc<dyn Clock>,
-    /// When the first content was noted.
-    noted: Option<Instant>,
-}
-
-impl Trial {
-    /// Takes charge of `attempt`.
-    #[must_use]
-    pub fn new(attempt: Attempt, meters: Arc<DeploymentMeters>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            attempt: Some(attempt),
-            meters,
-            clock,
-            noted: None,
-        }
-    }
-
-    /// The deployment has begun to answer.
-    pub fn note_first_content(&mut self) {
-        let now = self.clock.now();
-        self.noted = Some(now);
-        if let Some(attempt) = &mut self.attempt {
-            attempt.note_first_content(now);
-        }
-    }
-
-    /// Time to the first content, once there was some.
-    #[must_use]
-    pub fn first_content(&self) -> Option<Duration> {
-        self.attempt.as_ref().and_then(Attempt::first_content)
-    }
-
-    /// Tokens used so far.
-    pub fn note_usage(&mut self, usage: TokenUsage) {
-        if let Some(attempt) = &mut self.attempt {
-            attempt.note_usage(usage);
-        }
-    }
-
-    /// What they cost, if that is known.
-    #[must_use]
-    pub fn cost(&self) -> Option<Cost> {
-        self.attempt.as_ref().and_then(Attempt::cost)
-    }
-
-    /// It is over.
-    pub fn settle(mut self, outcome: Outcome) {
-        self.end(Some((outcome, self.clock.now())));
-    }
-
-    /// It was over with its first content, since that was all of it. Returns when.
-    pub fn settle_as_noted(mut self, outcome: Outcome) -> Option<Instant> {
-        let noted = self.noted;
-        self.end(Some((outcome, noted.unwrap_or_else(|| self.clock.now()))));
-        noted
-    }
-
-    fn end(&mut self, outcome: Option<(Outcome, Instant)>) {
-        let Some(attempt) = self.attempt.take() else {
-            return;
-        };
-        let usage = attempt.usage();
-        if usage.total() > 0 {
-            self.meters
-                .usage(&usage, attempt.cost().map(Cost::as_dollars));
-        }
-        if let Some(first) = attempt.first_content() {
-            self.meters.first_content(first.as_secs_f64());
-        }
-        match outcome {
-            None => self.meters.ended("cancelled"), // and `attempt` is dropped unsettled
-            Some((outcome, now)) => {
-                match outcome {
-                    Outcome::Success => self.meters.success(),
-                    Outcome::Refused(_) => self.meters.ended("refused"),
-                    Outcome::Failed { fault, .. } => self.meters.ended(fault.name()),
-                }
-                let deployment = Arc::clone(attempt.deployment());
-                if let (Some(until), Some(fault)) = (attempt.settle(outcome, now), outcome.fault())
-                {
-                    let id = &deployment.target.id;
-                    self.meters.cooled(fault.name());
-                    let seconds = (until - now).as_secs_f64();
-                    tracing::warn!(deployment = %id, cause = fault.name(), seconds, "deployment {id} is cooling down for {seconds:.1} s after a {} failure", fault.name());
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Trial {
-    fn drop(&mut self) {
-        self.end(None);
-    }
-}
 
 /// One request's line in the log, and its series.
 #[derive(Debug)]

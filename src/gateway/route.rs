@@ -19,7 +19,9 @@ pub struct Next {
 /// The way of one request from group to group.
 #[derive(Debug, Clone)]
 pub struct Route {
-    visited: Vec<Arc<str>>,
+    first: Arc<str>,
+    /// Those tried since; most requests need no other.
+    others: Vec<Arc<str>>,
     /// The next one is last.
     ahead: Vec<Next>,
     max: usize,
@@ -30,7 +32,8 @@ impl Route {
     #[must_use]
     pub fn new(first: Arc<str>, max: u32) -> Self {
         Self {
-            visited: vec![first],
+            first,
+            others: Vec::new(),
             ahead: Vec::new(),
             max: usize::try_from(max).unwrap_or(usize::MAX),
         }
@@ -39,7 +42,7 @@ impl Route {
     /// Groups tried besides the first.
     #[must_use]
     pub fn fallbacks(&self) -> usize {
-        self.visited.len() - 1
+        self.others.len()
     }
 
     /// How many groups could still be tried if the present one failed, with `list` as its fallbacks.
@@ -79,19 +82,19 @@ impl Route {
                 break next;
             }
         };
-        self.visited.push(Arc::clone(&next.name));
+        self.others.push(Arc::clone(&next.name));
         Some(next)
     }
 
     /// The name stands for a group of another name, which is what counts as visited. False if that was tried before.
     pub fn arrive(&mut self, id: &Arc<str>) -> bool {
-        let Some((name, before)) = self.visited.split_last_mut() else {
+        let Some((name, before)) = self.others.split_last_mut() else {
             return true;
         };
-        let new = !before.contains(id);
+        let new = *id != self.first && !before.contains(id);
         *name = Arc::clone(id);
         if !new {
-            self.visited.pop();
+            self.others.pop();
         }
         new
     }
@@ -101,7 +104,7 @@ impl Route {
     }
 
     fn is_visited(&self, name: &str) -> bool {
-        self.visited.iter().any(|visited| **visited == *name)
+        *self.first == *name || self.others.iter().any(|other| **other == *name)
     }
 }
 

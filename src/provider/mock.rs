@@ -65,20 +65,34 @@ pub fn answer(
         let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         return Err(refused(status, *code, message));
     }
+    let made = Made {
+        call,
+        model,
+        text,
+        usage,
+    };
     let mut out = BytesMut::new();
     match call.operation {
         Operation::Chat => {
             let choices = fitting(wanted(call), size(text))?;
-            say(call, model, text, choices, usage, &mut out);
+            made.say(choices, &mut out);
         }
         Operation::Completions => {
             let prompts = inputs(call, "prompt").len();
             let choices = fitting(prompts.saturating_mul(wanted(call)), size(text))?;
-            complete(call, model, text, choices, usage, &mut out);
+            made.complete(choices, &mut out);
         }
-        Operation::Embeddings => embed(call, model, text, usage, &mut out)?,
+        Operation::Embeddings => made.embed(&mut out)?,
     }
     Ok(out.freeze())
+}
+
+/// What is made up: the answer of `model` to `call`.
+struct Made<'a> {
+    call: &'a Call,
+    model: &'a str,
+    text: &'a str,
+    usage: TokenUsage,
 }
 
 fn refused(status: StatusCode, code: Option<&str>, message: &str) -> Box<Refusal> {
@@ -125,104 +139,88 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive(' ')
 }
 
-fn say(
-    call: &Call,
-    model: &str,
-    text: &str,
-    choices: usize,
-    usage: TokenUsage,
-    out: &mut BytesMut,
-) {
-    let mut sink = Sink::new(call, model, "");
-    for choice in 0..choices {
-        for piece in pieces(text) {
-            sink.text(choice, piece, out);
+impl Made<'_> {
+    fn say(&self, choices: usize, out: &mut BytesMut) {
+        let mut sink = Sink::new(self.call, self.model, "");
+        for choice in 0..choices {
+            for piece in pieces(self.text) {
+                sink.text(choice, piece, out);
+            }
+            sink.finish(choice, Finish::Stop, out);
         }
-        sink.finish(choice, Finish::Stop, out);
+        sink.usage(Usage {
+            prompt: self.usage.input,
+            completion: self.usage.output,
+            ..Usage::default()
+        });
+        if self.call.head.stream {
+            sink.end(out);
+        } else {
+            sink.write_whole(out);
+        }
     }
-    sink.usage(Usage {
-        prompt: usage.input,
-        completion: usage.output,
-        ..Usage::default()
-    });
-    if call.head.stream {
-        sink.end(out);
-    } else {
-        sink.write_whole(out);
-    }
-}
 
-fn complete(
-    call: &Call,
-    model: &str,
-    text: &str,
-    choices: usize,
-    usage: TokenUsage,
-    out: &mut BytesMut,
-) {
-    let TokenUsage { input, output, .. } = usage;
-    let usage = json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output});
-    let choice = |index: usize, text: &str, finish: Option<&str>| json!({"index": index, "text": text, "logprobs": null, "finish_reason": finish});
-    let object = |choices: Vec<Value>, usage: &Value| {
-        let mut object = json!({"id": format!("cmpl-{}", call.id), "object": "text_completion", "created": call.created,
-            "model": model, "choices": choices});
-        if !usage.is_null() {
-            object["usage"] = usage.clone();
+    fn complete(&self, choices: usize, out: &mut BytesMut) {
+        let call = self.call;
+        let TokenUsage { input, output, .. } = self.usage;
+        let usage = json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output});
+        let choice = |index: usize, text: &str, finish: Option<&str>| json!({"index": index, "text": text, "logprobs": null, "finish_reason": finish});
+        let object = |choices: Vec<Value>, usage: &Value| {
+            let mut object = json!({"id": format!("cmpl-{}", call.id), "object": "text_completion", "created": call.created,
+                "model": self.model, "choices": choices});
+            if !usage.is_null() {
+                object["usage"] = usage.clone();
+            }
+            object.to_string()
+        };
+        if !call.head.stream {
+            let all = (0..choices).map(|index| choice(index, self.text, Some("stop")));
+            out.put_slice(object(all.collect(), &usage).as_bytes());
+            return;
         }
-        object.to_string()
-    };
-    if !call.head.stream {
-        let all = (0..choices).map(|index| choice(index, text, Some("stop")));
-        out.put_slice(object(all.collect(), &usage).as_bytes());
-        return;
+        let mut event = |text: &str| {
+            for part in ["data: ", text, "\n\n"] {
+                out.put_slice(part.as_bytes());
+            }
+        };
+        for index in 0..choices {
+            for piece in pieces(self.text) {
+                event(&object(vec![choice(index, piece, None)], &Value::Null));
+            }
+            event(&object(vec![choice(index, "", Some("stop"))], &Value::Null));
+        }
+        event(&object(Vec::new(), &usage));
+        event("[DONE]");
     }
-    let mut event = |text: &str| {
-        for part in ["data: ", text, "\n\n"] {
-            out.put_slice(part.as_bytes());
-        }
-    };
-    for index in 0..choices {
-        for piece in pieces(text) {
-            event(&object(vec![choice(index, piece, None)], &Value::Null));
-        }
-        event(&object(vec![choice(index, "", Some("stop"))], &Value::Null));
-    }
-    event(&object(Vec::new(), &usage));
-    event("[DONE]");
-}
 
-/// A text that is a list of numbers is the embedding of every input; any other stands for embeddings that are always the
-/// same for the same input.
-fn embed(
-    call: &Call,
-    model: &str,
-    text: &str,
-    usage: TokenUsage,
-    out: &mut BytesMut,
-) -> Result<(), Box<Refusal>> {
-    let given: Option<Vec<f32>> = serde_json::from_str(text).ok();
-    let asked = call.head.raw(&call.body, "dimensions");
-    let asked = asked.and_then(json::integer).map(usize::try_from);
-    let dimensions = match (&given, asked) {
-        (Some(given), _) => given.len(),
-        (None, Some(asked)) => asked.unwrap_or(usize::MAX),
-        (None, None) => DIMENSIONS,
-    };
-    let inputs = inputs(call, "input");
-    fitting(
-        inputs.len(),
-        dimensions.saturating_mul(NUMBER).saturating_add(AROUND),
-    )?;
-    let vectors: Vec<Box<RawValue>> = inputs
-        .into_iter()
-        .filter_map(|input| match &given {
-            Some(given) => to_raw_value(given).ok(),
-            None => to_raw_value(&vector(input, dimensions)).ok(),
-        })
-        .collect();
-    let vectors: Vec<&RawValue> = vectors.iter().map(|vector| &**vector).collect();
-    embeddings::write(model, &vectors, Some(usage.input), out);
-    Ok(())
+    /// A text that is a list of numbers is the embedding of every input; any other stands for embeddings that are always the
+    /// same for the same input.
+    fn embed(&self, out: &mut BytesMut) -> Result<(), Box<Refusal>> {
+        let call = self.call;
+        let given: Option<Vec<f32>> = serde_json::from_str(self.text).ok();
+        let asked = call.head.raw(&call.body, "dimensions");
+        let asked = asked.and_then(json::integer).map(usize::try_from);
+        let dimensions = match (&given, asked) {
+            (Some(given), _) => given.len(),
+            (None, Some(asked)) => asked.unwrap_or(usize::MAX),
+            (None, None) => DIMENSIONS,
+        };
+        let inputs = inputs(call, "input");
+        fitting(
+            inputs.len(),
+            dimensions.saturating_mul(NUMBER).saturating_add(AROUND),
+        )?;
+        let vectors: Vec<Box<RawValue>> = inputs
+            .into_iter()
+            .filter_map(|input| match &given {
+                Some(given) => to_raw_value(given).ok(),
+                None => to_raw_value(&vector(input, dimensions)).ok(),
+            })
+            .collect();
+        let vectors: Vec<&RawValue> = vectors.iter().map(|vector| &**vector).collect();
+        embeddings::write(self.model, &vectors, Some(self.usage.input), out);
+        Ok(())
+    }
 }
 
 /// A vector of length 1 that depends on nothing but the input.

@@ -9,15 +9,9 @@ use waypost::config::Config;
 use waypost::lab::{Behaviour, Fault, Handle, Hold, Lab};
 use waypost::types::{Affinity, AffinityKey};
 
-use crate::support::{Gateway, Model, Yaml, cools, held, lab, load, received, s, together};
-
-const STRATEGIES: [&str; 5] = [
-    "simple-shuffle",
-    "least-busy",
-    "latency-based-routing",
-    "cost-based-routing",
-    "usage-based-routing",
-];
+use crate::support::{
+    Gateway, Model, STRATEGIES, Yaml, cools, held, lab, load, received, s, together,
+};
 
 /// By everything there is; an hour long.
 fn affinity() -> Affinity {

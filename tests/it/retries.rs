@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use waypost::lab::{Behaviour, Fault};
 
-use crate::support::{Gateway, Model, Yaml, chat_body, cools, first_then_second, lab, received, s};
+use crate::support::{
+    Gateway, Model, STRATEGIES, Yaml, chat_body, cools, first_then_second, lab, received, s,
+};
 
 const NEVER_COOL: &str = "disable_cooldowns: true";
 
@@ -22,13 +24,7 @@ async fn a_retry_goes_to_another_deployment() {
 
 #[tokio::test]
 async fn none_is_asked_twice_while_another_is_free() {
-    for strategy in [
-        "simple-shuffle",
-        "least-busy",
-        "latency-based-routing",
-        "cost-based-routing",
-        "usage-based-routing",
-    ] {
+    for strategy in STRATEGIES {
         let lab = lab(["a", "b", "c", "d"]);
         lab.deployments()
             .iter()

@@ -6,15 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 use waypost::lab::{Behaviour, Fault, Lab};
 
-use crate::support::{Gateway, Model, Yaml, chat_body, lab, received};
-
-const STRATEGIES: [&str; 5] = [
-    "simple-shuffle",
-    "least-busy",
-    "latency-based-routing",
-    "cost-based-routing",
-    "usage-based-routing",
-];
+use crate::support::{Gateway, Model, STRATEGIES, Yaml, chat_body, lab, received};
 
 /// All that a request leaves behind: numbers of the deployments, metrics, what upstreams have seen.
 fn state(gateway: &Gateway, group: &str, lab: &Lab) -> String {

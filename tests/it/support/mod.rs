@@ -48,6 +48,15 @@ pub(crate) use server::{Reply, Seen, Server as Scripted, head as server_head};
 pub(crate) use tls::Authority;
 pub(crate) use yaml::{Model, Yaml};
 
+/// Every rule a group may have.
+pub(crate) const STRATEGIES: [&str; 5] = [
+    "simple-shuffle",
+    "least-busy",
+    "latency-based-routing",
+    "cost-based-routing",
+    "usage-based-routing",
+];
+
 /// Seconds, since most tests of time speak of them.
 pub(crate) const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
