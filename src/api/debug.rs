@@ -48,6 +48,19 @@ pub(super) fn unclear() -> Response {
     )
 }
 
+/// Where the configuration wants none.
+pub(super) fn off() -> Response {
+    let message = "Dry runs are switched off by this gateway's configuration; `waypost: dry_runs: true` allows them. \
+                   Nothing was sent.";
+    error::response(
+        StatusCode::FORBIDDEN,
+        message,
+        "permission_error",
+        Some("dry_run"),
+        Some("dry_runs_off"),
+    )
+}
+
 /// What would become of a request.
 pub(super) fn dry_run(app: &App, incoming: &Incoming) -> Response {
     match app.gateway.explain(incoming) {

@@ -67,6 +67,7 @@ async fn serve(
                 };
                 let explained = match dry_run {
                     Some(false) => None,
+                    Some(true) if !app.dry_runs => Some(debug::off()),
                     Some(true) => Some(debug::dry_run(&app, &incoming)),
                     None => Some(debug::unclear()),
                 };

@@ -54,6 +54,7 @@ pub struct App {
     /// Model list entries carry a time of creation; this is ours.
     started: u64,
     metrics_here: bool,
+    dry_runs: bool,
 }
 
 impl App {
@@ -70,6 +71,7 @@ impl App {
             draining: AtomicBool::new(false),
             started,
             metrics_here: config.settings.admin.is_none(),
+            dry_runs: config.settings.dry_runs,
         }))
     }
 

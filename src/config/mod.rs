@@ -216,6 +216,8 @@ pub struct Settings {
     pub max_attempts: u32,
     /// Requests may ask for failures and canned answers (`mock_testing_fallbacks`, `mock_response`, …).
     pub mock_testing: bool,
+    /// Clients may ask where a request would go.
+    pub dry_runs: bool,
     /// Decisions kept for `/debug/decisions` of the listener for operators.
     pub decisions: usize,
     /// Answers also carry LiteLLM's headers (`x-litellm-model-group`, …).

@@ -108,6 +108,7 @@ pub(super) fn read(ctx: &mut Context<'_>, node: Option<Node>) -> (Own, Settings)
         max_fallbacks: node.count_32("max_fallbacks").unwrap_or(MAX_FALLBACKS),
         max_attempts: node.count_32("max_attempts").unwrap_or(MAX_ATTEMPTS),
         mock_testing: node.flag("mock_testing").unwrap_or(true),
+        dry_runs: node.flag("dry_runs").unwrap_or(true),
         decisions: node
             .count("decisions")
             .and_then(|decisions| usize::try_from(decisions).ok())

@@ -283,7 +283,9 @@ fn join(text: &mut String, between: &str, more: &str) {
 
 /// What a header can't hold, as `?`.
 fn visible(text: &str) -> String {
+    // A name may be the client's, and of any length.
     text.chars()
+        .take(100)
         .map(|c| if matches!(c, ' '..='~') { c } else { '?' })
         .collect()
 }

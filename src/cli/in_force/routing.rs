@@ -36,6 +36,9 @@ pub(super) fn of_config(config: &Config) -> Lines {
         let text = "requests cannot ask for failures or canned answers".to_owned();
         lines.push(("mock testing", text));
     }
+    if !settings.dry_runs {
+        lines.push(("dry runs", "not over HTTP".to_owned()));
+    }
     if settings.litellm_headers {
         lines.push(("headers", "LiteLLM's too".to_owned()));
     }

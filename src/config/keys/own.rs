@@ -102,6 +102,12 @@ pub(in super::super) static WAYPOST: Section = Section {
         )
         .or("true"),
         on(
+            "dry_runs",
+            Kind::Flag,
+            "Clients may ask where a request would go (`dry_run=1`): they see limits, counts and spend of the groups they may use.",
+        )
+        .or("true"),
+        on(
             "decisions",
             Kind::Integer(0, 100_000),
             "Decisions kept for `/debug/decisions` of the listener for operators.",

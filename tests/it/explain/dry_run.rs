@@ -342,3 +342,21 @@ async fn a_dry_run_is_refused_like_a_request() {
         .json(&chat_body("g"));
     assert_eq!(real.send().await.ok().deployment(), "a");
 }
+
+#[tokio::test]
+async fn they_can_be_switched_off() {
+    let lab = lab(["a"]);
+    let gateway = Gateway::start(&Yaml::over(&lab).waypost("dry_runs: false")).await;
+    let refused = gateway
+        .post("/v1/chat/completions?dry_run=1")
+        .json(&chat_body("g"))
+        .send()
+        .await;
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (403, "dry_runs_off")
+    );
+    assert!(refused.message().contains("dry_runs: true"));
+    assert_eq!(received(&lab), [0]);
+    gateway.chat("g").await.ok();
+}
