@@ -1,27 +1,39 @@
 //! Waypost: one dependable OpenAI-compatible endpoint over any set of LLM deployments.
 //!
 //! A client names a *model group* in `model`; the group's *router* picks a *deployment* by its *strategy*; the provider's
-//! *adapter* speaks that deployment's dialect; what came back is watched, counted and handed on.
+//! *adapter* speaks that deployment's dialect; what came back is watched, counted and handed on. A group that fails hands
+//! the request to its *fallbacks*.
 //!
 //! ```text
 //! client ─► api               plain inference requests by the connection's own task, all else by hyper and axum
 //!            └─► gateway::handle
-//!                   │ request    read the top-level members, keep the bytes
-//!                   │ group      by the name in `model`
+//!                   │ request    read the top-level members, keep the bytes; what is meant for the gateway goes no further
+//!                   │ names      `model` is a group, an alias of one, a name of a wildcard group, or one deployment
 //!                   │ cache      hit: answer and stop
-//!                   │ plan ◄───────────────────────────────────────────┐
-//!                   │ router     which deployment → Attempt (guard)    │
-//!                   │ provider   adapter.outbound → request::Outbound  │
-//!                   │ upstream   send → http::Response                 │
-//!                   │ classify   → Verdict ── try again ───────────────┘
+//!                   │ route ◄──────────────────────────────────────────────┐
+//!                   │ fit        which deployments can't do what is asked  │
+//!                   │ plan ◄───────────────────────────────────────────┐   │
+//!                   │ router     which deployment → Attempt (guard)    │   │
+//!                   │ hedge      too slow: another one beside it       │   │
+//!                   │ provider   adapter.outbound → request::Outbound  │   │
+//!                   │ upstream   send → http::Response                 │   │
+//!                   │ classify   → Verdict ── try again ───────────────┘   │
+//!                   │                      ── another group ───────────────┘
 //!                   │ observe    events to the client, watched, not held
-//!                   ▼ record     the attempt settles → scores, cooldown, usage, cache, metrics
+//!                   ▼ record     the attempt settles → scores, cooldown, usage, cache, metrics, decisions
 //! ```
+//!
+//! One budget of attempts and one deadline hold over all of it (`gateway/journey.rs`). [`gateway::Gateway::explain`] goes the
+//! same way without an attempt and changes nothing; [`gateway::decisions`] keeps what became of the last requests. Which
+//! dialect a configuration was written in is known to [`config`] alone: a LiteLLM `config.yaml` is turned into the tree of an
+//! `endpoints.yml` before it is read.
 //!
 //! Four rules hold everywhere:
 //!
-//! 1. What decides ([`router`], [`gateway::plan`], [`gateway::classify`]) does no I/O and is given time and randomness.
+//! 1. What decides ([`router`], [`gateway::route`], [`gateway::plan`], [`gateway::classify`]) does no I/O and is given time
+//!    and randomness.
 //! 2. State belongs to the deployment; an [`router::Attempt`] is the only handle that changes it, and dropping it settles it.
+//!    A group has none but where its conversations are and how many second attempts it has left.
 //! 3. Bytes pass through: what is needed is parsed, what changes is spliced, nothing is re-serialised where both sides
 //!    speak OpenAI.
 //! 4. Every refusal says why, whose fault it is, and when or how it would work.
@@ -35,7 +47,8 @@
 //!
 //! What is not here yet has its place: choosers that look at more than the name stand before
 //! [`gateway::Snapshot::resolve`]; a further dialect that is not OpenAI's is a [`provider::Translator`]; a shared store exchanges
-//! the [`router::scores`]; a reload builds a second [`gateway::Snapshot`] and carries the scores over by deployment id.
+//! the [`router::scores`] and where conversations are; a reload builds a second [`gateway::Snapshot`] and carries the scores
+//! over by deployment id.
 
 pub mod access_log;
 pub mod api;

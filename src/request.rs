@@ -3,6 +3,9 @@
 //! [`RequestHead::read`] walks the JSON once: it validates it, notes where each top-level member lies, and reads the
 //! few Waypost needs. Values below are skipped, not built. [`splice()`] writes a body that differs from the client's in
 //! the named members only; everything else, spelling and white space included, is the client's own bytes.
+//!
+//! What else is read is read only where somebody wants it: a request's own wishes ([`overrides`]), the abilities it needs
+//! ([`needs`]), and which conversation it belongs to ([`conversation()`]).
 
 mod conversation;
 pub mod needs;

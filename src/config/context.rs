@@ -1,4 +1,5 @@
-//! What every check needs: where findings go, the environment, the folder, and whether to be as strict as Rasa.
+//! What every check needs: where findings go, the environment, the folder, whether to be as strict as Rasa, and whose dialect
+//! the file is in.
 
 use std::path::{Path, PathBuf};
 

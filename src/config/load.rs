@@ -1,4 +1,5 @@
-//! From a file to a [`Config`]: size, syntax, sections, variables, checks, references, in this order.
+//! From a file to a [`Config`]: size, syntax, LiteLLM's dialect turned into ours, sections, variables, checks, references, in
+//! this order.
 //!
 //! Only what is no YAML, or no configuration at all, ends the work early; everything else is collected and returned
 //! together. Sections that belong to others are parsed, since the file is one YAML document, and then not looked at.
@@ -113,7 +114,7 @@ fn load_text(
     strict: bool,
 ) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let root = parse(text).map_err(|problem| only(name, problem.at, "", problem.message))?;
+    let mut root = parse(text).map_err(|problem| only(name, problem.at, "", problem.message))?;
     let mut ctx = Context {
         findings: Findings::new(name),
         env,
@@ -124,7 +125,6 @@ fn load_text(
     if !litellm::recognised(&root) {
         return load_tree(ctx, file, root);
     }
-    let mut root = root;
     let set = litellm::gather(&mut ctx, &mut root);
     let env = |name: &str| set.get(name).cloned().or_else(|| env(name));
     let mut ctx = Context {

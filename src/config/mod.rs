@@ -1,7 +1,8 @@
 //! The configuration file, read once: from text to values that cannot be wrong.
 //!
-//! [`load()`] reads a file, expands variables, checks everything, and returns either a [`Config`] (with warnings) or all
-//! the errors at once. Nothing behind this module knows what the file looked like.
+//! [`load()`] reads a file, an `endpoints.yml` or a `config.yaml` of LiteLLM, expands variables, checks everything, and
+//! returns either a [`Config`] (with warnings) or all the errors at once. Nothing behind this module knows what the file
+//! looked like.
 
 mod anthropic;
 mod aws;

@@ -1,4 +1,5 @@
-//! A configuration at work: groups with their routers, adapters and endpoints, built whole and never changed.
+//! A configuration at work: groups with their routers, adapters and endpoints, built whole and never changed. What is added
+//! while it works are names that wildcard groups are asked by (`names.rs`), which are views of what is here.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Circles in a graph.
+//! Circles in a graph, for groups that turn to each other.
 
 use crate::config::tree::Pos;
 

@@ -1,4 +1,4 @@
-//! What a name of a group can mean.
+//! What a name of a group can mean: a group, an alias, or one of a pattern's models; and what kind of requests it serves.
 
 use std::collections::HashMap;
 use std::sync::Arc;
