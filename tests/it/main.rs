@@ -34,6 +34,7 @@ mod names;
 mod ollama;
 mod outages;
 mod providers_like;
+mod queue;
 mod retries;
 mod routing;
 mod scenarios;
