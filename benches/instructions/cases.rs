@@ -162,6 +162,7 @@ fn attempts(kind: StrategyKind, deployments: usize) -> Step {
             streaming: true,
             even_cooling: false,
             conversation: None,
+            ticket: None,
         };
         let attempt = router.begin(black_box(&ask)).expect("one is eligible");
         (attempt, now)

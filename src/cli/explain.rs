@@ -178,6 +178,10 @@ fn told(answer: &Value) -> anyhow::Result<String> {
     writeln!(out)?;
     match answer["outcome"].as_str() {
         Some("cached") => writeln!(out, "The answer comes from the cache.")?,
+        Some("queue") => writeln!(
+            out,
+            "The request waits in line for a place, and is refused if none is free in time."
+        )?,
         Some("refused") => writeln!(out, "The request is refused: no deployment can take it.")?,
         _ => {
             writeln!(out, "attempts, each one if the ones before fail")?;
@@ -223,6 +227,13 @@ fn group(out: &mut String, group: &Value) -> anyhow::Result<()> {
     )?;
     if let Some(mocked) = group["mocked"].as_str() {
         writeln!(out, "  not asked: `{mocked}` makes up its failure")?;
+    }
+    let line = &group["queue"];
+    if let (Some(wait), Some(ahead)) = (line["max_wait_seconds"].as_f64(), line["ahead"].as_u64()) {
+        writeln!(
+            out,
+            "  full: waits up to {wait:.1} s for a place, with {ahead} ahead"
+        )?;
     }
     let deployments: Vec<&Value> = group["deployments"]
         .as_array()

@@ -52,7 +52,7 @@ pub use prices::PriceTables;
 
 use crate::types::{
     Abilities, Affinity, AllCooling, Clocks, CostReading, Fallbacks, Hedging, Policy, Price,
-    Secret, StrategyKind, TagFilter, Target, UsageReading,
+    Queueing, Secret, StrategyKind, TagFilter, Target, UsageReading,
 };
 
 /// A configuration that was checked.
@@ -167,6 +167,8 @@ pub struct Router {
     pub affinity: Option<Affinity>,
     /// Second attempts for slow requests, if that is wanted.
     pub hedging: Option<Hedging>,
+    /// How requests wait for a place at a full deployment.
+    pub queue: Queueing,
     /// What happens when all are cooling.
     pub all_cooling: AllCooling,
     /// The longest a request waits for a deployment to come back.

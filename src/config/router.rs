@@ -73,6 +73,12 @@ pub(super) fn router(
         stream_timeout,
     );
     let args = block("routing_strategy_args");
+    let all_cooling = overrides
+        .text("all_cooling")
+        .as_deref()
+        .map_or(own.all_cooling, all_cooling);
+    let max_wait = overrides.duration("max_wait").unwrap_or(own.max_wait);
+    let waits = (all_cooling == AllCooling::Wait).then_some(max_wait);
     let router = Router {
         strategy,
         cost_reading,
@@ -93,11 +99,9 @@ pub(super) fn router(
         tags: routing::tag_filter(node),
         affinity: routing::affinity(overrides.get("affinity")),
         hedging: routing::hedging(overrides.get("hedging")),
-        all_cooling: overrides
-            .text("all_cooling")
-            .as_deref()
-            .map_or(own.all_cooling, all_cooling),
-        max_wait: overrides.duration("max_wait").unwrap_or(own.max_wait),
+        queue: routing::queue([overrides.get("queue"), own.node.get("queue")], waits),
+        all_cooling,
+        max_wait,
         deadline: base.request,
         cache,
         response_model_is_group: overrides

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::check::texts;
 use super::tree::Node;
 use super::value;
-use crate::types::{Abilities, Affinity, AffinityKey, ErrorClass, Hedging, Policy, TagFilter};
+use crate::types::{
+    Abilities, Affinity, AffinityKey, ErrorClass, Hedging, Policy, Queueing, TagFilter,
+};
 
 /// As long as LiteLLM remembers its affinities.
 const AFFINITY_TTL: Duration = Duration::from_secs(3600);
@@ -14,6 +16,10 @@ const AFFINITY_ENTRIES: usize = 65_536;
 const HEDGING_QUANTILE: f64 = 0.95;
 const HEDGING_DELAY: Duration = Duration::from_millis(500);
 const HEDGING_SHARE: f64 = 0.05;
+
+/// Long enough for a short burst to pass, and shorter than a client's patience.
+const QUEUE_WAIT: Duration = Duration::from_secs(2);
+const QUEUE_SIZE: usize = 1000;
 
 /// `retry_policy`: `RateLimitErrorRetries`, …, `DefaultRetries`.
 pub(super) fn retry_policy(node: Option<&Node>) -> Policy {
@@ -91,6 +97,20 @@ pub(super) fn hedging(node: Option<&Node>) -> Option<Hedging> {
         min_delay: node.duration("min_delay").unwrap_or(HEDGING_DELAY),
         max_share: node.amount("max_share").unwrap_or(HEDGING_SHARE),
     })
+}
+
+/// `queue`, of a group and of all. A group whose requests wait for deployments to come back waits for places as long, if
+/// nothing else is said.
+pub(super) fn queue(nodes: [Option<&Node>; 2], waits: Option<Duration>) -> Queueing {
+    let mut given = nodes.into_iter().flatten();
+    let max_wait = given.clone().find_map(|node| node.duration("max_wait"));
+    let max_size = given.find_map(|node| node.count("max_size"));
+    Queueing {
+        max_wait: max_wait.or(waits).unwrap_or(QUEUE_WAIT),
+        max_size: max_size
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(QUEUE_SIZE),
+    }
 }
 
 /// `tags` of a model, blank ones left out.
@@ -191,6 +211,25 @@ mod tests {
             read("a: {by: user}").map(|a| a.keys),
             Some(vec![AffinityKey::User])
         );
+    }
+
+    #[test]
+    fn what_a_group_does_not_say_of_its_queue_is_that_of_all() {
+        let wait = |seconds| Some(Duration::from_secs(seconds));
+        for (group, all, waits, expected) in [
+            ("{}", "{}", None, (2, 1000)),
+            ("{}", "{}", wait(10), (10, 1000)),
+            ("{}", "{max_wait: 3s, max_size: 7}", wait(10), (3, 7)),
+            ("{max_wait: 0}", "{max_wait: 3s, max_size: 7}", None, (0, 7)),
+            ("{max_size: 0}", "{}", None, (2, 0)),
+        ] {
+            let (group, all) = (node(group), node(all));
+            let read = queue([Some(&group), Some(&all)], waits);
+            assert_eq!((read.max_wait.as_secs(), read.max_size), expected);
+            assert_eq!(read.is_off(), expected.0 == 0 || expected.1 == 0);
+        }
+        let none = queue([None, None], None);
+        assert_eq!((none.max_wait, none.max_size), (QUEUE_WAIT, QUEUE_SIZE));
     }
 
     #[test]

@@ -73,6 +73,8 @@ pub enum Outcome {
     Attempt,
     /// An attempt is made after a wait.
     Wait,
+    /// An attempt is made as soon as a deployment that is full has a place, and none if that takes too long.
+    Queue,
     /// No attempt can be made.
     Refused,
 }
@@ -99,9 +101,21 @@ pub struct Asked {
     /// The member of the request that makes up a failure of the group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mocked: Option<&'static str>,
+    /// The line it would stand in, as all that could serve it are full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<InLine>,
     /// What its router does.
     #[serde(flatten)]
     pub decision: Decision,
+}
+
+/// A wait for a place at a full deployment.
+#[derive(Debug, Default, Serialize)]
+pub struct InLine {
+    /// Requests that wait already.
+    pub ahead: usize,
+    /// How long it would wait at most.
+    pub max_wait_seconds: f64,
 }
 
 /// How a request comes to a group.
@@ -230,6 +244,7 @@ impl Gateway {
         told.chosen = attempts.next();
         told.next = attempts.collect();
         told.outcome = match &told.chosen {
+            None if told.groups.iter().any(|asked| asked.queue.is_some()) => Outcome::Queue,
             None => Outcome::Refused,
             Some(chosen) if chosen.wait_seconds > 0.0 => Outcome::Wait,
             Some(_) => Outcome::Attempt,
@@ -301,6 +316,7 @@ impl Gateway {
             found_by,
             attempts: limits.attempts.min(limits.most),
             mocked: None,
+            queue: None,
             decision: Self::decision(&tries, &unsupported, at.moment),
         };
         let mut step = match journey.take_mock() {
@@ -351,6 +367,17 @@ impl Gateway {
                             Event::Failed(ErrorClass::InternalServer)
                         }
                     }
+                }
+                Step::Queue(_) if group.router.queue().is_none_or(|queue| queue.is_full()) => {
+                    Event::Crowded
+                }
+                Step::Queue(limit) => {
+                    let line = told.groups[place].queue.get_or_insert_default();
+                    line.ahead = group.router.queue().map_or(0, |queue| queue.len());
+                    line.max_wait_seconds += limit.as_secs_f64();
+                    wait += limit;
+                    at.advance(limit);
+                    Event::Waited
                 }
                 Step::Wait(pause) => {
                     wait += pause;

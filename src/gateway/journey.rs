@@ -131,6 +131,7 @@ impl Journey {
             fallback: behind > 0,
             retry_after: group.settings.retry_after,
             max_wait: group.settings.max_wait,
+            max_queue_wait: group.settings.queue.max_wait,
             all_cooling: group.all_cooling(),
             deadline: self.deadline,
         }

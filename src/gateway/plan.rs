@@ -5,18 +5,19 @@
 //! (back-off with jitter, or until the first cooling deployment is back) and tries again; it never waits when there is
 //! nothing left to do, nor where another group stands behind this one, which is asked at once. A request that finds
 //! every deployment cooling before its first attempt follows the group's [`AllCooling`] setting; one that has begun
-//! waits up to `max_wait`, since its client already counts on it. How many retries a failure allows is asked anew for
+//! waits up to `max_wait`, since its client already counts on it. Where a deployment is only full, a request waits in line for
+//! a place there, whatever that setting, up to `max_queue_wait` before each attempt. How many retries a failure allows is asked anew for
 //! every failure: its class may have a number of its own.
 //!
-//! `next` is given time and randomness. It ends: every `Try` takes from the budget, and every `Wait` from the waiting
-//! time that is left.
+//! `next` is given time and randomness. It ends: every `Try` takes from the budget, and every `Wait` or `Queue` from the
+//! waiting time that is left.
 
 use std::time::Duration;
 
 use rand::{Rng, RngExt};
 use tokio::time::Instant;
 
-use crate::router::{Availability, NoneEligible, Why};
+use crate::router::{Availability, Ineligible, NoneEligible, Why};
 use crate::types::{AllCooling, ErrorClass, Policy};
 
 /// The first back-off, doubled each time (the OpenAI SDK's and LiteLLM's numbers).
@@ -39,6 +40,8 @@ pub struct Limits {
     pub retry_after: Duration,
     /// The longest the request waits for deployments, all waits together.
     pub max_wait: Duration,
+    /// The longest it waits in line for a place at a full deployment, before each attempt.
+    pub max_queue_wait: Duration,
     /// What to do if all are cooling from the start.
     pub all_cooling: AllCooling,
     /// When everything must be over.
@@ -54,8 +57,10 @@ pub enum Event {
     Failed(ErrorClass),
     /// A deployment can't do what is asked, so that another one is needed.
     Unfit,
-    /// A wait is over.
+    /// A wait is over, or was not needed after all.
     Waited,
+    /// So many wait in line that no more may.
+    Crowded,
 }
 
 /// What to do.
@@ -68,6 +73,9 @@ pub enum Step {
     },
     /// Wait, then ask again.
     Wait(Duration),
+    /// Wait in line for a place at a full deployment, so long at most; then ask again. The place in line is kept until an
+    /// attempt begins or another step comes.
+    Queue(Duration),
     /// Give up.
     Stop(Stop),
 }
@@ -92,6 +100,8 @@ pub struct Plan {
     made: u32,
     waits: u32,
     waited: Duration,
+    /// Until when it may wait in line, once it does.
+    queue_until: Option<Instant>,
 }
 
 impl Plan {
@@ -104,6 +114,7 @@ impl Plan {
             made: 0,
             waits: 0,
             waited: Duration::ZERO,
+            queue_until: None,
         }
     }
 
@@ -122,6 +133,7 @@ impl Plan {
     /// An attempt begins.
     pub fn begin(&mut self) {
         self.made += 1;
+        self.queue_until = None;
     }
 
     /// The deployment that is tried allows its own number of retries for this request.
@@ -162,9 +174,11 @@ impl Plan {
         }
         match (offer, event) {
             (Availability::Fresh, _)
-            | (Availability::OnlyTried, Event::NoneEligible | Event::Waited) => Step::Try {
-                even_cooling: false,
-            },
+            | (Availability::OnlyTried, Event::NoneEligible | Event::Waited | Event::Crowded) => {
+                Step::Try {
+                    even_cooling: false,
+                }
+            }
             (Availability::OnlyTried, Event::Failed(_) | Event::Unfit) => {
                 if self.limits.fallback {
                     return Step::Stop(Stop::Exhausted);
@@ -186,41 +200,48 @@ impl Plan {
         if self.limits.fallback {
             return Step::Stop(Stop::NoneEligible(none.clone()));
         }
-        match self.limits.all_cooling {
-            AllCooling::Try
-                if none
-                    .deployments
-                    .iter()
-                    .any(|d| matches!(d.why, Why::Cooling(_))) =>
-            {
-                // What has just failed and was to be left alone is at least not asked again in the same moment.
-                if matches!(event, Event::Failed(_)) {
-                    let wait = self.backoff(rng);
-                    return self
-                        .wait(wait, now)
-                        .unwrap_or_else(|| Step::Stop(Stop::NoneEligible(none.clone())));
-                }
-                return Step::Try { even_cooling: true };
+        let cools = |d: &Ineligible| matches!(d.why, Why::Cooling(_));
+        if self.limits.all_cooling == AllCooling::Try && none.deployments.iter().any(cools) {
+            // What has just failed and was to be left alone is at least not asked again in the same moment.
+            if matches!(event, Event::Failed(_)) {
+                let wait = self.backoff(rng);
+                return self
+                    .wait(wait, now)
+                    .unwrap_or_else(|| Step::Stop(Stop::NoneEligible(none.clone())));
             }
-            // A probe under way is the end of a cooldown, and mostly a good one: worth a moment.
-            AllCooling::Fail if none.deployments.iter().any(|d| d.why == Why::Probing) => {}
-            AllCooling::Fail if self.made == 0 => {
-                return Step::Stop(Stop::NoneEligible(none.clone()));
-            }
-            AllCooling::Fail | AllCooling::Wait | AllCooling::Try => {}
+            return Step::Try { even_cooling: true };
         }
-        let wait = match none.first_back_in() {
-            // A little later than the first, and not all at the same moment.
-            Some(back_in) => back_in + Duration::from_millis(rng.random_range(1..50)),
-            // Full, with no time known: a place may be free at any moment.
-            None => self.backoff(rng),
-        };
-        let step = if none.may_pass() {
-            self.wait(wait, now)
-        } else {
-            None
-        };
-        step.unwrap_or_else(|| Step::Stop(Stop::NoneEligible(none.clone())))
+        if event != Event::Crowded
+            && let Some(step) = self.queue(none, now, rng)
+        {
+            return step;
+        }
+        // A probe under way is the end of a cooldown, and mostly a good one: worth a moment.
+        let probed = || none.deployments.iter().any(|d| d.why == Why::Probing);
+        if self.limits.all_cooling == AllCooling::Fail && self.made == 0 && !probed() {
+            return Step::Stop(Stop::NoneEligible(none.clone()));
+        }
+        // Of what may pass, only a place at a full deployment has no time, and it was waited for.
+        none.first_back_in()
+            .and_then(|back_in| self.wait(a_little_after(back_in, rng), now))
+            .unwrap_or_else(|| Step::Stop(Stop::NoneEligible(none.clone())))
+    }
+
+    /// A wait in line, if some deployment is only full and there is time. It ends early for another one that is back.
+    fn queue(&mut self, none: &NoneEligible, now: Instant, rng: &mut dyn Rng) -> Option<Step> {
+        if !none.is_full() {
+            return None;
+        }
+        let until = *self
+            .queue_until
+            .get_or_insert(now + self.limits.max_queue_wait);
+        let left = until
+            .min(self.limits.deadline)
+            .saturating_duration_since(now);
+        let back_in = none
+            .first_back_in()
+            .map(|back_in| a_little_after(back_in, rng));
+        (!left.is_zero()).then(|| Step::Queue(back_in.map_or(left, |back_in| back_in.min(left))))
     }
 
     /// A wait of that length, if there is time for it.
@@ -243,6 +264,11 @@ impl Plan {
         full.mul_f64(rng.random_range(0.5..1.0))
             .max(self.limits.retry_after)
     }
+}
+
+/// Not all at the same moment.
+fn a_little_after(back_in: Duration, rng: &mut dyn Rng) -> Duration {
+    back_in + Duration::from_millis(rng.random_range(1..50))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::metrics::{DeploymentMeters, GroupMeters};
 use crate::provider::{self, Adapter};
 use crate::request::quoted;
 use crate::router::cooldown::Rule;
+use crate::router::queue::Queue;
 use crate::router::scores::Scores;
 use crate::router::strategy::{Args, build};
 use crate::router::{Deployment, Router};
@@ -187,10 +188,11 @@ impl Group {
 
 fn group(config: &config::Group, deps: &Deps) -> Result<Group, BuildError> {
     let settings = config.router.clone();
+    let queue = Arc::new(Queue::new(settings.queue.max_size));
     let deployments: Vec<_> = config
         .deployments
         .iter()
-        .map(|d| Arc::new(deployment(d, &settings)))
+        .map(|d| Arc::new(deployment(d, &settings, &queue)))
         .collect();
     let group = &config.id;
     let links = deployments
@@ -238,12 +240,24 @@ fn header(name: &str) -> HeaderValue {
     })
 }
 
-fn deployment(config: &config::Deployment, router: &config::Router) -> Deployment {
+fn deployment(
+    config: &config::Deployment,
+    router: &config::Router,
+    queue: &Arc<Queue>,
+) -> Deployment {
     let cooldown_time = if router.disable_cooldowns {
         std::time::Duration::ZERO
     } else {
         config.cooldown_time.unwrap_or(router.cooldown_time)
     };
+    let mut scores = if router.hedging.is_some() {
+        Scores::with_times()
+    } else {
+        Scores::default()
+    };
+    if let (Some(limit), false) = (config.max_parallel_requests, router.queue.is_off()) {
+        scores = scores.with_queue(queue, limit);
+    }
     Deployment {
         target: Arc::clone(&config.target),
         weight: config.weight,
@@ -265,11 +279,7 @@ fn deployment(config: &config::Deployment, router: &config::Router) -> Deploymen
         },
         num_retries: config.num_retries,
         clocks: config.clocks,
-        scores: Arc::new(if router.hedging.is_some() {
-            Scores::with_times()
-        } else {
-            Scores::default()
-        }),
+        scores: Arc::new(scores),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::clock::{Alarm, Moment};
 use crate::provider::Call;
 use crate::request::overrides::Mock;
 use crate::request::{RequestHead, conversation};
+use crate::router::queue::Ticket;
 use crate::router::{Ask, Attempt, Availability};
 use crate::types::{Clocks, TokenUsage};
 
@@ -36,6 +37,8 @@ pub(super) struct Tries<'a> {
     pub(super) plan: Plan,
     tried: Vec<usize>,
     pub(super) unfit: Unfit,
+    /// Its place in line, while it waits for one at a deployment.
+    ticket: Option<Ticket>,
     failures: Failures,
     /// The last attempt that was refused as such and made again all the same.
     rejected: Option<Error>,
@@ -69,6 +72,7 @@ impl<'a> Tries<'a> {
             plan: Plan::new(journey.limits(group)),
             tried: Vec::new(),
             unfit: Unfit::known(journey.unfit(group, call)),
+            ticket: None,
             failures: Vec::new(),
             rejected: None,
         }
@@ -84,6 +88,7 @@ impl<'a> Tries<'a> {
             streaming: self.call.head.stream,
             even_cooling,
             conversation: self.conversation,
+            ticket: self.ticket.as_ref().map(Ticket::number),
         }
     }
 
@@ -105,6 +110,7 @@ impl<'a> Tries<'a> {
             .router
             .begin(&self.ask(even_cooling, moment))
             .ok()?;
+        self.ticket = None;
         self.count(attempt.index(), journey);
         record.attempts = journey.made;
         record.begin_attempt(self.group, &attempt);
@@ -123,6 +129,25 @@ impl<'a> Tries<'a> {
             self.plan
                 .allow_retries(retries.saturating_sub(journey.by_sdk));
         }
+    }
+
+    /// Waits in line for a place at a full deployment, until then at most.
+    async fn queue(&mut self, until: Instant, moment: Moment, alarm: &mut Alarm) -> Event {
+        let mut ticket = self.ticket.take();
+        let ask = Ask {
+            ticket: ticket.as_ref().map(Ticket::number),
+            ..self.ask(false, moment)
+        };
+        let stands = self.group.router.line_up(&ask, &mut ticket);
+        self.ticket = ticket;
+        if !stands {
+            return Event::Crowded;
+        }
+        if let Some(ticket) = &self.ticket {
+            // Called or not, the deployments tell.
+            let _late = alarm.within(until, ticket.called()).await;
+        }
+        Event::Waited
     }
 
     /// The attempt at the deployment of that place goes on, and another one is to be made beside it: elsewhere, and without
@@ -255,7 +280,12 @@ impl Gateway {
                         }
                     }
                 }
+                Step::Queue(limit) => {
+                    // Rare, and not to make every request's future larger.
+                    Box::pin(tries.queue(now + limit, moment, alarm)).await
+                }
                 Step::Wait(wait) => {
+                    tries.ticket = None;
                     tokio::time::sleep(wait).await;
                     Event::Waited
                 }

@@ -3,7 +3,7 @@
 //! [`Router::begin`] is the only way to get a deployment. It filters (cooling down, already tried, over a limit, not the
 //! lowest `order`), shows the strategy what is left as numbers, and counts the winner in, all under one lock of the
 //! group, so that requests which arrive together see each other; attempts end without it. It does no I/O and is given time; its randomness is
-//! seeded by whoever builds it.
+//! seeded by whoever builds it. A request that finds only full ones may stand in line for a place ([`queue`]).
 
 mod affinity;
 pub mod attempt;
@@ -13,6 +13,7 @@ mod estimate;
 pub mod explain;
 pub mod fit;
 mod per_minute;
+pub mod queue;
 mod row;
 pub mod scores;
 pub mod strategy;
@@ -33,6 +34,7 @@ use affinity::Conversations;
 use attempt::Begin;
 use cooldown::Readiness;
 use explain::By;
+use queue::{Queue, Ticket};
 use row::{Question, Row};
 use scores::Limits;
 use strategy::{Candidate, Pick, Strategy, shares};
@@ -53,6 +55,8 @@ pub struct Router {
     ordered: bool,
     strategy: Box<dyn Strategy>,
     desk: Mutex<Desk>,
+    /// Who waits for a place at one of them, or at another one of the group they are of.
+    queue: Option<Arc<Queue>>,
 }
 
 /// The dice of picks. Nobody gains by foreseeing them, and they can be copied: an explanation throws the same.
@@ -111,6 +115,8 @@ pub struct Ask<'a> {
     pub even_cooling: bool,
     /// The conversation it belongs to, if that is to stay where it is.
     pub conversation: Option<u64>,
+    /// Its number in line, if it waits for a place.
+    pub ticket: Option<u64>,
 }
 
 impl Ask<'_> {
@@ -209,6 +215,14 @@ impl NoneEligible {
             .min()
     }
 
+    /// Whether some deployment is only full: nothing else keeps the request from it.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.deployments
+            .iter()
+            .any(|d| matches!(d.why, Why::Full { .. }))
+    }
+
     /// Whether waiting can help: some deployment is out for a reason that passes by itself.
     #[must_use]
     pub fn may_pass(&self) -> bool {
@@ -241,9 +255,11 @@ impl Router {
             eligible: vec![0; deployments.len()],
             conversations: None,
         };
+        let queue = deployments.iter().find_map(|d| d.scores.places());
         Self {
             group,
             ordered: deployments.iter().any(|d| d.order != deployments[0].order),
+            queue: queue.map(|places| Arc::clone(places.queue())),
             rows: deployments.iter().map(|d| Row::of(d)).collect(),
             deployments,
             strategy,
@@ -357,7 +373,10 @@ impl Router {
         let question = Question::of(ask);
         let mut any = false;
         for (index, row) in self.rows.iter().enumerate() {
-            if ask.why_unfit(index).is_none() && row.is_open(&question) {
+            if ask.why_unfit(index).is_none()
+                && row.is_open(&question)
+                && !self.is_promised(index, ask)
+            {
                 if !ask.tried.contains(&index) {
                     return Availability::Fresh;
                 }
@@ -380,10 +399,10 @@ impl Router {
     fn eligible<'a>(&self, question: &Question<'_>, room: &'a mut [usize]) -> &'a mut [usize] {
         let ask = question.ask;
         let tried = ask.tried;
-        let mut found = if tried.is_empty() && ask.unfit.is_empty() {
+        let mut found = if tried.is_empty() && ask.unfit.is_empty() && !self.is_crowded() {
             self.open(question, |_| true, room)
         } else {
-            let fit = |i| ask.why_unfit(i).is_none();
+            let fit = |i| ask.why_unfit(i).is_none() && !self.is_promised(i, ask);
             match self.open(question, |i| fit(i) && !tried.contains(&i), room) {
                 0 => self.open(question, |i| fit(i) && tried.contains(&i), room),
                 found => found,
@@ -451,8 +470,51 @@ impl Router {
     fn ineligible(&self, index: usize, question: &Question<'_>) -> Option<(Why, Option<Duration>)> {
         match question.ask.why_unfit(index) {
             Some(why) => Some((why, None)),
-            None => self.rows[index].ineligible(question),
+            None => self.rows[index].ineligible(question).or_else(|| {
+                self.is_promised(index, question.ask)
+                    .then(|| (self.rows[index].full(), None))
+            }),
         }
+    }
+
+    /// Those who wait for a place at a full deployment, if that is waited for.
+    #[must_use]
+    pub const fn queue(&self) -> Option<&Arc<Queue>> {
+        self.queue.as_ref()
+    }
+
+    /// Puts the request in line for a place at those of its deployments that are full, at the end, or where it stands
+    /// already. It gets no ticket, or is called at once, if none of them is full any more. False if the line is full.
+    pub fn line_up(&self, ask: &Ask<'_>, ticket: &mut Option<Ticket>) -> bool {
+        let question = Question::of(ask);
+        let is_full = |index: usize| {
+            matches!(
+                self.ineligible(index, &question),
+                Some((Why::Full { .. }, _))
+            )
+        };
+        let rows = self.rows.iter().enumerate();
+        let wants: Vec<_> = rows
+            .filter(|(index, row)| row.scores.places().is_some() && is_full(*index))
+            .map(|(_, row)| Arc::clone(&row.scores))
+            .collect();
+        match &self.queue {
+            Some(queue) if !wants.is_empty() => queue.join(ticket, &wants),
+            _ => {
+                ticket.iter().for_each(Ticket::call);
+                true
+            }
+        }
+    }
+
+    #[inline]
+    fn is_crowded(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| !queue.is_empty())
+    }
+
+    /// Whether the free places of that one belong to requests that have waited longer.
+    fn is_promised(&self, index: usize, ask: &Ask<'_>) -> bool {
+        self.is_crowded() && self.rows[index].is_promised(ask)
     }
 }
 

@@ -83,6 +83,21 @@ impl Row {
         until <= question.nanos && matches!(readiness(), Readiness::Ready | Readiness::Probe)
     }
 
+    /// That it has as many requests in flight as it may have.
+    pub(super) const fn full(&self) -> Why {
+        let limit = self.limits.in_flight;
+        Why::Full { limit }
+    }
+
+    /// Whether its free places belong to requests that have waited longer than this one.
+    pub(super) fn is_promised(&self, ask: &Ask<'_>) -> bool {
+        self.scores.places().is_some_and(|places| {
+            let ahead = places.ahead(&self.scores, ask.ticket);
+            self.limits
+                .full(self.scores.in_flight().saturating_add(ahead))
+        })
+    }
+
     /// Why it can't take this request now, if it can't, and for how long.
     pub(super) fn ineligible(&self, question: &Question<'_>) -> Option<(Why, Option<Duration>)> {
         let Question { ask, .. } = question;
@@ -94,10 +109,6 @@ impl Row {
             Readiness::Ready | Readiness::Probe => {}
         }
         let limits = &self.limits;
-        if limits.full(self.scores.in_flight()) {
-            let limit = limits.in_flight;
-            return Some((Why::Full { limit }, None));
-        }
         let minute = self.scores.minute(question.minute);
         let why = if limits.over_rpm(minute.requests) {
             Why::OverRpm {
@@ -109,6 +120,9 @@ impl Row {
                 limit: limits.tpm,
                 used: minute.tokens,
             }
+        } else if limits.full(self.scores.in_flight()) {
+            // Last: who finds a deployment full may have the next place there.
+            return Some((self.full(), None));
         } else {
             return None;
         };

@@ -4,10 +4,11 @@
 //! A pick among a thousand deployments reads a thousand of these, so that what it reads are plain atomics that lie
 //! together: no lock, no division, no logarithm. What a number takes to be read cheaply is paid when it is written, once
 //! per attempt. Limits are held where they are counted: a place is taken by compare-and-exchange or not at all. No number
-//! says anything about another, so that all are read and written in relaxed order.
+//! says anything about another, so that all are read and written in relaxed order; but for places that are waited for
+//! ([`queue`](super::queue)).
 
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ pub use super::per_minute::minute_of;
 use super::cooldown::{Cooldown, Readiness};
 use super::estimate::{Estimate, half_lives};
 use super::per_minute::PerMinute;
+use super::queue::{Places, Queue};
 use super::times::Times;
 use crate::types::{Cost, Totals};
 
@@ -95,6 +97,8 @@ pub struct Scores {
     cooldown: Mutex<Cooldown>,
     /// Distributions of times to first content, of streams and of plain answers; kept only where someone asks for them.
     times: Option<Box<[Times; 2]>>,
+    /// Who waits for a place, if it has a limit in flight that is waited for.
+    places: Option<Box<Places>>,
 }
 
 impl Default for Scores {
@@ -110,6 +114,7 @@ impl Default for Scores {
             plain: Estimate::default(),
             cooldown: Mutex::default(),
             times: None,
+            places: None,
         }
     }
 }
@@ -126,6 +131,17 @@ impl Scores {
             times: Some(Box::default()),
             ..Self::default()
         }
+    }
+
+    /// With a limit in flight for which requests wait in `queue`, its group's.
+    #[must_use]
+    pub fn with_queue(mut self, queue: &Arc<Queue>, limit: u32) -> Self {
+        self.places = Some(Box::new(Places::new(queue, limit)));
+        self
+    }
+
+    pub(super) fn places(&self) -> Option<&Places> {
+        self.places.as_deref()
     }
 
     /// The time to first content that this share of requests does not exceed, if that is known.
@@ -178,8 +194,21 @@ impl Scores {
         None
     }
 
+    /// Requests under way, in one order with the line of those that wait.
+    pub(super) fn in_flight_now(&self) -> u32 {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
     pub(super) fn leave(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        match &self.places {
+            None => {
+                self.in_flight.fetch_sub(1, Ordering::Relaxed);
+            }
+            Some(places) => {
+                self.in_flight.fetch_sub(1, Ordering::SeqCst);
+                places.queue().freed(self);
+            }
+        }
     }
 
     /// Tokens since the start.

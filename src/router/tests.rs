@@ -12,6 +12,7 @@ use crate::types::{
 
 mod explain;
 mod fit;
+mod queue;
 mod threads;
 
 const S: Duration = Duration::from_secs(1);
@@ -85,6 +86,7 @@ fn ask(tried: &[usize], now: Instant) -> Ask<'_> {
         streaming: false,
         even_cooling: false,
         conversation: None,
+        ticket: None,
     }
 }
 

@@ -155,6 +155,23 @@ pub struct Affinity {
     pub max_entries: usize,
 }
 
+/// How requests wait for a place at a full deployment (`max_parallel_requests`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queueing {
+    /// How long at most, before each attempt; zero: not at all.
+    pub max_wait: Duration,
+    /// How many at most; zero: none.
+    pub max_size: usize,
+}
+
+impl Queueing {
+    /// Whether nobody waits.
+    #[must_use]
+    pub const fn is_off(&self) -> bool {
+        self.max_wait.is_zero() || self.max_size == 0
+    }
+}
+
 /// A second attempt elsewhere for requests that have waited unusually long for their first content.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hedging {

@@ -235,7 +235,10 @@ async fn max_parallel_requests_holds_and_another_deployment_helps() {
     lab.deployments()
         .iter()
         .for_each(|d| d.set(Behaviour::hold(Hold::BeforeHead)));
-    let gateway = Gateway::start(&Yaml::over(&lab).each("max_parallel_requests: 1")).await;
+    let yaml = Yaml::over(&lab)
+        .each("max_parallel_requests: 1")
+        .waypost("queue: {max_wait: 0}");
+    let gateway = Gateway::start(&yaml).await;
     let third = async {
         held(lab.deployments(), 2).await;
         assert_eq!(received(&lab), [1, 1]);

@@ -35,6 +35,7 @@ mod names;
 mod ollama;
 mod outages;
 mod providers_like;
+mod queue;
 mod retries;
 mod routing;
 mod scenarios;

@@ -90,6 +90,7 @@ fn groups(lab: &Lab) -> Yaml {
         .group("narrow", models())
         .router("num_retries: 0")
         .each("max_parallel_requests: 5")
+        .waypost("groups: {narrow: {queue: {max_wait: 0}}}")
         .group("slow", models())
         .router("num_retries: 0")
         .each("rpm: 40")
@@ -171,6 +172,7 @@ async fn picks_of_the_same_moment_see_each_other() {
         streaming: false,
         even_cooling: false,
         conversation: None,
+        ticket: None,
     };
     let thread = || {
         for round in 1..=20_000 {

@@ -90,6 +90,19 @@ pub(super) fn of_group(group: &Group) -> Lines {
         );
         lines.push(("affinity", text));
     }
+    let limited = |deployment: &Deployment| deployment.max_parallel_requests.is_some();
+    if group.deployments.iter().any(limited) {
+        let text = if router.queue.is_off() {
+            "refuse at once".to_owned()
+        } else {
+            format!(
+                "wait up to {} for a place, {} at most",
+                time(router.queue.max_wait),
+                plural(router.queue.max_size, "request")
+            )
+        };
+        lines.push(("all full", text));
+    }
     if let Some(hedging) = router.hedging {
         let text = format!(
             "a second attempt for those slower than {} of others, after {} at least, for {} of requests at most",

@@ -58,6 +58,11 @@ pub(in super::super) static WAYPOST: Section = Section {
         )
         .or("10s"),
         on(
+            "queue",
+            Kind::Section(&QUEUE),
+            "How requests wait for a place at deployments that are full (`max_parallel_requests`).",
+        ),
+        on(
             "cache",
             Kind::Section(&CACHE),
             "The response cache of all groups.",
@@ -231,6 +236,29 @@ static CACHE: Section = Section {
     unknown: Unknown::Refused,
 };
 
+/// `queue`
+static QUEUE: Section = Section {
+    title: "Queue",
+    path: "waypost.queue",
+    doc: "A request that finds nothing but full deployments, or full ones and such that are out, waits in line for a place, \
+          first come, first served; unless another group stands behind this one, which is asked at once.",
+    keys: &[&[
+        on(
+            "max_wait",
+            Kind::DurationOrZero,
+            "Longest wait for a place, before each attempt; 0: refused at once.",
+        )
+        .or("2s; with `all_cooling: wait` as long as that"),
+        on(
+            "max_size",
+            Kind::Integer(0, 1_000_000),
+            "Requests that may wait in a group; more are refused at once.",
+        )
+        .or("1000"),
+    ]],
+    unknown: Unknown::Refused,
+};
+
 /// A price
 static PRICE: Section = Section {
     title: "Prices",
@@ -346,6 +374,11 @@ static OVERRIDES: Section = Section {
             "Longest wait for a deployment to come back.",
         )
         .or("`waypost.max_wait`"),
+        on(
+            "queue",
+            Kind::Section(&QUEUE),
+            "How requests wait for a place at deployments that are full; what it leaves out is `waypost.queue`'s.",
+        ),
         on(
             "response_model",
             Kind::Choice(RESPONSE_MODEL),

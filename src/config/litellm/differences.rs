@@ -44,7 +44,7 @@ pub(super) const RULES: &[Rule] = &[
         sections: ENTRY,
         keys: &["max_parallel_requests"],
         value: None,
-        text: "a deployment that is full is no candidate, so another one is used; LiteLLM chooses it all the same, and answers 429",
+        text: "a deployment that is full is no candidate, so another one is used, and if all are full a place is waited for (waypost.queue); LiteLLM chooses it all the same, and answers 429",
     },
     Rule {
         sections: ENTRY,

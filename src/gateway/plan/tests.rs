@@ -3,7 +3,6 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
-use crate::router::Ineligible;
 use crate::types::Fault;
 
 const S: Duration = Duration::from_secs(1);
@@ -17,6 +16,7 @@ fn limits(attempts: u32, all_cooling: AllCooling, now: Instant) -> Limits {
         fallback: false,
         retry_after: Duration::ZERO,
         max_wait: 10 * S,
+        max_queue_wait: 2 * S,
         all_cooling,
         deadline: now + 60 * S,
     }
@@ -31,6 +31,20 @@ fn none(fault: Fault, back_in: Duration) -> Availability {
     Availability::None(NoneEligible {
         group: "g".into(),
         deployments,
+    })
+}
+
+fn full(others: &[(Why, Option<Duration>)]) -> Availability {
+    let full = (Why::Full { limit: 1 }, None);
+    let whys = std::iter::once(&full).chain(others);
+    let deployments = whys.map(|(why, back_in)| Ineligible {
+        deployment: "a".into(),
+        why: *why,
+        back_in: *back_in,
+    });
+    Availability::None(NoneEligible {
+        group: "g".into(),
+        deployments: deployments.collect(),
     })
 }
 
@@ -205,7 +219,7 @@ proptest! {
     fn a_plan_ends_within_its_budget(
         attempts in 0u32..6,
         how in prop::sample::select(vec![AllCooling::Fail, AllCooling::Wait, AllCooling::Try]),
-        offers in prop::collection::vec((0u8..4, 0u64..20), 400),
+        offers in prop::collection::vec((0u8..5, 0u64..20), 400),
         seed in any::<u64>(),
     ) {
         let mut now = Instant::now();
@@ -219,12 +233,14 @@ proptest! {
                 0 => Availability::Fresh,
                 1 => Availability::OnlyTried,
                 2 => none(Fault::RateLimit, S * u32::try_from(seconds).expect("small")),
-                _ => none(Fault::Quota, S),
+                3 => none(Fault::Quota, S),
+                _ => full(&[(Why::Probing, Some(S / 10))][..usize::from(seconds % 2 == 0)]),
             };
             let event = match step {
-                Step::Try { .. } if kind == 3 => Event::NoneEligible,
+                Step::Try { .. } if kind >= 3 => Event::NoneEligible,
                 Step::Try { .. } => { plan.begin(); now += S; FAILED }
                 Step::Wait(wait) => { now += wait; prop_assert!(now < end); Event::Waited }
+                Step::Queue(wait) => { now += wait; prop_assert!(now <= end); Event::Waited }
                 Step::Stop(_) => { ended = true; break }
             };
             step = plan.next(event, &offer, now, &mut rng);
@@ -233,6 +249,71 @@ proptest! {
         // `Try` that finds nothing again and again is the one loop the plan itself cannot bound.
         prop_assert!(ended || matches!(step, Step::Stop(_)) || how == AllCooling::Try);
     }
+}
+
+#[test]
+fn a_place_is_waited_for_in_line_and_not_for_ever() {
+    let now = Instant::now();
+    let stops = |step: Step| matches!(step, Step::Stop(Stop::NoneEligible(_)));
+    for how in [AllCooling::Fail, AllCooling::Wait, AllCooling::Try] {
+        let mut plan = Plan::new(limits(3, how, now));
+        let at = |plan: &mut Plan, event, after| next(plan, event, &full(&[]), now + after);
+        let none = Event::NoneEligible;
+        assert_eq!(at(&mut plan, none, Duration::ZERO), Step::Queue(2 * S));
+        // It was called, and another was faster: what is left is less.
+        assert_eq!(at(&mut plan, Event::Waited, S), Step::Queue(S));
+        assert!(stops(at(&mut plan, Event::Waited, 2 * S)), "{how:?}");
+        // The next attempt has a wait of its own.
+        plan.begin();
+        assert_eq!(at(&mut plan, FAILED, 3 * S), Step::Queue(2 * S));
+        assert!(stops(at(&mut plan, Event::Crowded, 3 * S)), "{how:?}");
+        let late = 59 * S;
+        plan.begin();
+        assert_eq!(at(&mut plan, FAILED, late), Step::Queue(S), "the deadline");
+        for limits in [
+            Limits {
+                max_queue_wait: Duration::ZERO,
+                ..limits(3, how, now)
+            },
+            Limits {
+                fallback: true,
+                ..limits(3, how, now)
+            },
+        ] {
+            assert!(stops(at(&mut Plan::new(limits), none, S)), "{how:?}");
+        }
+    }
+}
+
+#[test]
+fn whoever_waits_in_line_sees_who_is_back() {
+    let now = Instant::now();
+    let cooling = |fault, after| (Why::Cooling(fault), Some(after));
+    let start = |how, others: &[_]| {
+        let mut plan = Plan::new(limits(3, how, now));
+        next(&mut plan, Event::NoneEligible, &full(others), now)
+    };
+    for how in [AllCooling::Fail, AllCooling::Wait] {
+        let soon = start(how, &[cooling(Fault::Server, S)]);
+        assert!(
+            matches!(soon, Step::Queue(wait) if wait > S && wait < S + S / 10),
+            "{soon:?}"
+        );
+        for far in [cooling(Fault::Server, 9 * S), cooling(Fault::Credential, S)] {
+            assert_eq!(start(how, &[far]), Step::Queue(2 * S));
+        }
+    }
+    let cooling = cooling(Fault::Server, S);
+    assert_eq!(
+        start(AllCooling::Try, &[cooling]),
+        Step::Try { even_cooling: true }
+    );
+    // When it is over, the others are waited for as if nobody had been full.
+    let mut plan = Plan::new(limits(3, AllCooling::Wait, now));
+    let offer = full(&[(cooling.0, Some(5 * S))]);
+    next(&mut plan, Event::NoneEligible, &offer, now);
+    let then = next(&mut plan, Event::Waited, &offer, now + 2 * S);
+    assert!(matches!(then, Step::Wait(wait) if wait > 5 * S), "{then:?}");
 }
 
 #[test]

@@ -213,6 +213,7 @@ pub(super) mod testing {
             streaming: true,
             even_cooling: false,
             conversation: None,
+            ticket: None,
         };
         let question = Question::of(&ask);
         let rows: Vec<_> = candidates.iter().map(|c| c.row(ask.now)).collect();
