@@ -28,6 +28,7 @@ mod in_flight;
 mod keys;
 mod limits;
 mod litellm_config;
+mod litellm_samples;
 mod metrics;
 mod mock;
 mod names;
