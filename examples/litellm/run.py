@@ -14,7 +14,6 @@ import time
 from importlib.metadata import version
 
 import httpx
-import yaml
 
 import scenarios
 from processes import Deployment, LiteLLM, Waypost, lab
@@ -91,30 +90,20 @@ async def play(gateway, options, chosen: list[Scenario]) -> dict[int, list[str]]
     return cells
 
 
-def dialect(binary: str, folder: pathlib.Path) -> str:
-    """LiteLLM's where this Waypost reads it."""
-    probe = folder / "probe.yaml"
-    entry = {"model_name": "g", "litellm_params": {"model": "openai/lab", "api_base": "http://127.0.0.1:9/v1", "api_key": "sk-x"}}
-    probe.write_text(yaml.safe_dump({"model_list": [entry]}))
-    check = subprocess.run([binary, "check", "--config", str(probe)], capture_output=True, check=False)
-    return "litellm" if check.returncode == 0 else "waypost"
-
-
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", required=True)
     parser.add_argument("--folder", type=pathlib.Path, required=True, help="configurations and logs")
     parser.add_argument("--only", help="numbers of scenarios, as in 2,3,16")
     parser.add_argument("--gateways", default="litellm,waypost")
-    parser.add_argument("--dialect", choices=["litellm", "waypost"], help="of Waypost's file; LiteLLM's where it is read")
+    parser.add_argument("--dialect", choices=["litellm", "waypost"], default="litellm", help="of Waypost's file")
     options = parser.parse_args()
     options.wrong = False
     options.folder.mkdir(parents=True, exist_ok=True)
-    spoken = options.dialect or dialect(options.bin, options.folder)
-    tell(f"Waypost reads {'the same config.yaml' if spoken == 'litellm' else 'an endpoints.yml that says the same'}")
+    tell(f"Waypost reads {'the same config.yaml' if options.dialect == 'litellm' else 'an endpoints.yml that says the same'}")
     only = {int(number) for number in options.only.split(",")} if options.only else set(range(1, 17))
     chosen = [each for each in scenarios.ALL if each.number in only]
-    known = {"litellm": LiteLLM(), "waypost": Waypost(options.bin, spoken)}
+    known = {"litellm": LiteLLM(), "waypost": Waypost(options.bin, options.dialect)}
     columns = [await play(known[name], options, chosen) for name in options.gateways.split(",")]
 
     heads = {"litellm": f"LiteLLM {version('litellm')}", "waypost": "Waypost"}

@@ -28,7 +28,8 @@ const MAY: &[(&str, &[&str])] = &[
     ("api/mod.rs", &["gateway", "config", LEAF]),
     ("api/auth.rs", &["config", LEAF]),
     // Each deployment's reason comes out of the router in an error of the gateway.
-    ("api/error", &["gateway", "router", LEAF]),
+    ("api/error.rs", &["gateway", LEAF]),
+    ("api/error/none_eligible.rs", &["router", LEAF]),
     (
         "gateway/",
         &["router", "provider", "upstream", "usage", "cache", LEAF],

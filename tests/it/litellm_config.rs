@@ -36,6 +36,10 @@ const FILES: &[&str] = &[
     "every-key.yml",
     "settings.yml",
     "include.yml",
+    "fallbacks.yml",
+    "limits.yml",
+    "latency.yml",
+    "mixed.yml",
 ];
 
 fn variable(name: &str) -> Option<String> {

@@ -29,6 +29,7 @@ mod keys;
 mod limits;
 mod litellm_config;
 mod litellm_headers;
+mod litellm_samples;
 mod metrics;
 mod mock;
 mod names;

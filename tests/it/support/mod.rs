@@ -119,7 +119,8 @@ impl Gateway {
         Self::with_deps(config, Deps::with_clock(clock, Some(7))).await
     }
 
-    async fn with_deps(config: &Config, deps: Deps) -> Self {
+    /// Of a configuration and a world made elsewhere.
+    pub(crate) async fn with_deps(config: &Config, deps: Deps) -> Self {
         let app = App::build(config, deps).expect("a usable configuration");
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
