@@ -1,4 +1,5 @@
-//! The configuration: whatever the text, loading ends soon, says where each problem is, and repeats no variable's value.
+//! The configuration, in Waypost's dialect or LiteLLM's: whatever the text, loading ends soon, says where each problem is,
+//! and repeats no variable's value.
 #![no_main]
 
 use std::time::{Duration, Instant};
@@ -20,8 +21,15 @@ const SECRETS: [&str; 8] = [
     "secret:",
 ];
 
+/// How a file refers to a variable; the last two are LiteLLM's.
+const REFERENCES: [&str; 3] = ["${S", "$S", "os.environ/S"];
+/// What a file may have that would be read or set besides it. The files it names are read; which ones exist here is no part
+/// of the input. A variable that LiteLLM's file sets may hold the value of another one, and stand anywhere.
+const BESIDES: [&str; 3] = ["_file", "include", "environment_variables"];
+
 fn only_where_secrets_belong(text: &str) -> bool {
-    text.match_indices("${S").all(|(at, _)| {
+    let mut references = REFERENCES.iter().flat_map(|form| text.match_indices(form));
+    references.all(|(at, _)| {
         let before = text[..at].trim_end_matches(['"', '\'', ' ']);
         SECRETS.iter().any(|key| before.ends_with(key))
     })
@@ -31,8 +39,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let Ok(text) = std::str::from_utf8(input) else {
         return Corpus::Reject;
     };
-    // The files a configuration names are read; which ones exist here is no part of the input.
-    if text.contains("_file") || text.contains(PLANTED) || !only_where_secrets_belong(text) {
+    let besides = BESIDES.iter().any(|key| text.contains(key));
+    if besides || text.contains(PLANTED) || !only_where_secrets_belong(text) {
         return Corpus::Reject;
     }
     let env = |name: &str| match name.bytes().next() {
