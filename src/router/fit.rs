@@ -13,7 +13,7 @@ use crate::types::TagFilter;
 const DEFAULT: &str = "default";
 
 /// The estimate of a prompt's tokens may be off by one part in so many, either way: from -18 % to +21 % in the table of
-/// `usage::meter`. Within that of a window somebody else decides: a tokenizer, else the deployment itself.
+/// `usage::prompt`. Within that of a window somebody else decides: a tokenizer, else the deployment itself.
 const DOUBT: u64 = 4;
 
 /// What a request needs.
