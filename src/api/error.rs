@@ -6,6 +6,7 @@
 //! | unknown or forbidden group | 404 `model_not_found` |
 //! | upstream refuses the request | its own status, body and code; `context_length_exceeded` and `content_filter` added where it has no code |
 //! | all cooling or at their limits | 429 `no_deployment_available`; 503 if not for rate limits; 502 as below if for credentials or a missing model |
+//! | none can do what the request asks | 400 `no_deployment_available`, or `context_length_exceeded` |
 //! | attempts failed: upstream error | its own status and body |
 //! | … credential refused / model unknown / account empty | 502 `upstream_auth_error` / `upstream_model_not_found` / `upstream_quota_exceeded`: the gateway's configuration is at fault, not the caller |
 //! | … no connection / broken / timed out | 502 `upstream_unreachable` / 502 `upstream_broken` / 504 `upstream_timeout` |
@@ -338,6 +339,15 @@ fn none_eligible(none: &NoneEligible) -> Response {
             StatusCode::BAD_GATEWAY,
             "upstream_error",
             configuration(fault).1,
+        ),
+        // Another request would be served: it is this one's own matter, and no waiting helps.
+        _ if whys.iter().all(|why| why.is_unfit()) => (
+            StatusCode::BAD_REQUEST,
+            "invalid_request_error",
+            match none.too_long() {
+                Some(_) => "context_length_exceeded",
+                None => "no_deployment_available",
+            },
         ),
         _ if whys.iter().all(limited) => (
             StatusCode::TOO_MANY_REQUESTS,
