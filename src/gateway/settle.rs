@@ -61,14 +61,7 @@ impl Exchange<'_> {
                 }
             }
         };
-        // The request's own deadline says nothing about the deployment.
-        if matches!(
-            cause,
-            Cause::Clock {
-                name: "request",
-                ..
-            }
-        ) {
+        if self.is_of_the_request(&cause) {
             drop(trial);
         } else {
             trial.settle(Outcome::Failed {
@@ -83,5 +76,20 @@ impl Exchange<'_> {
             cause,
             retry_after: wait,
         })
+    }
+
+    /// Whether the request's own deadline ran out, or a limit of its own that is shorter than the deployment's: neither says
+    /// anything about the deployment.
+    fn is_of_the_request(&self, cause: &Cause) -> bool {
+        let own = &self.deployment.clocks;
+        match cause {
+            Cause::Clock { name, limit } => match *name {
+                "request" => true,
+                "first_content" => *limit < own.first_content,
+                "total" => *limit < own.total,
+                _ => false,
+            },
+            Cause::Answer(_) | Cause::Transport(_) => false,
+        }
     }
 }

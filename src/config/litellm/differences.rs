@@ -114,7 +114,7 @@ pub(super) const RULES: &[Rule] = &[
         sections: SETTINGS,
         keys: &["cache", "cache_responses"],
         value: Some("true"),
-        text: "equal requests have one entry whatever the order of their fields, streamed or not, and conversations of any length are kept; LiteLLM keeps none of more than 4 messages",
+        text: "equal requests have one entry whatever the order of their fields, and conversations of any length are kept; LiteLLM keeps none of more than 4 messages",
     },
     Rule {
         sections: &["general_settings"],
