@@ -6,6 +6,7 @@ mod architecture;
 mod azure;
 mod bedrock;
 mod caching;
+mod cases;
 mod cohere;
 mod commands;
 mod completions_only;
