@@ -8,10 +8,12 @@
 mod page;
 mod play;
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use waypost::lab::Behaviour;
@@ -142,8 +144,8 @@ fn read() -> Cases {
 }
 
 /// What a case has failed with.
-fn told(failure: tokio::task::JoinError) -> String {
-    match failure.into_panic().downcast::<String>() {
+fn told(failure: Box<dyn Any + Send>) -> String {
+    match failure.downcast::<String>() {
         Ok(text) => *text,
         Err(other) => (*other.downcast::<&str>().unwrap_or_default()).to_owned(),
     }
@@ -157,7 +159,9 @@ async fn every_case_is_decided_as_it_says() {
     let failed: Vec<String> = stream::iter(cases)
         .map(|case| async {
             let id = case.id.clone();
-            let played = tokio::spawn(play::case(case)).await;
+            let played = AssertUnwindSafe(Box::pin(play::case(case)))
+                .catch_unwind()
+                .await;
             played
                 .err()
                 .map(|failure| format!("{id}: {}", told(failure)))
