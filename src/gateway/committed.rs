@@ -34,6 +34,8 @@ pub(super) struct End {
     pub(super) limit: Duration,
     /// And how long it may be silent before.
     pub(super) gap: Duration,
+    /// The clock that runs out then: the deployment's `gap`, or the request's own.
+    pub(super) gap_clock: &'static str,
 }
 
 #[derive(Debug)]

@@ -107,7 +107,7 @@ impl ObservedBody {
         if name != "request" {
             return self.break_off(Fault::Timeout, &message, "upstream_timeout");
         }
-        // The request's own deadline says nothing about the deployment.
+        // The request's own limits say nothing about the deployment.
         self.stream.rest = None;
         self.recorder = None;
         self.push_event(&error_json(
@@ -213,13 +213,14 @@ impl ObservedBody {
             clock,
             limit,
             gap,
+            gap_clock,
         } = self.end;
         let silent = self.last_data + gap;
         ready!(self.alarm.poll_until(cx, at.min(silent)));
         Poll::Ready(if at <= silent {
             (clock, limit)
         } else {
-            ("gap", gap)
+            (gap_clock, gap)
         })
     }
 }

@@ -342,17 +342,22 @@ impl Gateway {
             input_estimate,
         };
         let committed = exchange.run(trial, began, alarm).await?;
+        // A limit that the request sets itself, and that the deployment's own would not have been, is not held against it.
+        let own = &deployment.clocks;
+        let clock =
+            |name, limit: Duration, own: Duration| if limit < own { "request" } else { name };
         let total = began + clocks.total;
-        let (at, clock, limit) = if deadline < total {
+        let (at, clock_of_end, limit) = if deadline < total {
             (deadline, "request", terms.limit)
         } else {
-            (total, "total", clocks.total)
+            (total, clock("total", clocks.total, own.total), clocks.total)
         };
         let end = End {
             at,
-            clock,
+            clock: clock_of_end,
             limit,
             gap: clocks.gap,
+            gap_clock: clock("gap", clocks.gap, own.gap),
         };
         Ok((committed, end))
     }
