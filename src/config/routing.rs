@@ -62,15 +62,8 @@ pub(super) fn affinity(node: Option<&Node>) -> Option<Affinity> {
     let by = node.get("by").and_then(|by| texts(by).ok());
     let mut keys: Vec<AffinityKey> = Vec::new();
     for name in by.unwrap_or_default() {
-        let key = match name.as_str() {
-            "session" => AffinityKey::Session,
-            "prompt_cache_key" => AffinityKey::PromptCacheKey,
-            "user" => AffinityKey::User,
-            _ => AffinityKey::Prefix,
-        };
-        if !keys.contains(&key) {
-            keys.push(key);
-        }
+        let key = AffinityKey::ALL.into_iter().find(|key| key.name() == name);
+        keys.extend(key.filter(|key| !keys.contains(key)));
     }
     if keys.is_empty() {
         keys = vec![

@@ -1,9 +1,11 @@
 //! The last requests and what was decided for them, for whoever runs the gateway. No prompts, no keys.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// What is kept of a name that a client made up.
 const NAME_MOST: usize = 100;
@@ -15,27 +17,29 @@ pub struct Decisions {
     kept: Mutex<VecDeque<Decided>>,
 }
 
-/// One request, when it is over. The fields are described in `docs/explain.md`, by the same names.
+/// One request, when it is over. The fields are described in `docs/explain.md`, by the same names. It is written for every
+/// request and read for few, so that it shares what there is and is put into words when it is read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Decided {
     /// Its id.
-    pub request: String,
-    /// When it came, as in the access log.
-    pub time: String,
+    pub request: Arc<str>,
+    /// When it came, since the epoch; written as in the access log.
+    #[serde(serialize_with = "date")]
+    pub time: Duration,
     /// The name of the key it came with.
-    pub caller: Option<String>,
+    pub caller: Option<Arc<str>>,
     /// `chat`, `completions` or `embeddings`.
     pub operation: &'static str,
     /// The name it asked for.
     pub model: String,
     /// The groups that were asked, in order.
-    pub groups: Vec<String>,
+    pub groups: Vec<Arc<str>>,
     /// The rule of the last of them.
     pub strategy: Option<&'static str>,
     /// The attempts, in order.
     pub attempts: Vec<Tried>,
     /// The deployment that answered, or was asked last.
-    pub deployment: Option<String>,
+    pub deployment: Option<Arc<str>>,
     /// Why it went there.
     pub reason: &'static str,
     /// The cache's part.
@@ -62,11 +66,11 @@ pub struct Decided {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tried {
     /// The group.
-    pub group: String,
+    pub group: Arc<str>,
     /// The deployment.
-    pub deployment: String,
+    pub deployment: Arc<str>,
     /// What came of it.
-    pub verdict: String,
+    pub verdict: Cow<'static, str>,
 }
 
 impl Decisions {
@@ -96,14 +100,19 @@ impl Decisions {
     #[must_use]
     pub fn list(&self, request: Option<&str>) -> Vec<Decided> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = |d: &&Decided| request.is_none_or(|id| d.request == id);
+        let wanted = |d: &&Decided| request.is_none_or(|id| *d.request == *id);
         kept.iter().rev().filter(wanted).cloned().collect()
     }
 }
 
+fn date<S: Serializer>(unix: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_rfc3339_millis(UNIX_EPOCH + *unix))
+}
+
 /// As much of a client's name for something as is kept.
 pub(super) fn bounded(name: &str) -> String {
-    name.chars().take(NAME_MOST).collect()
+    let end = name.char_indices().nth(NAME_MOST);
+    name[..end.map_or(name.len(), |(at, _)| at)].to_owned()
 }
 
 #[cfg(test)]
@@ -112,8 +121,8 @@ mod tests {
 
     fn decided(request: &str) -> Decided {
         Decided {
-            request: request.to_owned(),
-            time: String::new(),
+            request: request.into(),
+            time: Duration::ZERO,
             caller: None,
             operation: "chat",
             model: "m".to_owned(),
@@ -139,7 +148,8 @@ mod tests {
         assert!(Decisions::new(0).is_none());
         let decisions = Decisions::new(2).expect("on");
         let ids = |of: Option<&str>| -> Vec<String> {
-            decisions.list(of).into_iter().map(|d| d.request).collect()
+            let list = decisions.list(of).into_iter();
+            list.map(|d| d.request.to_string()).collect()
         };
         for (id, expected) in [
             ("a", &["a"][..]),

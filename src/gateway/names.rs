@@ -140,11 +140,11 @@ impl Names {
         }
     }
 
-    /// The wildcard group that stands for `name`, its pattern, and what the `*` are.
-    fn wildcard_of<'a>(&self, name: &'a str) -> Option<(&Arc<Group>, &Pattern, Vec<&'a str>)> {
+    /// The wildcard group that stands for `name`, and what the `*` are.
+    fn wildcard_of<'a>(&self, name: &'a str) -> Option<(&Arc<Group>, Vec<&'a str>)> {
         self.wildcards
             .iter()
-            .find_map(|(pattern, group)| Some((group, pattern, pattern.matches(name)?)))
+            .find_map(|(pattern, group)| Some((group, pattern.matches(name)?)))
     }
 
     /// The group that a wildcard group is under this name.
@@ -155,8 +155,8 @@ impl Names {
         if let Some(group) = filled.get(name) {
             return Some(group);
         }
-        let (group, pattern, captures) = self.wildcard_of(name)?;
-        let made = self.members(group, |text| fit(pattern, text, &captures))?;
+        let (group, captures) = self.wildcard_of(name)?;
+        let made = self.members(group, |text| fit(text, &captures))?;
         let (deployments, links) = made.into_iter().unzip();
         let id: Arc<str> = name.into();
         let rng = StdRng::from_rng(&mut filled.rng);
@@ -220,12 +220,12 @@ fn only(group: &Group, index: usize) -> Arc<Group> {
 }
 
 /// `template` filled, if that can stand in the path of any provider's URL as it is and lead nowhere else.
-fn fit(pattern: &Pattern, template: &str, captures: &[&str]) -> Option<Arc<str>> {
+fn fit(template: &str, captures: &[&str]) -> Option<Arc<str>> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~:/@+=,".contains(&byte);
     if !captures.iter().all(|capture| capture.bytes().all(plain)) {
         return None;
     }
-    let model = pattern.fill(template, captures);
+    let model = Pattern::fill(template, captures);
     let leads_elsewhere = |segment: &str| matches!(segment, "" | "." | "..");
     (!model.split('/').any(leads_elsewhere)).then(|| model.into())
 }
@@ -313,7 +313,7 @@ mod tests {
         ] {
             let pattern = Pattern::new(pattern);
             let captures = pattern.matches(name).expect("of the pattern");
-            let got = fit(&pattern, template, &captures);
+            let got = fit(template, &captures);
             assert_eq!(got.as_deref(), expected, "{name} in {template}");
         }
     }

@@ -3,8 +3,9 @@
 //! A [`Record`] does that when it is dropped, so that a client that leaves is written down like everything else. Prompts,
 //! keys and bodies never get here.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::time::Instant;
@@ -76,7 +77,7 @@ struct Kept {
     /// The name that was asked for.
     model: String,
     /// The groups before the present one.
-    groups: Vec<String>,
+    groups: Vec<Arc<str>>,
     /// What failed.
     tried: Vec<Tried>,
     /// How many attempts had been made when the last failure was noted.
@@ -188,8 +189,8 @@ impl Record {
             kept.failed_at = self.attempts;
             kept.tried.push(Tried {
                 group: id(self.group.as_ref()),
-                deployment: bounded(what),
-                verdict: verdict.to_owned(),
+                deployment: bounded(what).into(),
+                verdict: Cow::Owned(verdict.to_owned()),
             });
         }
     }
@@ -230,19 +231,19 @@ impl Record {
             tried: mut attempts,
             failed_at,
         } = kept;
-        groups.extend(self.group.as_ref().map(|group| group.id.to_string()));
-        let deployment = self.deployment.as_ref().map(|(id, _)| id.to_string());
+        groups.extend(self.group.as_ref().map(|group| Arc::clone(&group.id)));
+        let deployment = self.deployment.as_ref().map(|(id, _)| Arc::clone(id));
         if let Some(deployment) = deployment.clone().filter(|_| self.attempts > failed_at) {
             attempts.push(Tried {
                 group: id(self.group.as_ref()),
                 deployment,
-                verdict: self.outcome.to_owned(),
+                verdict: Cow::Borrowed(self.outcome),
             });
         }
         let decided = Decided {
-            request: self.id.to_string(),
-            time: humantime::format_rfc3339_millis(UNIX_EPOCH + self.began.unix).to_string(),
-            caller: self.caller.as_deref().map(str::to_owned),
+            request: Arc::clone(&self.id),
+            time: self.began.unix,
+            caller: self.caller.clone(),
             operation: self.operation.name(),
             model,
             groups,
@@ -270,8 +271,8 @@ impl Record {
     }
 }
 
-fn id(group: Option<&Arc<Group>>) -> String {
-    group.map(|group| group.id.to_string()).unwrap_or_default()
+fn id(group: Option<&Arc<Group>>) -> Arc<str> {
+    group.map(|group| Arc::clone(&group.id)).unwrap_or_default()
 }
 
 fn join(text: &mut String, between: &str, more: &str) {

@@ -144,6 +144,27 @@ pub enum AffinityKey {
     Prefix,
 }
 
+impl AffinityKey {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Session,
+        Self::PromptCacheKey,
+        Self::User,
+        Self::Prefix,
+    ];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::PromptCacheKey => "prompt_cache_key",
+            Self::User => "user",
+            Self::Prefix => "prefix",
+        }
+    }
+}
+
 /// Requests of one conversation go to the deployment that has answered it before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Affinity {

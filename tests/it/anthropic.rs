@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use waypost::config;
 use waypost::types::{Auth, Dialect};
 
-use crate::support::{Answer, Gateway, Model, Reply, Scripted, Seen, Yaml, chat_body};
+use crate::support::{Gateway, Model, Reply, Scripted, Seen, Yaml, chat_body};
 
 const KEY: &str = "sk-ant-of-the-deployment";
 
@@ -89,18 +89,6 @@ fn streaming() -> Value {
     body
 }
 
-/// The data of each event.
-#[track_caller]
-fn events(answer: &Answer) -> Vec<Value> {
-    let events = answer.text().split_terminator("\n\n");
-    events
-        .map(|event| {
-            let data = event.strip_prefix("data: ").expect("data");
-            serde_json::from_str(data).unwrap_or_else(|_| data.into())
-        })
-        .collect()
-}
-
 #[tokio::test]
 async fn a_plain_chat() {
     let server = Scripted::start(|_| message("hey")).await;
@@ -142,14 +130,14 @@ async fn a_stream_becomes_openais() {
     let mut asked = streaming();
     let answer = gateway.chat_with(&asked).send().await.ok();
     assert_eq!(answer.header("content-type"), Some("text/event-stream"));
-    let got = events(&answer);
+    let got = answer.events();
     let content = |index: usize| &got[index]["choices"][0]["delta"]["content"];
     assert_eq!((content(1), content(2)), (&json!("hé"), &json!("y")));
     assert_eq!(got[3]["choices"][0]["finish_reason"], "stop");
     assert_eq!(got[4], "[DONE]", "usage was not asked for: {got:?}");
 
     asked["stream_options"] = json!({"include_usage": true});
-    let got = events(&gateway.chat_with(&asked).send().await.ok());
+    let got = gateway.chat_with(&asked).send().await.ok().events();
     assert_eq!(
         got[4]["usage"],
         json!({"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13})
@@ -297,7 +285,7 @@ async fn what_fails_before_any_content_is_tried_elsewhere() {
             ("sound", 2),
             "{shown}"
         );
-        assert_eq!(events(&answer).last(), Some(&json!("[DONE]")), "{shown}");
+        assert_eq!(answer.events().last(), Some(&json!("[DONE]")), "{shown}");
         gateway.stop().await;
     }
 }
@@ -351,7 +339,7 @@ async fn what_breaks_after_content_is_told() {
         let gateway = gateway(&server).await;
         let answer = gateway.stream("g").await;
         gate.add_permits(1);
-        let got = events(&answer.finish().await.ok());
+        let got = answer.finish().await.ok().events();
         assert_eq!(got[1]["choices"][0]["delta"]["content"], "hey");
         let error = &got.last().expect("events")["error"];
         assert_eq!(error["code"], code, "{got:?}");

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use waypost::sigv4::Signer;
 use waypost::types::{AwsKeys, Secret};
 
-use crate::support::{Answer, Gateway, Model, Reply, Scripted, Seen, Yaml, chat_body};
+use crate::support::{Gateway, Model, Reply, Scripted, Seen, Yaml, chat_body};
 
 const CLAUDE: &str = "anthropic.claude-sonnet-4-5-20250929-v1:0";
 /// ConverseStream's answer `hé`, `y "you"`, with 11 and 3 tokens.
@@ -93,18 +93,6 @@ fn streaming() -> Value {
     let mut body = chat_body("g");
     body["stream"] = true.into();
     body
-}
-
-/// The data of each event.
-#[track_caller]
-fn events(answer: &Answer) -> Vec<Value> {
-    let text = answer.text();
-    let events = text
-        .split("\n\n")
-        .filter_map(|event| event.strip_prefix("data: "));
-    events
-        .map(|data| serde_json::from_str(data).unwrap_or_else(|_| data.into()))
-        .collect()
 }
 
 /// Holds a request's signature against one made anew of what came.
@@ -186,7 +174,7 @@ async fn a_binary_stream_becomes_events() {
     let mut asked = streaming();
     let answer = gateway.chat_with(&asked).send().await.ok();
     assert_eq!(answer.header("content-type"), Some("text/event-stream"));
-    let got = events(&answer);
+    let got = answer.events();
     let text: String = got
         .iter()
         .filter_map(|event| event["choices"][0]["delta"]["content"].as_str())
@@ -195,7 +183,7 @@ async fn a_binary_stream_becomes_events() {
     assert_eq!(got[3]["choices"][0]["finish_reason"], "stop");
     assert_eq!(got[4], "[DONE]", "usage that was not asked for stays here");
     asked["stream_options"] = json!({"include_usage": true});
-    let got = events(&gateway.chat_with(&asked).send().await.ok());
+    let got = gateway.chat_with(&asked).send().await.ok().events();
     assert_eq!(got[4]["usage"]["prompt_tokens"], 11);
     for seen in server.seen() {
         assert!(seen.uri.ends_with("/converse-stream"), "{}", seen.uri);
@@ -295,7 +283,7 @@ async fn what_breaks_before_any_content_is_tried_elsewhere() {
             ("sound", 2),
             "{shown}"
         );
-        assert_eq!(events(&answer).last(), Some(&json!("[DONE]")), "{shown}");
+        assert_eq!(answer.events().last(), Some(&json!("[DONE]")), "{shown}");
         gateway.stop().await;
     }
 }
@@ -318,7 +306,7 @@ async fn what_breaks_after_content_ends_in_an_error() {
         let gateway = gateway(&server, CLAUDE).await;
         let answer = gateway.stream("g").await;
         gate.add_permits(1);
-        let got = events(&answer.finish().await.ok());
+        let got = answer.finish().await.ok().events();
         assert_eq!(got[1]["choices"][0]["delta"]["content"], "hey");
         let error = &got.last().expect("events")["error"];
         assert_eq!(error["code"], code, "{got:?}");

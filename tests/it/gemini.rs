@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use waypost::types::{Dialect, GoogleHost, Partner};
 
-use crate::support::{Answer, Gateway, Logs, Model, Reply, Scripted, Seen, Yaml, chat_body, load};
+use crate::support::{Gateway, Logs, Model, Reply, Scripted, Seen, Yaml, chat_body, load};
 
 const KEY: &str = "AIza-s3cret";
 
@@ -48,21 +48,6 @@ fn with(more: &Value) -> Value {
         body[name] = value.clone();
     }
     body
-}
-
-/// The data of each event of an answer.
-#[track_caller]
-fn received(answer: &Answer) -> Vec<Value> {
-    let events = answer
-        .text()
-        .split("\n\n")
-        .filter(|event| !event.is_empty());
-    events
-        .map(|event| {
-            let data = event.strip_prefix("data: ").expect("data");
-            serde_json::from_str(data).unwrap_or_else(|_| data.into())
-        })
-        .collect()
 }
 
 #[tokio::test]
@@ -126,7 +111,7 @@ async fn a_stream() {
     let asked = with(&json!({"stream": true, "stream_options": {"include_usage": true}}));
     let answer = gateway.chat_with(&asked).send().await.ok();
     assert_eq!(answer.header("content-type"), Some("text/event-stream"));
-    let got = received(&answer);
+    let got = answer.events();
     let said: String = got
         .iter()
         .filter_map(|e| e["choices"][0]["delta"]["content"].as_str())
@@ -139,13 +124,12 @@ async fn a_stream() {
         "/v1beta/models/gemini-3-pro-preview:streamGenerateContent?alt=sse"
     );
 
-    let got = received(
-        &gateway
-            .chat_with(&with(&json!({"stream": true})))
-            .send()
-            .await
-            .ok(),
-    );
+    let got = gateway
+        .chat_with(&with(&json!({"stream": true})))
+        .send()
+        .await
+        .ok()
+        .events();
     assert!(
         got.iter().all(|event| event.get("usage").is_none()),
         "{got:?}"
@@ -233,13 +217,12 @@ async fn blocked_prompts_are_no_failure() {
     let got = gateway.chat("g").await.ok().json();
     assert_eq!(got["choices"][0]["finish_reason"], "content_filter");
     assert_eq!(got["choices"][0]["message"]["content"], "");
-    let got = received(
-        &gateway
-            .chat_with(&with(&json!({"stream": true})))
-            .send()
-            .await
-            .ok(),
-    );
+    let got = gateway
+        .chat_with(&with(&json!({"stream": true})))
+        .send()
+        .await
+        .ok()
+        .events();
     assert_eq!(got[1]["choices"][0]["finish_reason"], "content_filter");
     assert_eq!(got[2], "[DONE]");
     assert_eq!(server.seen().len(), 2);

@@ -4,17 +4,13 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Gateway, Model, Yaml, chat_body, cools, lab, received};
 
-/// The data of a stream's events.
-fn events(answer: &Answer) -> Vec<Value> {
+/// The chunks of a stream that ends as it should.
+fn chunks(answer: &Answer) -> Vec<Value> {
     assert_eq!(answer.header("content-type"), Some("text/event-stream"));
-    let mut events: Vec<&str> = answer
-        .text()
-        .split_terminator("\n\n")
-        .map(|event| event.strip_prefix("data: ").expect("data"))
-        .collect();
-    assert_eq!(events.pop(), Some("[DONE]"));
-    let read = |event| serde_json::from_str(event).expect("JSON");
-    events.into_iter().map(read).collect()
+    let mut events = answer.events();
+    assert_eq!(events.pop(), Some("[DONE]".into()));
+    assert!(events.iter().all(Value::is_object), "{events:?}");
+    events
 }
 
 #[tokio::test]
@@ -88,7 +84,7 @@ async fn a_mocks_stream_ends_as_it_should_and_tells_usage_if_asked() {
             } else {
                 chat_body("g")["messages"].clone()
             };
-            let events = events(&gateway.post(path).json(&body).send().await.ok());
+            let events = chunks(&gateway.post(path).json(&body).send().await.ok());
             let said: String = events
                 .iter()
                 .filter_map(|event| event.pointer(at)?.as_str())

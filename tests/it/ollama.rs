@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use waypost::types::Dialect;
 
-use crate::support::{Answer, Gateway, Model, Reply, Scripted, Seen, Yaml, chat_body, load};
+use crate::support::{Gateway, Model, Reply, Scripted, Seen, Yaml, chat_body, load};
 
 /// A deployment with an option that needs Ollama's own API.
 fn model(name: &str, url: &str) -> Model {
@@ -52,21 +52,6 @@ fn streaming(mut body: Value) -> Value {
     body
 }
 
-/// The data of each event.
-#[track_caller]
-fn events(answer: &Answer) -> Vec<Value> {
-    let events = answer
-        .text()
-        .split("\n\n")
-        .filter(|event| !event.is_empty());
-    events
-        .map(|event| {
-            let data = event.strip_prefix("data: ").expect("data");
-            serde_json::from_str(data).unwrap_or_else(|_| data.into())
-        })
-        .collect()
-}
-
 #[tokio::test]
 async fn a_plain_chat() {
     let server = Scripted::start(|_| whole(&json!({"role": "assistant", "content": "hey"}))).await;
@@ -105,7 +90,7 @@ async fn a_stream_becomes_events() {
     let mut asked = streaming(chat_body("g"));
     let answer = gateway.chat_with(&asked).send().await.ok();
     assert_eq!(answer.header("content-type"), Some("text/event-stream"));
-    let got = events(&answer);
+    let got = answer.events();
     let deltas: Vec<&Value> = got.iter().map(|e| &e["choices"][0]["delta"]).collect();
     assert_eq!(deltas[0], &json!({"role": "assistant", "content": ""}));
     assert_eq!(
@@ -119,7 +104,7 @@ async fn a_stream_becomes_events() {
     );
 
     asked["stream_options"] = json!({"include_usage": true});
-    let got = events(&gateway.chat_with(&asked).send().await.ok());
+    let got = gateway.chat_with(&asked).send().await.ok().events();
     assert_eq!(got[4]["usage"]["prompt_tokens"], 11);
     assert_eq!(got[5], "[DONE]");
     assert!(
@@ -174,7 +159,12 @@ async fn tools_both_ways() {
     assert_eq!(sent["messages"][2]["tool_name"], "weather");
     assert_eq!(sent["tools"], asked["tools"]);
 
-    let got = events(&gateway.chat_with(&streaming(asked)).send().await.ok());
+    let got = gateway
+        .chat_with(&streaming(asked))
+        .send()
+        .await
+        .ok()
+        .events();
     assert_eq!(
         got[1]["choices"][0]["delta"]["tool_calls"][0]["function"]["name"],
         "weather"
@@ -280,7 +270,7 @@ async fn what_breaks_before_any_content_is_tried_elsewhere() {
             ("sound", 2),
             "{shown}"
         );
-        assert_eq!(events(&answer).last(), Some(&json!("[DONE]")), "{shown}");
+        assert_eq!(answer.events().last(), Some(&json!("[DONE]")), "{shown}");
         gateway.stop().await;
     }
 }
@@ -307,7 +297,7 @@ async fn what_breaks_after_content_ends_in_an_error() {
         let gateway = gateway(&server).await;
         let answer = gateway.stream("g").await;
         gate.add_permits(1);
-        let got = events(&answer.finish().await.ok());
+        let got = answer.finish().await.ok().events();
         assert_eq!(got[1]["choices"][0]["delta"]["content"], "hey");
         let error = &got.last().expect("events")["error"];
         assert_eq!(error["code"].as_str().unwrap_or_default(), code, "{got:?}");

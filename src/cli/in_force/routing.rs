@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{percent, plural, time};
 use crate::config::{Config, Deployment, Group};
-use crate::types::{AffinityKey, ErrorClass, Policy};
+use crate::types::{ErrorClass, Policy};
 
 type Lines = Vec<(&'static str, String)>;
 
@@ -72,16 +72,7 @@ pub(super) fn of_group(group: &Group) -> Lines {
         lines.push(("tags", text));
     }
     if let Some(affinity) = &router.affinity {
-        let keys: Vec<&str> = affinity
-            .keys
-            .iter()
-            .map(|key| match key {
-                AffinityKey::Session => "session",
-                AffinityKey::PromptCacheKey => "prompt_cache_key",
-                AffinityKey::User => "user",
-                AffinityKey::Prefix => "prefix",
-            })
-            .collect();
+        let keys: Vec<&str> = affinity.keys.iter().map(|key| key.name()).collect();
         let text = format!(
             "by {}; for {}, {} conversations at most",
             keys.join(", "),

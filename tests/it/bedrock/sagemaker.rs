@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{assert_signed, events, frame, model, stream, streaming};
+use super::{assert_signed, frame, model, stream, streaming};
 use crate::support::{Gateway, Model, Reply, Scripted, Seen, Yaml};
 
 /// A SageMaker endpoint with fixed keys.
@@ -38,7 +38,7 @@ async fn sagemaker_takes_and_gives_openai() {
     assert_eq!(answer.json()["choices"][0]["message"]["content"], "hi");
     let answer = gateway.chat_with(&streaming()).send().await.ok();
     assert_eq!(answer.header("content-type"), Some("text/event-stream"));
-    let got = events(&answer);
+    let got = answer.events();
     assert_eq!(got[0]["choices"][0]["delta"]["content"], "hé");
     assert_eq!(got.last(), Some(&json!("[DONE]")));
     let seen = server.seen();

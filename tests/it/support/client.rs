@@ -145,6 +145,18 @@ impl Answer {
         std::str::from_utf8(&self.body).expect("text")
     }
 
+    /// The data of each event of a stream; what is no JSON as text.
+    #[track_caller]
+    pub(crate) fn events(&self) -> Vec<Value> {
+        let events = self.text().split_terminator("\n\n");
+        events
+            .map(|event| {
+                let data = event.strip_prefix("data: ").expect("data");
+                serde_json::from_str(data).unwrap_or_else(|_| data.into())
+            })
+            .collect()
+    }
+
     /// A header, if it is there and is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
