@@ -6,7 +6,7 @@ use super::*;
 use crate::router::cooldown::Rule;
 use crate::router::scores::{Scores, minute_of};
 use crate::types::{
-    Abilities, Auth, Clocks, Cost, Dialect, Dropping, ErrorClass, Policy, Price, Quirks,
+    Abilities, Auth, Clocks, Cost, Dialect, Dropping, ErrorClass, Fault, Policy, Price, Quirks,
     StrategyKind, Target, TlsOptions,
 };
 

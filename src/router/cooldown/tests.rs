@@ -14,6 +14,11 @@ fn start() -> (Cooldown, Instant) {
     (Cooldown::default(), Instant::now())
 }
 
+/// A 500 that asks for no pause.
+fn server_error(c: &mut Cooldown, at: Instant, rule: &Rule) -> Option<Instant> {
+    c.failed(Fault::Server, ErrorClass::InternalServer, None, at, rule)
+}
+
 #[test]
 fn some_faults_cool_at_once() {
     for fault in [
@@ -52,16 +57,7 @@ fn some_faults_cool_at_once() {
 #[test]
 fn allowed_fails_is_exceeded_not_reached() {
     let (mut c, t) = start();
-    assert_eq!(
-        c.failed(
-            Fault::Server,
-            ErrorClass::InternalServer,
-            None,
-            t,
-            &rule(Some(2))
-        ),
-        None
-    );
+    assert_eq!(server_error(&mut c, t, &rule(Some(2))), None);
     assert_eq!(
         c.failed(
             Fault::Connect,
@@ -73,13 +69,7 @@ fn allowed_fails_is_exceeded_not_reached() {
         None
     );
     assert_eq!(
-        c.failed(
-            Fault::Server,
-            ErrorClass::InternalServer,
-            None,
-            t + 2 * S,
-            &rule(Some(2))
-        ),
+        server_error(&mut c, t + 2 * S, &rule(Some(2))),
         Some(t + 12 * S)
     );
 }
@@ -87,61 +77,18 @@ fn allowed_fails_is_exceeded_not_reached() {
 #[test]
 fn failures_older_than_the_window_are_forgotten() {
     let (mut c, t) = start();
-    assert_eq!(
-        c.failed(
-            Fault::Server,
-            ErrorClass::InternalServer,
-            None,
-            t,
-            &rule(Some(1))
-        ),
-        None
-    );
-    assert_eq!(
-        c.failed(
-            Fault::Server,
-            ErrorClass::InternalServer,
-            None,
-            t + 10 * S,
-            &rule(Some(1))
-        ),
-        None
-    );
-    assert!(
-        c.failed(
-            Fault::Server,
-            ErrorClass::InternalServer,
-            None,
-            t + 11 * S,
-            &rule(Some(1))
-        )
-        .is_some()
-    );
+    assert_eq!(server_error(&mut c, t, &rule(Some(1))), None);
+    assert_eq!(server_error(&mut c, t + 10 * S, &rule(Some(1))), None);
+    assert!(server_error(&mut c, t + 11 * S, &rule(Some(1))).is_some());
 }
 
 #[test]
 fn the_window_slides_and_successes_do_not_move_it() {
     let (mut c, t) = start();
     c.succeeded(t);
-    assert_eq!(
-        c.failed(
-            Fault::Server,
-            ErrorClass::InternalServer,
-            None,
-            t + 8 * S,
-            &rule(Some(1))
-        ),
-        None
-    );
+    assert_eq!(server_error(&mut c, t + 8 * S, &rule(Some(1))), None);
     assert!(
-        c.failed(
-            Fault::Server,
-            ErrorClass::InternalServer,
-            None,
-            t + 12 * S,
-            &rule(Some(1))
-        )
-        .is_some(),
+        server_error(&mut c, t + 12 * S, &rule(Some(1))).is_some(),
         "two within ten seconds"
     );
 
@@ -150,20 +97,10 @@ fn the_window_slides_and_successes_do_not_move_it() {
         cooldown_time: 300 * S,
         ..rule(Some(1))
     };
-    assert_eq!(
-        c.failed(Fault::Server, ErrorClass::InternalServer, None, t, &long),
-        None
-    );
+    assert_eq!(server_error(&mut c, t, &long), None);
     c.succeeded(t + 61 * S);
     assert!(
-        c.failed(
-            Fault::Server,
-            ErrorClass::InternalServer,
-            None,
-            t + 100 * S,
-            &long
-        )
-        .is_some(),
+        server_error(&mut c, t + 100 * S, &long).is_some(),
         "two within five minutes"
     );
 }
@@ -171,47 +108,16 @@ fn the_window_slides_and_successes_do_not_move_it() {
 #[test]
 fn without_allowed_fails_three_in_a_row_or_the_share_cools() {
     let (mut c, t) = start();
-    assert_eq!(
-        c.failed(
-            Fault::Server,
-            ErrorClass::InternalServer,
-            None,
-            t,
-            &rule(None)
-        ),
-        None
-    );
-    assert_eq!(
-        c.failed(
-            Fault::Server,
-            ErrorClass::InternalServer,
-            None,
-            t,
-            &rule(None)
-        ),
-        None
-    );
+    assert_eq!(server_error(&mut c, t, &rule(None)), None);
+    assert_eq!(server_error(&mut c, t, &rule(None)), None);
     c.succeeded(t);
     assert_eq!(
-        c.failed(
-            Fault::Server,
-            ErrorClass::InternalServer,
-            None,
-            t,
-            &rule(None)
-        ),
+        server_error(&mut c, t, &rule(None)),
         None,
         "a success breaks the row"
     );
     assert!(
-        c.failed(
-            Fault::Server,
-            ErrorClass::InternalServer,
-            None,
-            t,
-            &rule(None)
-        )
-        .is_some(),
+        server_error(&mut c, t, &rule(None)).is_some(),
         "4 of 5 failed"
     );
 }
@@ -312,14 +218,7 @@ fn afterwards_one_goes_first() {
     c.begin_probe();
     assert_eq!(c.readiness(t), Readiness::Probing);
     assert!(
-        c.failed(
-            Fault::Server,
-            ErrorClass::InternalServer,
-            None,
-            t,
-            &rule(Some(5))
-        )
-        .is_some(),
+        server_error(&mut c, t, &rule(Some(5))).is_some(),
         "a failed probe cools, whatever is allowed"
     );
     let t = t + 10 * S;
@@ -392,7 +291,7 @@ fn classes_count_alone() {
         assert_eq!(c.failed(Fault::Timeout, C::Timeout, None, t, &rule), None);
     }
     assert_eq!(
-        c.failed(Fault::Server, C::InternalServer, None, t, &rule),
+        server_error(&mut c, t, &rule),
         None,
         "nine timeouts are no part of a row or a share"
     );
