@@ -34,7 +34,7 @@ pub struct Hedge {
 }
 
 impl Hedge {
-    /// A rule that begins with a full bucket.
+    /// A rule that begins with one second attempt to make.
     #[must_use]
     pub fn new(settings: Hedging) -> Self {
         Self {
