@@ -74,7 +74,7 @@ pub(crate) fn all() -> Vec<Case> {
             spliced(kib)
         }));
     }
-    cases.push(case("attempt", 1000, || {
+    cases.push(case("attempt", 10_000, || {
         attempts(StrategyKind::SimpleShuffle, 1)
     }));
     for kind in STRATEGIES {
@@ -83,14 +83,14 @@ pub(crate) fn all() -> Vec<Case> {
             cases.push(case(name, times, move || attempts(kind, deployments)));
         }
     }
-    cases.push(case("chunk", 1000, chunk));
+    cases.push(case("chunk", 10_000, chunk));
     cases.push(case("peek", 400, || {
         let answer = answer();
         Box::new(move || assert!(parts::peek(black_box(&answer))))
     }));
-    cases.push(case("metrics", 1000, metrics));
-    cases.push(case("metrics of a failure", 1000, failure_metrics));
-    cases.push(case("access line", 1000, access_line));
+    cases.push(case("metrics", 10_000, metrics));
+    cases.push(case("metrics of a failure", 10_000, failure_metrics));
+    cases.push(case("access line", 10_000, access_line));
     cases
 }
 
