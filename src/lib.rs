@@ -64,6 +64,7 @@ pub mod json;
 pub mod lab;
 pub mod metrics;
 pub mod provider;
+pub mod redis;
 pub mod request;
 pub mod router;
 pub mod sigv4;

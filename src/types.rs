@@ -4,21 +4,24 @@
 mod credentials;
 mod pattern;
 mod quirks;
+mod redis;
 mod routing;
 mod target;
+mod usage;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub use credentials::*;
 pub use pattern::Pattern;
 pub use quirks::{Answers, CallIds, History, Names, Pairs, Quirks};
+pub use redis::*;
 pub use routing::*;
 pub use target::*;
+pub use usage::*;
 
 /// A text that must never be shown: `Debug` and `Display` print `***`, and it has no `Serialize`.
 ///
@@ -184,92 +187,6 @@ impl Default for Clocks {
             request: Duration::from_secs(600),
         }
     }
-}
-
-/// Money in pico-dollars (10⁻¹² US dollars): prices per token are whole numbers in it, and sums are exact.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cost(pub u64);
-
-impl Cost {
-    /// Pico-dollars in a dollar.
-    pub const PER_DOLLAR: u64 = 1_000_000_000_000;
-
-    /// `dollars` rounded to the nearest pico-dollar; `None` if negative, not a number, or beyond 18 million dollars.
-    #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "range checked"
-    )]
-    pub fn from_dollars(dollars: f64) -> Option<Self> {
-        let pico = (dollars * Self::PER_DOLLAR as f64).round();
-        (pico >= 0.0 && pico < u64::MAX as f64).then_some(Self(pico as u64))
-    }
-
-    /// For people to read; not for adding up.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "display only")]
-    pub fn as_dollars(self) -> f64 {
-        self.0 as f64 / Self::PER_DOLLAR as f64
-    }
-}
-
-/// What a deployment charges per token. Zero is a price; a deployment without a known price has no `Price` at all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Price {
-    /// Per input token.
-    pub input: Cost,
-    /// Per output token, reasoning included.
-    pub output: Cost,
-    /// Per input token read from the provider's prompt cache; `input` where not given.
-    pub cached_input: Option<Cost>,
-}
-
-impl Price {
-    /// The cost of `usage`. Cached tokens are part of the input tokens and are charged once.
-    #[must_use]
-    pub fn of(&self, usage: &TokenUsage) -> Cost {
-        let cached = usage.cached_input.min(usage.input);
-        let cached_price = self.cached_input.unwrap_or(self.input).0;
-        Cost(
-            ((usage.input - cached).saturating_mul(self.input.0))
-                .saturating_add(cached.saturating_mul(cached_price))
-                .saturating_add(usage.output.saturating_mul(self.output.0)),
-        )
-    }
-}
-
-/// Tokens of one attempt, as the provider reported them or as counted by us.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenUsage {
-    /// Input tokens, cached ones included.
-    pub input: u64,
-    /// Output tokens, reasoning included.
-    pub output: u64,
-    /// Input tokens the provider read from its prompt cache.
-    pub cached_input: u64,
-    /// Output tokens spent on reasoning.
-    pub reasoning: u64,
-    /// False where the provider said nothing and the numbers are our estimate.
-    pub reported: bool,
-}
-
-impl TokenUsage {
-    /// Input plus output.
-    #[must_use]
-    pub const fn total(&self) -> u64 {
-        self.input.saturating_add(self.output)
-    }
-}
-
-/// Requests and tokens of a period.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Requests begun.
-    pub requests: u64,
-    /// Tokens used or reserved.
-    pub tokens: u64,
 }
 
 /// What went wrong with an attempt for which the deployment, its account, or the way to it is to blame.

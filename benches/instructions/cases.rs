@@ -18,8 +18,8 @@ use waypost::router::strategy::{Args, build};
 use waypost::router::{Ask, Attempt, Deployment, Outcome, Router};
 use waypost::telemetry::LogFormat;
 use waypost::types::{
-    Abilities, Auth, Clocks, Cost, Dialect, Dropping, Operation, Policy, Price, Quirks,
-    StrategyKind, Target, TlsOptions, TokenUsage,
+    Abilities, Auth, Clocks, Cost, Dialect, Dropping, Operation, Policy, Price, Provenance, Quirks,
+    Rates, StrategyKind, Target, TlsOptions, TokenUsage,
 };
 
 /// One step, ready to be done again and again.
@@ -59,7 +59,11 @@ const USAGE: TokenUsage = TokenUsage {
     output: 80,
     cached_input: 0,
     reasoning: 0,
-    reported: true,
+    provenance: Provenance::Reported,
+    cache_write: 0,
+    audio_input: 0,
+    audio_output: 0,
+    image_input: 0,
 };
 const MS: Duration = Duration::from_millis(1);
 
@@ -215,11 +219,18 @@ pub(crate) fn deployment(number: usize) -> Deployment {
         tpm: Some(1_000_000_000),
         max_parallel_requests: Some(1_000_000),
         order: None,
-        price: Some(Price {
-            input: Cost(2_500_000),
-            output: Cost(10_000_000),
-            cached_input: Some(Cost(1_250_000)),
-        }),
+        price: Some(
+            Price {
+                rates: Rates {
+                    input: Cost(2_500_000),
+                    output: Cost(10_000_000),
+                    cached_input: Some(Cost(1_250_000)),
+                    ..Rates::default()
+                },
+                ..Price::default()
+            }
+            .into(),
+        ),
         tags: Arc::default(),
         region: None,
         max_input_tokens: None,

@@ -37,7 +37,7 @@ fuzz_target!(|input: &[u8]| {
     }
     if let Ok(Some(usage)) = meter::reported(&mut Scanner::new(input)) {
         assert!(
-            usage.reported && usage.cached_input <= usage.input && usage.reasoning <= usage.output
+            usage.provenance == Provenance::Reported && usage.cached_input <= usage.input && usage.reasoning <= usage.output
         );
         let _ = usage.total();
     }

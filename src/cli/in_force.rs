@@ -230,7 +230,7 @@ fn deployment(out: &mut impl Write, deployment: &Deployment) -> io::Result<()> {
         out,
         "price",
         &match &deployment.price {
-            Some(price) => self::price(price),
+            Some(priced) => self::price(&priced.price),
             None => format!("unknown ({})", target.price_model),
         },
     )?;
@@ -330,13 +330,13 @@ fn price(price: &Price) -> String {
         let text = format!("{:.4}", cost.as_dollars() * 1e6);
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     };
-    let cached = price.cached_input.map_or_else(String::new, |cached| {
+    let cached = price.rates.cached_input.map_or_else(String::new, |cached| {
         format!(", ${} cached", million(cached))
     });
     format!(
         "${} in, ${} out{cached} per million tokens",
-        million(price.input),
-        million(price.output)
+        million(price.rates.input),
+        million(price.rates.output)
     )
 }
 

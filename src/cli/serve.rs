@@ -180,7 +180,7 @@ async fn serve(
     let limit = args.drain_timeout.unwrap_or(config.settings.drain_timeout);
     let signal = tokio::select! {
         signal = signals.next() => signal,
-        () = tidy_often(&app) => return Ok(ExitCode::FAILURE), // it never ends
+        () = beside(&app) => return Ok(ExitCode::FAILURE), // it never ends
     };
     tracing::info!(
         "{signal}: not ready from now on; accepting {delay:?} more, then finishing within {limit:?}"
@@ -188,12 +188,13 @@ async fn serve(
     app.drain();
     let all_done = tokio::select! {
         done = drain(server, admin, delay, limit) => done,
-        () = tidy_often(&app) => false,
+        () = beside(&app) => false,
         signal = signals.next() => {
             tracing::warn!("{signal} again: stopping at once");
             return Ok(ExitCode::FAILURE);
         }
     };
+    app.gateway().finish().await;
     if let Some(log) = &log {
         log.flush();
     }
@@ -203,6 +204,11 @@ async fn serve(
         tracing::warn!("some requests were still open after {limit:?} and are cut");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What goes on beside requests.
+async fn beside(app: &App) {
+    tokio::join!(tidy_often(app), app.gateway().background());
 }
 
 /// Writes the access lines that wait, and closes upstream connections that nobody uses, a few times a second.

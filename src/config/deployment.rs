@@ -16,7 +16,7 @@ use super::{
 };
 use crate::catalog::models::Facts;
 use crate::catalog::{self, Family, PROVIDERS, Provider};
-use crate::types::{Auth, Clocks, Cost, Price, Target};
+use crate::types::{Auth, Clocks, Cost, Price, Priced, Rates, Target};
 
 /// What a group passes on to its deployments.
 pub(super) struct Inherited<'a> {
@@ -310,7 +310,7 @@ fn price(
     path: &str,
     provider: &str,
     model: &str,
-) -> Option<Price> {
+) -> Option<Priced> {
     let known = look_up(&[&own.prices, &own.prices_file], provider, model);
     let given = |key: &str| {
         let amount = node
@@ -326,6 +326,7 @@ fn price(
     if input.is_none() && output.is_none() {
         return known;
     }
+    let known = known.map(|priced| priced.price);
     let mut half = |name: &str, table: Option<Cost>| {
         table.unwrap_or_else(|| {
             let message =
@@ -336,17 +337,24 @@ fn price(
     };
     let input = match input {
         Some(input) => input,
-        None => half("input_cost_per_token", known.map(|k| k.input)),
+        None => half("input_cost_per_token", known.map(|k| k.rates.input)),
     };
     let output = match output {
         Some(output) => output,
-        None => half("output_cost_per_token", known.map(|k| k.output)),
+        None => half("output_cost_per_token", known.map(|k| k.rates.output)),
     };
-    Some(Price {
-        input,
-        output,
-        cached_input,
-    })
+    Some(
+        Price {
+            rates: Rates {
+                input,
+                output,
+                cached_input,
+                ..Rates::default()
+            },
+            ..Price::default()
+        }
+        .into(),
+    )
 }
 
 /// `model_info.id`, else `{group}/{model}`, fit for a header.

@@ -51,8 +51,8 @@ pub use load::{import, load, load_str};
 pub use prices::PriceTables;
 
 use crate::types::{
-    Abilities, Affinity, AllCooling, Clocks, CostReading, Fallbacks, Hedging, Policy, Price,
-    Queueing, Secret, StrategyKind, TagFilter, Target, UsageReading,
+    Abilities, Affinity, AllCooling, Clocks, CostReading, Fallbacks, Hedging, Policy, Priced,
+    Queueing, RedisTarget, Secret, Sharing, StrategyKind, TagFilter, Target, UsageReading,
 };
 
 /// A configuration that was checked.
@@ -111,7 +111,7 @@ pub struct Deployment {
     /// Priority: the lowest present among the eligible is used; one without comes last.
     pub order: Option<u32>,
     /// Known price, if any.
-    pub price: Option<Price>,
+    pub price: Option<Priced>,
     /// Overrides the router's.
     pub cooldown_time: Option<Duration>,
     /// Overrides the router's.
@@ -175,6 +175,10 @@ pub struct Router {
     pub max_wait: Duration,
     /// Limit of the whole request with its retries.
     pub deadline: Duration,
+    /// The Redis it shares its numbers and its cache through, if any: its own, or the one for all.
+    pub redis: Option<Arc<RedisTarget>>,
+    /// Limits (`rpm`, `tpm`) are reserved in Redis before each attempt, so that replicas never exceed them together.
+    pub exact_limits: bool,
     /// Response cache, if on.
     pub cache: Option<CacheSettings>,
     /// Put the group's name into `model` of responses instead of what the upstream sent.
@@ -190,6 +194,12 @@ pub struct CacheSettings {
     pub namespace: Option<String>,
     /// Entries are shared by all callers instead of kept per client key.
     pub shared_between_callers: bool,
+    /// Answers are also kept in the group's Redis, if it has one.
+    pub in_redis: bool,
+    /// How long an answer that came from Redis is believed without asking again.
+    pub near_ttl: Duration,
+    /// Answers of at least that many bytes are compressed in Redis.
+    pub compress_above: usize,
 }
 
 /// The `waypost:` section.
@@ -225,6 +235,47 @@ pub struct Settings {
     pub decisions: usize,
     /// Answers also carry LiteLLM's headers (`x-litellm-model-group`, …).
     pub litellm_headers: bool,
+    /// How replicas share what they count.
+    pub sharing: Sharing,
+    /// The ledger, if one is kept.
+    pub ledger: Option<LedgerSettings>,
+}
+
+/// `waypost: ledger:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerSettings {
+    /// The folder it is kept in; of one process at a time.
+    pub dir: PathBuf,
+    /// When what was written is made to survive the machine's end, too.
+    pub fsync: Fsync,
+    /// What happens while records can't be written.
+    pub when_full: WhenFull,
+    /// A segment file is closed when it is as large as that, in bytes.
+    pub segment_bytes: u64,
+    /// How long segments are kept.
+    pub retain: Duration,
+    /// The Redis that everyone's totals are in, if any.
+    pub redis: Option<Arc<RedisTarget>>,
+}
+
+/// When records are made to survive the end of the machine; that of the process they always do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fsync {
+    /// When the system likes.
+    Never,
+    /// That often.
+    Every(Duration),
+    /// Before the answer's end is given away; those that come together share one.
+    Always,
+}
+
+/// What happens to requests while the ledger can't be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// They are refused.
+    Refuse,
+    /// They are served; what can't be written is counted, and kept as far as memory for it goes.
+    GoOn,
 }
 
 /// A key a client may present.

@@ -6,24 +6,35 @@
 //! `gpt-4-1106-preview` is no `gpt-4`. A model that no table has is of unknown price, which is not the same as free.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 
 use crate::catalog::models::without_date;
-use crate::types::{Cost, Price};
+use crate::types::{Cost, Price, Priced, Rates};
 
 /// Prices by model or provider/model.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Prices {
     rows: HashMap<String, Price>,
+    /// What records name it by.
+    version: Arc<str>,
+}
+
+impl Default for Prices {
+    /// None, of the configuration.
+    fn default() -> Self {
+        Self {
+            rows: HashMap::new(),
+            version: "config".into(),
+        }
+    }
 }
 
 /// The format of `config/prices.yml`: dollars per million tokens.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BuiltIn {
-    #[expect(dead_code, reason = "for readers of the file")]
     as_of: String,
     #[expect(dead_code, reason = "for readers of the file")]
     source: String,
@@ -57,14 +68,19 @@ static BUILT_IN: LazyLock<Prices> = LazyLock::new(|| {
         Some((
             model,
             Price {
-                input,
-                output,
-                cached_input: price.cached_input.and_then(per_million),
+                rates: Rates {
+                    input,
+                    output,
+                    cached_input: price.cached_input.and_then(per_million),
+                    ..Rates::default()
+                },
+                ..Price::default()
             },
         ))
     });
     Prices {
         rows: rows.collect(),
+        version: format!("list {}", table.as_of).into(),
     }
 });
 
@@ -88,18 +104,23 @@ impl Prices {
             Some((
                 model,
                 Price {
-                    input,
-                    output,
-                    cached_input,
+                    rates: Rates {
+                        input,
+                        output,
+                        cached_input,
+                        ..Rates::default()
+                    },
+                    ..Price::default()
                 },
             ))
         });
         Ok(Self {
             rows: rows.collect(),
+            version: "file".into(),
         })
     }
 
-    fn find(&self, provider: &str, model: &str) -> Option<Price> {
+    fn find(&self, provider: &str, model: &str) -> Option<Priced> {
         let row = |name: &str| {
             self.rows
                 .get(&format!("{provider}/{name}"))
@@ -111,6 +132,10 @@ impl Prices {
         [model, without_date(model), bare, without_date(bare)]
             .into_iter()
             .find_map(row)
+            .map(|price| Priced {
+                price,
+                version: Arc::clone(&self.version),
+            })
     }
 }
 
@@ -128,13 +153,13 @@ impl PriceTables {
 
     /// The price of a provider's model, if a table has it.
     #[must_use]
-    pub fn find(&self, provider: &str, model: &str) -> Option<Price> {
+    pub fn find(&self, provider: &str, model: &str) -> Option<Priced> {
         look_up(&[&self.own, &self.file], provider, model)
     }
 }
 
 /// The price of a model in the first table that has it.
-pub(super) fn look_up(tables: &[&Prices], provider: &str, model: &str) -> Option<Price> {
+pub(super) fn look_up(tables: &[&Prices], provider: &str, model: &str) -> Option<Priced> {
     tables
         .iter()
         .find_map(|table| table.find(provider, model))
@@ -147,7 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn input(provider: &str, model: &str) -> Option<f64> {
-        look_up(&[], provider, model).map(|price| price.input.as_dollars() * 1e6)
+        look_up(&[], provider, model).map(|price| price.price.rates.input.as_dollars() * 1e6)
     }
 
     #[test]
@@ -176,26 +201,14 @@ mod tests {
     #[test]
     fn tables_of_the_user_come_first() {
         let mut own = Prices::default();
-        own.add(
-            "gpt-4o",
-            Price {
-                input: Cost(7),
-                ..Price::default()
-            },
-        );
-        own.add(
-            "azure/gpt-4o",
-            Price {
-                input: Cost(0),
-                ..Price::default()
-            },
-        );
+        own.add("gpt-4o", Price::of_tokens(Cost(7), Cost(0)));
+        own.add("azure/gpt-4o", Price::of_tokens(Cost(0), Cost(0)));
         assert_eq!(
-            look_up(&[&own], "openai", "gpt-4o").map(|p| p.input),
+            look_up(&[&own], "openai", "gpt-4o").map(|p| p.price.rates.input),
             Some(Cost(7))
         );
         assert_eq!(
-            look_up(&[&own], "azure", "gpt-4o").map(|p| p.input),
+            look_up(&[&own], "azure", "gpt-4o").map(|p| p.price.rates.input),
             Some(Cost(0))
         );
         let file = Prices::from_litellm(
@@ -203,7 +216,7 @@ mod tests {
         )
         .expect("JSON");
         assert_eq!(
-            look_up(&[&file], "x", "m").map(|p| p.input),
+            look_up(&[&file], "x", "m").map(|p| p.price.rates.input),
             Some(Cost(1_000_000))
         );
         assert!(Prices::from_litellm("- 1").is_err());

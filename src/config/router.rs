@@ -57,6 +57,9 @@ pub(super) fn router(
                 .unwrap_or(own.cache_ttl),
             namespace: kwargs.and_then(|kwargs| kwargs.text("namespace")),
             shared_between_callers: own.cache_shared,
+            in_redis: false,
+            near_ttl: std::time::Duration::from_secs(10),
+            compress_above: 4096,
         }
     });
     if let Some(node) = node {
@@ -104,6 +107,8 @@ pub(super) fn router(
         max_wait,
         deadline: base.request,
         cache,
+        redis: None,
+        exact_limits: false,
         response_model_is_group: overrides
             .text("response_model")
             .map_or(own.response_model_is_group, |choice| choice == "group"),

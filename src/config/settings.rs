@@ -13,7 +13,7 @@ use super::prices::Prices;
 use super::router::all_cooling;
 use super::tree::{Node, Value};
 use super::{ClientKey, Group, Settings, value};
-use crate::types::{AllCooling, Clocks, Cost, Price, Secret, StrategyKind};
+use crate::types::{AllCooling, Clocks, Cost, Price, Rates, Secret, Sharing, StrategyKind};
 
 const BODY_LIMIT: u64 = 32 << 20;
 const CACHE_BYTES: u64 = 64 << 20;
@@ -114,6 +114,8 @@ pub(super) fn read(ctx: &mut Context<'_>, node: Option<Node>) -> (Own, Settings)
             .and_then(|decisions| usize::try_from(decisions).ok())
             .unwrap_or(DECISIONS),
         litellm_headers: node.flag("litellm_headers").unwrap_or(false),
+        sharing: Sharing::default(),
+        ledger: None,
     };
     if let Some(host) = settings.host.filter(|host| !host.is_loopback())
         && settings.keys.is_empty()
@@ -210,9 +212,13 @@ fn prices(node: &Node) -> Prices {
             prices.add(
                 &entry.key,
                 Price {
-                    input,
-                    output,
-                    cached_input,
+                    rates: Rates {
+                        input,
+                        output,
+                        cached_input,
+                        ..Rates::default()
+                    },
+                    ..Price::default()
                 },
             );
         }

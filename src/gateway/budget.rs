@@ -11,7 +11,7 @@ use super::plan::Stop;
 use super::snapshot::Group;
 use crate::provider::Call;
 use crate::router::{NoneEligible, Why};
-use crate::types::{Operation, TokenUsage};
+use crate::types::{Operation, Provenance, TokenUsage};
 use crate::usage::meter;
 
 /// Output tokens assumed where a request sets no bound, for reservations and prices. Corrected when the answer is there.
@@ -41,6 +41,7 @@ pub(super) fn estimate(call: &Call) -> TokenUsage {
     TokenUsage {
         input: meter::estimate(call.body.len() as u64),
         output,
+        provenance: Provenance::Counted,
         ..TokenUsage::default()
     }
 }

@@ -28,7 +28,7 @@ use crate::clock::{Alarm, Clock};
 use crate::h1::{Fields, Head};
 use crate::provider::{AdaptError, Authority, Call, Inbound, embeddings, error_facts};
 use crate::router::Deployment;
-use crate::types::{Clocks, Fault, Operation, Token, TokenUsage};
+use crate::types::{Clocks, Fault, Operation, Provenance, Token, TokenUsage};
 use crate::upstream::{Answer, SendError};
 use crate::usage::meter;
 
@@ -367,6 +367,7 @@ impl Exchange<'_> {
         TokenUsage {
             input: self.input_estimate,
             output,
+            provenance: Provenance::Counted,
             ..TokenUsage::default()
         }
     }

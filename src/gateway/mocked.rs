@@ -13,7 +13,7 @@ use super::trial::Trial;
 use super::watch::Watch;
 use crate::h1::Fields;
 use crate::provider::mock;
-use crate::types::{Operation, TokenUsage};
+use crate::types::{Operation, Provenance, TokenUsage};
 use crate::usage::meter;
 
 impl Exchange<'_> {
@@ -26,6 +26,7 @@ impl Exchange<'_> {
         let usage = TokenUsage {
             input: self.input_estimate,
             output: meter::estimate(text.len() as u64),
+            provenance: Provenance::Counted,
             ..TokenUsage::default()
         };
         let call = self.call;

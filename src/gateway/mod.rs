@@ -5,6 +5,7 @@
 //! Strategies, dialects and stores are behind their own seams; here is no `match` on any of them. Nothing is retried after
 //! the commit point, and every way out settles the attempt (`trial.rs`).
 
+pub mod background;
 mod budget;
 mod caching;
 pub mod classify;
@@ -64,6 +65,7 @@ use crate::cache::Memory;
 use crate::clock::Alarm;
 use crate::config::Config;
 use crate::provider::Call;
+use crate::redis::Redis;
 use crate::request::RequestHead;
 use crate::request::overrides::{self, Mock, Overrides};
 
@@ -73,6 +75,8 @@ pub struct Gateway {
     snapshot: Snapshot,
     deps: Deps,
     cache: Arc<Memory>,
+    /// Each Redis that a group names, once.
+    redis: Vec<Redis>,
     bounds: Bounds,
     /// Answers carry LiteLLM's headers as well.
     litellm_headers: bool,
@@ -88,6 +92,7 @@ impl Gateway {
     pub fn build(config: &Config, deps: Deps) -> Result<Self, BuildError> {
         let snapshot = Snapshot::build(config, &deps)?;
         Ok(Self {
+            redis: snapshot.redis(),
             snapshot,
             deps,
             cache: Arc::new(Memory::new(config.settings.cache_max_bytes)),

@@ -189,7 +189,7 @@ impl Names {
                 };
                 let known = || self.prices.find(&target.provider, &target.price_model);
                 let deployment = Deployment {
-                    price: deployment.price.or_else(known),
+                    price: deployment.price.clone().or_else(known),
                     target: Arc::clone(&target),
                     ..Deployment::clone(deployment)
                 };

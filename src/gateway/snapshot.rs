@@ -14,13 +14,14 @@ use super::names::Names;
 use crate::config::{self, CacheSettings, Config};
 use crate::metrics::{DeploymentMeters, GroupMeters};
 use crate::provider::{self, Adapter};
+use crate::redis::Redis;
 use crate::request::quoted;
 use crate::router::cooldown::Rule;
 use crate::router::queue::Queue;
 use crate::router::scores::Scores;
 use crate::router::strategy::{Args, build};
 use crate::router::{Deployment, Router};
-use crate::types::{AllCooling, Auth, Fallbacks};
+use crate::types::{AllCooling, Auth, Fallbacks, RedisTarget};
 use crate::upstream::credentials::TokenSource;
 use crate::upstream::{Endpoint, EndpointError};
 
@@ -28,6 +29,7 @@ use crate::upstream::{Endpoint, EndpointError};
 #[derive(Debug)]
 pub struct Snapshot {
     groups: Vec<Arc<Group>>,
+    redis: Vec<Redis>,
     names: Names,
 }
 
@@ -48,6 +50,8 @@ pub struct Group {
     pub meters: GroupMeters,
     /// Attempts a request may make.
     pub attempts: u32,
+    /// The Redis it shares its numbers and its cache through, if any.
+    pub redis: Option<Redis>,
     /// The rest of its settings.
     pub settings: config::Router,
     /// Who is asked when it fails.
@@ -120,10 +124,11 @@ impl Snapshot {
     /// # Errors
     /// See [`BuildError`].
     pub fn build(config: &Config, deps: &Deps) -> Result<Self, BuildError> {
+        let mut redis = Vec::new();
         let groups: Vec<_> = config
             .groups
             .iter()
-            .map(|g| group(g, deps).map(Arc::new))
+            .map(|g| group(g, &mut redis, deps).map(Arc::new))
             .collect::<Result<_, _>>()?;
         let aliases = config
             .aliases
@@ -131,7 +136,17 @@ impl Snapshot {
             .map(|alias| (&alias.name, &alias.group, alias.hidden));
         let rng = || StdRng::from_rng(&mut *deps.rng());
         let names = Names::new(&groups, aliases, &config.prices, rng);
-        Ok(Self { groups, names })
+        Ok(Self {
+            groups,
+            redis,
+            names,
+        })
+    }
+
+    /// Each Redis that a group names, once.
+    #[must_use]
+    pub fn redis(&self) -> Vec<Redis> {
+        self.redis.clone()
     }
 
     /// The groups of the file, in its order.
@@ -181,12 +196,23 @@ impl Group {
             owner: Arc::clone(&self.owner),
             fallbacks: self.fallbacks.clone(),
             hedge: self.hedge.clone(),
+            redis: self.redis.clone(),
             settings,
         }
     }
 }
 
-fn group(config: &config::Group, deps: &Deps) -> Result<Group, BuildError> {
+/// The Redis at that place: the one that is in `all` already, or a new one.
+fn redis_at(target: &Arc<RedisTarget>, all: &mut Vec<Redis>) -> Redis {
+    if let Some(known) = all.iter().find(|redis| redis.target() == target) {
+        return known.clone();
+    }
+    let redis = Redis::new(Arc::clone(target));
+    all.push(redis.clone());
+    redis
+}
+
+fn group(config: &config::Group, redis: &mut Vec<Redis>, deps: &Deps) -> Result<Group, BuildError> {
     let settings = config.router.clone();
     let queue = Arc::new(Queue::new(settings.queue.max_size));
     let deployments: Vec<_> = config
@@ -209,6 +235,10 @@ fn group(config: &config::Group, deps: &Deps) -> Result<Group, BuildError> {
         response_model: settings.response_model_is_group.then(|| quoted(&config.id)),
         fallbacks: config.fallbacks.clone(),
         hedge: hedge::of(settings.hedging),
+        redis: settings
+            .redis
+            .as_ref()
+            .map(|target| redis_at(target, redis)),
         header: header(&config.id),
         id: Arc::clone(&config.id),
         owner: Arc::clone(&config.id),
@@ -265,7 +295,7 @@ fn deployment(
         tpm: config.tpm,
         max_parallel_requests: config.max_parallel_requests,
         order: config.order,
-        price: config.price,
+        price: config.price.clone(),
         tags: Arc::clone(&config.tags),
         region: config.region.clone(),
         max_input_tokens: config.max_input_tokens,

@@ -23,7 +23,7 @@ use crate::request::overrides::Mock;
 use crate::request::{RequestHead, conversation};
 use crate::router::queue::Ticket;
 use crate::router::{Ask, Attempt, Availability};
-use crate::types::{Clocks, TokenUsage};
+use crate::types::{Clocks, Provenance, TokenUsage};
 
 /// What came of an attempt: an answer for the client, or what the plan is to know.
 pub(super) type Came = Result<(Committed, End), Event>;
@@ -321,6 +321,7 @@ impl Gateway {
         if terms.hedged {
             trial.note_usage(TokenUsage {
                 input: input_estimate,
+                provenance: Provenance::Counted,
                 ..TokenUsage::default()
             });
         }

@@ -14,7 +14,7 @@ use memchr::memmem::Finder;
 use crate::json::{Scanner, Wrong};
 use crate::provider::{AdaptError, ErrorFacts, Translator, error_facts};
 use crate::sse;
-use crate::types::TokenUsage;
+use crate::types::{Provenance, TokenUsage};
 use crate::usage::meter;
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
@@ -226,6 +226,7 @@ impl Watch {
         self.usage.unwrap_or(TokenUsage {
             input,
             output: self.events,
+            provenance: Provenance::Counted,
             ..TokenUsage::default()
         })
     }

@@ -171,7 +171,8 @@ impl Attempt {
     /// What the tokens noted cost, if the price is known.
     #[must_use]
     pub fn cost(&self) -> Option<Cost> {
-        self.deployment.price.map(|price| price.of(&self.usage))
+        let priced = self.deployment.price.as_ref()?;
+        Some(priced.price.of(&self.usage))
     }
 
     /// Ends the attempt. Returns the deadline if it put the deployment into cooldown.

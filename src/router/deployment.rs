@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cooldown::Rule;
 use super::scores::Scores;
-use crate::types::{Abilities, Clocks, Price, Target};
+use crate::types::{Abilities, Clocks, Priced, Target};
 
 /// One concrete target of a group. Clones share the scores.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub struct Deployment {
     /// Priority; `None` is last.
     pub order: Option<u32>,
     /// Known price.
-    pub price: Option<Price>,
+    pub price: Option<Priced>,
     /// What requests may ask for by name.
     pub tags: Arc<[String]>,
     /// Where it is.

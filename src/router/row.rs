@@ -60,7 +60,7 @@ impl Row {
             },
             order: deployment.order.unwrap_or(u32::MAX),
             weight: deployment.weight,
-            price: deployment.price,
+            price: deployment.price.as_ref().map(|priced| priced.price),
         }
     }
 

@@ -6,8 +6,8 @@ use super::*;
 use crate::router::cooldown::Rule;
 use crate::router::scores::{Scores, minute_of};
 use crate::types::{
-    Abilities, Auth, Clocks, Cost, Dialect, Dropping, ErrorClass, Fault, Policy, Price, Quirks,
-    StrategyKind, Target, TlsOptions,
+    Abilities, Auth, Clocks, Cost, Dialect, Dropping, ErrorClass, Fault, Policy, Price, Provenance,
+    Quirks, Rates, StrategyKind, Target, TlsOptions,
 };
 
 mod explain;
@@ -337,11 +337,18 @@ fn even_cooling_takes_the_one_that_is_back_first() {
 #[test]
 fn usage_and_cost_are_counted_once_however_it_ends() {
     let mut d = deployment("a");
-    d.price = Some(Price {
-        input: Cost(2),
-        output: Cost(3),
-        cached_input: Some(Cost(1)),
-    });
+    d.price = Some(
+        Price {
+            rates: Rates {
+                input: Cost(2),
+                output: Cost(3),
+                cached_input: Some(Cost(1)),
+                ..Rates::default()
+            },
+            ..Price::default()
+        }
+        .into(),
+    );
     d.tpm = Some(1000);
     let r = router(StrategyKind::SimpleShuffle, vec![d]);
     let now = Instant::now();
@@ -349,8 +356,8 @@ fn usage_and_cost_are_counted_once_however_it_ends() {
         input: 100,
         output: 10,
         cached_input: 40,
-        reasoning: 0,
-        reported: true,
+        provenance: Provenance::Reported,
+        ..TokenUsage::default()
     };
     let mut attempt = r.begin(&ask(&[], now)).expect("a");
     attempt.note_usage(usage);

@@ -1,7 +1,7 @@
 //! Tokens in a body or an event.
 
 use crate::json::{self, Scanner, Wrong};
-use crate::types::TokenUsage;
+use crate::types::{Provenance, TokenUsage};
 
 /// Bytes of English text per token, as OpenAI's own rule of thumb has it; only for estimates.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -96,7 +96,8 @@ fn usage(wire: &Wire) -> Option<TokenUsage> {
         output,
         cached_input: cached.unwrap_or(0).min(input),
         reasoning: wire.reasoning_tokens.unwrap_or(0).min(output),
-        reported: true,
+        provenance: Provenance::Reported,
+        ..TokenUsage::default()
     })
 }
 
@@ -118,7 +119,8 @@ mod tests {
                 output,
                 cached_input,
                 reasoning,
-                reported: true,
+                provenance: Provenance::Reported,
+                ..TokenUsage::default()
             })
         };
         let cases = [

@@ -16,6 +16,7 @@ const LEAVES: &[&str] = &[
     "telemetry",
     "access_log",
     "catalog",
+    "redis",
 ];
 
 /// What a file may import, by its path below `src`; the longest prefix that fits counts.
@@ -50,6 +51,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("gateway/names.rs", &["config", "router", "provider", LEAF]),
     ("router/", &[LEAF]),
     ("provider/", &[LEAF]),
+    ("redis/", &["types", "clock", "metrics"]),
     ("upstream/", &[LEAF]),
     ("usage/", &[LEAF]),
     ("cache/", &[LEAF]),

@@ -38,6 +38,7 @@ mod ollama;
 mod outages;
 mod providers_like;
 mod queue;
+mod redis;
 mod retries;
 mod routing;
 mod scenarios;

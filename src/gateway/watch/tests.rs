@@ -66,7 +66,7 @@ fn nothing_is_changed_and_the_end_is_known() {
         TokenUsage {
             input: 3,
             output: 2,
-            reported: true,
+            provenance: Provenance::Reported,
             ..TokenUsage::default()
         }
     );
@@ -106,7 +106,7 @@ fn usage_only_we_asked_for_is_hidden_whatever_the_cut() {
             (expected.as_str(), Ending::Complete),
             "cut at {cut}"
         );
-        assert!(watch.usage(0).reported);
+        assert!(watch.usage(0).provenance == Provenance::Reported);
     }
     let with_choice = "data: {\"choices\":[{\"delta\":{}}],\"usage\":{\"prompt_tokens\":3}}\n\n";
     assert_eq!(
@@ -124,7 +124,10 @@ fn groqs_own_usage_counts_as_well() {
     let mut watch = plain();
     run(&mut watch, &[TEXT, &groq, error, STOP, DONE]);
     let got = watch.usage(0);
-    assert_eq!((got.input, got.output, got.reported), (3, 2, true));
+    assert_eq!(
+        (got.input, got.output, got.provenance),
+        (3, 2, Provenance::Reported)
+    );
 }
 
 #[test]
@@ -163,6 +166,7 @@ fn unreported_usage_is_estimated() {
         TokenUsage {
             input: 7,
             output: 4,
+            provenance: Provenance::Counted,
             ..TokenUsage::default()
         }
     );

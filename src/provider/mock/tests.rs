@@ -3,12 +3,18 @@ use std::sync::Arc;
 use super::*;
 use crate::request::RequestHead;
 
+use crate::types::Provenance;
+
 const USAGE: TokenUsage = TokenUsage {
     input: 7,
     output: 2,
     cached_input: 0,
     reasoning: 0,
-    reported: false,
+    provenance: Provenance::Counted,
+    cache_write: 0,
+    audio_input: 0,
+    audio_output: 0,
+    image_input: 0,
 };
 
 fn made(operation: Operation, body: &str, text: &str) -> Result<Bytes, Box<Refusal>> {

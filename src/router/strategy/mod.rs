@@ -187,10 +187,7 @@ pub(super) mod testing {
                 },
                 order: u32::MAX,
                 weight: self.weight,
-                price: self.cost.map(|input| Price {
-                    input,
-                    ..Price::default()
-                }),
+                price: self.cost.map(|input| Price::of_tokens(input, Cost(0))),
             }
         }
     }

@@ -189,10 +189,7 @@ fn the_names_of_what_was_compared_are_those_of_the_numbers() {
 fn as_json() {
     let mut a = deployment("a");
     a.weight = Some(1.5);
-    a.price = Some(Price {
-        input: Cost(Cost::PER_DOLLAR / 1000),
-        ..Price::default()
-    });
+    a.price = Some(Price::of_tokens(Cost(Cost::PER_DOLLAR / 1000), Cost(0)).into());
     let mut b = deployment("b");
     b.rpm = Some(0);
     b.order = Some(1);
@@ -240,10 +237,7 @@ fn limited() -> impl proptest::prelude::Strategy<Value = Deployment> {
             d.tpm = tpm.map(|n| u64::from(n) * 40);
             d.max_parallel_requests = parallel.map(|n| n + 1);
             d.order = order;
-            d.price = price.map(|n| Price {
-                input: Cost(n.into()),
-                ..Price::default()
-            });
+            d.price = price.map(|n| Price::of_tokens(Cost(n.into()), Cost(0)).into());
             d
         })
 }

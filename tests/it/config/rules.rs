@@ -30,7 +30,10 @@ fn files_the_configuration_names_are_read_beside_it() {
         deployment.target.tls.ca_file,
         Some(folder.path().join("ca.pem"))
     );
-    assert_eq!(deployment.price.map(|p| p.input.0), Some(1_000_000));
+    assert_eq!(
+        deployment.price.as_ref().map(|p| p.price.rates.input.0),
+        Some(1_000_000)
+    );
     assert_eq!(
         config.settings.keys[0].plain.as_ref().map(|k| k.expose()),
         Some("hidden-file")

@@ -228,8 +228,11 @@ fn every_key_arrives_where_it_is_used() {
         (Some(20), Some(1))
     );
     assert_eq!(first.cooldown_time, Some(Duration::ZERO));
-    let price = first.price.expect("given in the file");
-    assert_eq!((price.input.0, price.output.0), (0, 10_000_000));
+    let price = first.price.as_ref().expect("given in the file");
+    assert_eq!(
+        (price.price.rates.input.0, price.price.rates.output.0),
+        (0, 10_000_000)
+    );
     assert_eq!(
         (first.clocks.total, first.clocks.gap),
         (Duration::from_secs(4), Duration::from_secs(3))
@@ -287,7 +290,13 @@ fn every_key_arrives_where_it_is_used() {
     assert!(!other.router.response_model_is_group);
     assert_eq!(other.router.deadline, Duration::from_secs(60));
     assert_eq!(other.deployments[0].clocks.total, Duration::from_secs(9));
-    assert_eq!(other.deployments[0].price.map(|p| p.input.0), Some(100_000));
+    assert_eq!(
+        other.deployments[0]
+            .price
+            .clone()
+            .map(|p| p.price.rates.input.0),
+        Some(100_000)
+    );
 
     let settings = &config.settings;
     assert_eq!(

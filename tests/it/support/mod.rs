@@ -24,6 +24,7 @@ pub(crate) mod dialects;
 pub(crate) mod pair;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod redis;
 pub(crate) mod wire;
 
 use std::net::SocketAddr;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use waypost::api::listen::Server;
 use waypost::api::{App, Workers};
 use waypost::clock::{Clock, ManualClock, SystemClock};
@@ -85,6 +87,8 @@ pub(crate) fn load(yaml: &str) -> Config {
 pub(crate) struct Gateway {
     app: Arc<App>,
     server: Server,
+    /// What goes on beside requests; ends with the gateway.
+    beside: JoinSet<()>,
 }
 
 impl Gateway {
@@ -127,7 +131,14 @@ impl Gateway {
             .expect("a loopback port");
         let server =
             Server::start(listener, app.routes(), Arc::new(Workers::here())).expect("an address");
-        Self { app, server }
+        let mut beside = JoinSet::new();
+        let run = Arc::clone(&app);
+        beside.spawn(async move { run.gateway().background().await });
+        Self {
+            app,
+            server,
+            beside,
+        }
     }
 
     /// Where it listens.
@@ -195,8 +206,14 @@ impl Gateway {
 
     /// Stops it, and waits until every connection has ended: what is under way then is a leak.
     pub(crate) async fn stop(self) -> Arc<App> {
-        let Self { app, server } = self;
+        let Self {
+            app,
+            server,
+            mut beside,
+        } = self;
         assert!(server.stop(s(60)).await, "a connection did not end");
+        app.gateway().finish().await;
+        beside.shutdown().await;
         if let Some(log) = &app.gateway().deps().access_log {
             log.flush();
         }
