@@ -7,13 +7,23 @@ use super::Gateway;
 impl Gateway {
     /// Keeps the connections to every Redis. Never ends.
     pub async fn background(&self) {
-        join_all(self.redis.iter().map(crate::redis::Redis::keep)).await;
+        let ship = async {
+            if let Some(shipper) = &self.shipper {
+                shipper.run().await;
+            }
+        };
+        tokio::join!(
+            join_all(self.redis.iter().map(crate::redis::Redis::keep)),
+            ship
+        );
         // Without any Redis there is nothing to do, and that is not an end.
         std::future::pending::<()>().await;
     }
 
     /// Nothing more is served: hands over what has not been handed over yet.
     pub async fn finish(&self) {
-        std::future::ready(()).await;
+        if let Some(shipper) = &self.shipper {
+            shipper.finish().await;
+        }
     }
 }

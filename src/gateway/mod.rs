@@ -34,6 +34,7 @@ mod relay;
 mod reply;
 pub mod route;
 mod settle;
+mod ship;
 pub mod snapshot;
 mod stopwatch;
 mod trial;
@@ -59,6 +60,7 @@ use journey::{Bounds, Journey};
 use record::Record;
 use reply::Answered;
 use route::Next;
+use ship::Shipper;
 use snapshot::Group;
 
 use crate::cache::Memory;
@@ -75,8 +77,10 @@ pub struct Gateway {
     snapshot: Snapshot,
     deps: Deps,
     cache: Arc<Memory>,
-    /// Each Redis that a group names, once.
+    /// Each Redis that is named, once.
     redis: Vec<Redis>,
+    /// Hands the ledger over to everyone's totals, if there is a ledger and a Redis.
+    shipper: Option<Shipper>,
     bounds: Bounds,
     /// Answers carry LiteLLM's headers as well.
     litellm_headers: bool,
@@ -91,9 +95,15 @@ impl Gateway {
     /// See [`BuildError`].
     pub fn build(config: &Config, deps: Deps) -> Result<Self, BuildError> {
         let snapshot = Snapshot::build(config, &deps)?;
+        let mut redis = snapshot.redis();
+        let shipper = config.settings.ledger.as_ref().and_then(|ledger| {
+            let redis = snapshot::redis_at(ledger.redis.as_ref()?, &mut redis);
+            Some(Shipper::new(ledger.clone(), redis))
+        });
         Ok(Self {
-            redis: snapshot.redis(),
             snapshot,
+            redis,
+            shipper,
             deps,
             cache: Arc::new(Memory::new(config.settings.cache_max_bytes)),
             litellm_headers: config.settings.litellm_headers,

@@ -1,13 +1,16 @@
 //! The ledger: one record for each attempt, written down before the end of its answer is given away.
 
 mod entry;
+mod follow;
 mod reader;
 pub mod segment;
+pub mod ship;
 
 use std::io;
 use std::path::PathBuf;
 
 pub use entry::{Entry, Line, Outcome};
+pub use follow::Follower;
 pub use reader::{Records, Torn, read};
 
 /// Why a ledger, or a part of it, can't be used.
