@@ -34,6 +34,7 @@ mod relay;
 mod reply;
 pub mod route;
 mod settle;
+mod share;
 mod ship;
 pub mod snapshot;
 mod stopwatch;
@@ -60,6 +61,7 @@ use journey::{Bounds, Journey};
 use record::Record;
 use reply::Answered;
 use route::Next;
+use share::Share;
 use ship::Shipper;
 use snapshot::Group;
 
@@ -79,6 +81,8 @@ pub struct Gateway {
     cache: Arc<Memory>,
     /// Each Redis that is named, once.
     redis: Vec<Redis>,
+    /// What is shared through each of them.
+    shares: Vec<Share>,
     /// Hands the ledger over to everyone's totals, if there is a ledger and a Redis.
     shipper: Option<Shipper>,
     bounds: Bounds,
@@ -101,6 +105,7 @@ impl Gateway {
             Some(Shipper::new(ledger.clone(), redis))
         });
         Ok(Self {
+            shares: share::of(&redis, &snapshot, config.settings.sharing, &deps),
             snapshot,
             redis,
             shipper,
