@@ -24,6 +24,7 @@ mod mock_error;
 mod mocked;
 mod names;
 pub mod observe;
+mod page;
 #[doc(hidden)]
 pub mod parts;
 mod pieces;
@@ -56,6 +57,7 @@ use budget::retries_by_sdk;
 use caching::Cached;
 use decisions::Decisions;
 use journey::{Bounds, Journey};
+use page::PATIENCE;
 use record::Record;
 use reply::Answered;
 use route::Next;
@@ -68,6 +70,7 @@ use crate::provider::Call;
 use crate::redis::Redis;
 use crate::request::RequestHead;
 use crate::request::overrides::{self, Mock, Overrides};
+use crate::usage::ledger::Ledger;
 
 /// A configuration at work.
 #[derive(Debug)]
@@ -77,6 +80,8 @@ pub struct Gateway {
     cache: Arc<Memory>,
     /// Each Redis that a group names, once.
     redis: Vec<Redis>,
+    /// Where attempts are written down, if that is wanted.
+    ledger: Option<Ledger>,
     bounds: Bounds,
     /// Answers carry LiteLLM's headers as well.
     litellm_headers: bool,
@@ -85,13 +90,18 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Puts `config` to work. Opens no connection.
+    /// Puts `config` to work. Opens no connection, and the ledger if one is to be kept.
     ///
     /// # Errors
     /// See [`BuildError`].
     pub fn build(config: &Config, deps: Deps) -> Result<Self, BuildError> {
         let snapshot = Snapshot::build(config, &deps)?;
+        let ledger =
+            config.settings.ledger.as_ref().map(|settings| {
+                Ledger::open(settings, Arc::clone(&deps.disk), deps.metrics.ledger())
+            });
         Ok(Self {
+            ledger: ledger.transpose()?,
             redis: snapshot.redis(),
             snapshot,
             deps,
@@ -127,6 +137,12 @@ impl Gateway {
         self.decisions.as_deref()
     }
 
+    /// Whether it refuses whatever would cost anything, since its ledger can't be written.
+    #[must_use]
+    pub fn is_refusing(&self) -> bool {
+        self.ledger.as_ref().is_some_and(Ledger::is_refusing)
+    }
+
     /// All series, as OpenMetrics text.
     #[must_use]
     pub fn metrics(&self) -> String {
@@ -143,6 +159,9 @@ impl Gateway {
         self.deps
             .metrics
             .set_connections(self.deps.upstream.connections());
+        if let Some(ledger) = &self.ledger {
+            ledger.meters().set_unwritten(ledger.unwritten());
+        }
         self.deps.metrics.encode()
     }
 
@@ -167,7 +186,16 @@ impl Gateway {
             record.keep_in(decisions);
         }
         match self.answer(&incoming, &mut record, alarm).await {
-            Ok(answered) => Ok(self.reply(answered, record, alarm)),
+            Ok(answered) => {
+                let (reply, receipt) = self.reply(answered, record, alarm);
+                if let Some(mut receipt) = receipt {
+                    let until = Instant::now() + PATIENCE;
+                    if alarm.within(until, &mut receipt).await.is_err() {
+                        receipt.give_up();
+                    }
+                }
+                Ok(reply)
+            }
             Err(error) => {
                 record.outcome = error.outcome();
                 Err(Box::new(Refusal {
@@ -211,10 +239,18 @@ impl Gateway {
                 return Ok(Answered::Stored(stored));
             }
         };
+        if let Some(ledger) = &self.ledger
+            && ledger.is_refusing()
+        {
+            return Err(Error::Unrecordable(ledger.trouble().unwrap_or_default()));
+        }
         let call = call(incoming, head, body, record.began.unix);
         let by_sdk = retries_by_sdk(incoming);
         let began = Instant::now();
         let mut journey = Journey::new(group, overrides, self.bounds, by_sdk, began);
+        if self.ledger.is_some() {
+            journey.caller.clone_from(&incoming.caller);
+        }
         let error = match self
             .try_group(group, &call, incoming, &mut journey, record, alarm)
             .await

@@ -225,7 +225,7 @@ impl Shared {
     }
 
     /// A receipt for all that is in the queue.
-    fn wait_for_it(&self, mut queue: MutexGuard<'_, Queue>) -> Receipt {
+    fn wait_for_it(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) -> Receipt {
         let (sender, receiver) = oneshot::channel();
         queue.batch.receipts.push(sender);
         let idle = std::mem::take(&mut queue.idle);
@@ -233,7 +233,7 @@ impl Shared {
         if idle {
             self.wake.notify_all();
         }
-        Receipt(Some(receiver))
+        Receipt(Some((receiver, Arc::clone(self))))
     }
 
     /// What there is to write, once there is something or `patience` is over; and whether that is to be all.
@@ -309,7 +309,16 @@ impl Drop for Owner {
 /// kept as far as memory for it goes. Dropped, nobody waits, and the record is written all the same.
 #[derive(Debug)]
 #[must_use = "the record is written when it is ready"]
-pub struct Receipt(Option<oneshot::Receiver<()>>);
+pub struct Receipt(Option<(oneshot::Receiver<()>, Arc<Shared>)>);
+
+impl Receipt {
+    /// Whoever waited for it goes on without it, which is counted.
+    pub fn give_up(&mut self) {
+        if let Some((_, ledger)) = self.0.take() {
+            ledger.meters.late();
+        }
+    }
+}
 
 impl Future for Receipt {
     type Output = ();
@@ -318,7 +327,7 @@ impl Future for Receipt {
         match &mut self.0 {
             None => Poll::Ready(()),
             // A writer that is gone writes nothing any more, and keeps nobody waiting.
-            Some(receiver) => Pin::new(receiver).poll(cx).map(|_| ()),
+            Some((receiver, _)) => Pin::new(receiver).poll(cx).map(|_| ()),
         }
     }
 }
