@@ -20,6 +20,7 @@ mod finding;
 mod google;
 mod group;
 mod keys;
+mod ledger;
 mod litellm;
 mod load;
 mod nearest;

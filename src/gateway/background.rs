@@ -12,7 +12,15 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 impl Gateway {
     /// Keeps the connections to every Redis. Never ends.
     pub async fn background(&self) {
-        join_all(self.redis.iter().map(crate::redis::Redis::keep)).await;
+        let ship = async {
+            if let Some(shipper) = &self.shipper {
+                shipper.run().await;
+            }
+        };
+        tokio::join!(
+            join_all(self.redis.iter().map(crate::redis::Redis::keep)),
+            ship
+        );
         // Without any Redis there is nothing to do, and that is not an end.
         std::future::pending::<()>().await;
     }
@@ -27,6 +35,9 @@ impl Gateway {
             tracing::error!(
                 "ledger: the disk does not answer; what is not written yet may be lost"
             );
+        }
+        if let Some(shipper) = &self.shipper {
+            shipper.finish().await;
         }
     }
 }

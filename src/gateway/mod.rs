@@ -35,6 +35,7 @@ mod relay;
 mod reply;
 pub mod route;
 mod settle;
+mod ship;
 pub mod snapshot;
 mod stopwatch;
 mod trial;
@@ -61,6 +62,7 @@ use page::PATIENCE;
 use record::Record;
 use reply::Answered;
 use route::Next;
+use ship::Shipper;
 use snapshot::Group;
 
 use crate::cache::Memory;
@@ -78,10 +80,12 @@ pub struct Gateway {
     snapshot: Snapshot,
     deps: Deps,
     cache: Arc<Memory>,
-    /// Each Redis that a group names, once.
+    /// Each Redis that is named, once.
     redis: Vec<Redis>,
     /// Where attempts are written down, if that is wanted.
     ledger: Option<Ledger>,
+    /// Hands the ledger over to everyone's totals, if there is a ledger and a Redis.
+    shipper: Option<Shipper>,
     bounds: Bounds,
     /// Answers carry LiteLLM's headers as well.
     litellm_headers: bool,
@@ -100,10 +104,16 @@ impl Gateway {
             config.settings.ledger.as_ref().map(|settings| {
                 Ledger::open(settings, Arc::clone(&deps.disk), deps.metrics.ledger())
             });
+        let mut redis = snapshot.redis();
+        let shipper = config.settings.ledger.as_ref().and_then(|ledger| {
+            let redis = snapshot::redis_at(ledger.redis.as_ref()?, &mut redis);
+            Some(Shipper::new(ledger.clone(), redis))
+        });
         Ok(Self {
             ledger: ledger.transpose()?,
-            redis: snapshot.redis(),
             snapshot,
+            redis,
+            shipper,
             deps,
             cache: Arc::new(Memory::new(config.settings.cache_max_bytes)),
             litellm_headers: config.settings.litellm_headers,

@@ -7,8 +7,10 @@
 mod disk;
 mod entry;
 mod folder;
+mod follow;
 mod reader;
 pub mod segment;
+pub mod ship;
 mod writer;
 
 #[cfg(test)]
@@ -26,6 +28,7 @@ use tokio::sync::oneshot;
 
 pub use disk::{Disk, Machine};
 pub use entry::{Entry, Line, Outcome};
+pub use follow::Follower;
 pub use reader::{Records, Torn, read};
 
 use crate::metrics::LedgerMeters;
