@@ -118,7 +118,7 @@ pub enum BuildError {
         error: EndpointError,
     },
     /// A ledger that can't be kept where the configuration says.
-    #[error("`waypost: ledger: dir`: {0}")]
+    #[error("`waypost.ledger`: {0}")]
     Ledger(#[from] LedgerError),
 }
 
