@@ -7,7 +7,8 @@ use super::Gateway;
 impl Gateway {
     /// Keeps the connections to every Redis. Never ends.
     pub async fn background(&self) {
-        join_all(self.redis.iter().map(crate::redis::Redis::keep)).await;
+        let keep = join_all(self.redis.iter().map(crate::redis::Redis::keep));
+        tokio::join!(keep, self.keep_cache());
         // Without any Redis there is nothing to do, and that is not an end.
         std::future::pending::<()>().await;
     }

@@ -29,6 +29,7 @@ pub mod parts;
 mod pieces;
 mod plain;
 pub mod plan;
+pub mod purges;
 pub mod record;
 mod relay;
 mod reply;
@@ -53,7 +54,7 @@ pub use message::{Incoming, LiteLlmFacts, Refusal, Reply, ReplyBody, ReplyFacts}
 pub use snapshot::{BuildError, Snapshot};
 
 use budget::retries_by_sdk;
-use caching::Cached;
+use caching::{Cached, Shelves};
 use decisions::Decisions;
 use journey::{Bounds, Journey};
 use record::Record;
@@ -61,7 +62,6 @@ use reply::Answered;
 use route::Next;
 use snapshot::Group;
 
-use crate::cache::Memory;
 use crate::clock::Alarm;
 use crate::config::Config;
 use crate::provider::Call;
@@ -74,9 +74,12 @@ use crate::request::overrides::{self, Mock, Overrides};
 pub struct Gateway {
     snapshot: Snapshot,
     deps: Deps,
-    cache: Arc<Memory>,
+    /// What the cache keeps.
+    shelves: Shelves,
     /// Each Redis that a group names, once.
     redis: Vec<Redis>,
+    /// The time between two looks at what other replicas have purged.
+    interval: Duration,
     bounds: Bounds,
     /// Answers carry LiteLLM's headers as well.
     litellm_headers: bool,
@@ -92,10 +95,11 @@ impl Gateway {
     pub fn build(config: &Config, deps: Deps) -> Result<Self, BuildError> {
         let snapshot = Snapshot::build(config, &deps)?;
         Ok(Self {
+            shelves: Shelves::new(snapshot.groups(), config.settings.cache_max_bytes),
             redis: snapshot.redis(),
+            interval: config.settings.sharing.interval,
             snapshot,
             deps,
-            cache: Arc::new(Memory::new(config.settings.cache_max_bytes)),
             litellm_headers: config.settings.litellm_headers,
             bounds: Bounds {
                 max_attempts: config.settings.max_attempts,
@@ -206,9 +210,9 @@ impl Gateway {
                 record.cache = "miss";
                 Some(recorder)
             }
-            Cached::Hit(stored) => {
+            Cached::Hit(key, stored) => {
                 record.cache = "hit";
-                return Ok(Answered::Stored(stored));
+                return Ok(Answered::Stored(key, stored));
             }
         };
         let call = call(incoming, head, body, record.began.unix);
