@@ -8,7 +8,7 @@ use moka::Expiry;
 use moka::sync::Cache;
 use tokio::sync::watch;
 
-use super::{CacheKey, CachedResponse, Place};
+use super::{CacheKey, CachedResponse, Era, Place};
 
 /// Entries in memory.
 #[derive(Debug)]
@@ -24,12 +24,12 @@ struct Entry {
     response: CachedResponse,
     ttl: Duration,
     /// [`Place::era`]
-    era: u64,
+    era: Era,
 }
 
 impl Entry {
     /// Whether it is for a request that came in `era` and takes nothing stored before `not_before`.
-    const fn suits(&self, era: u64, not_before: u64) -> bool {
+    fn suits(&self, era: Era, not_before: u64) -> bool {
         self.era == era && self.response.stored >= not_before
     }
 }
@@ -131,7 +131,7 @@ impl Memory {
         let suits =
             |(found, entry): (Arc<CacheKey>, Entry)| *found == key && entry.suits(era, not_before);
         // Only what else there is to know of an entry needs a walk: `get` would count as a use.
-        let any = era == 0 && not_before == 0;
+        let any = era.purges == 0 && not_before == 0;
         self.entries.contains_key(&key) && (any || self.entries.iter().any(suits))
     }
 
@@ -146,6 +146,15 @@ impl Memory {
     /// Forgets an answer.
     pub fn remove(&self, key: &CacheKey) {
         self.entries.invalidate(key);
+    }
+
+    /// Gives back what answers of the shelf take that are from before `era`.
+    pub fn remove_before(&self, era: Era) {
+        for (key, entry) in &self.entries {
+            if entry.era.shelf == era.shelf && entry.era.purges < era.purges {
+                self.entries.invalidate(&*key);
+            }
+        }
     }
 }
 
@@ -185,7 +194,10 @@ mod tests {
         });
         Place {
             key: key.expect("a key"),
-            era: 0,
+            era: Era {
+                shelf: 0,
+                purges: 0,
+            },
             generation: 0,
         }
     }
@@ -247,10 +259,17 @@ mod tests {
     async fn what_was_purged_is_gone() {
         let memory = Arc::new(Memory::new(1 << 20));
         memory.put(key("a"), response(5, 3), HOUR);
-        let later = Place { era: 1, ..key("a") };
+        let mut later = key("a");
+        later.era.purges = 1;
         assert!(memory.holds(key("a"), 0) && !memory.holds(later, 0));
         assert!(matches!(memory.lookup(later, 0), Lookup::Fetch(_)));
-        memory.remove(&key("a").key);
-        assert!(matches!(memory.lookup(key("a"), 0), Lookup::Fetch(_)));
+        let mut other = key("b");
+        other.era.shelf = 1;
+        memory.put(other, response(5, 3), HOUR);
+        memory.remove_before(later.era);
+        assert!(!memory.entries.contains_key(&later.key));
+        assert!(memory.holds(other, 0));
+        memory.remove(&other.key);
+        assert!(matches!(memory.lookup(other, 0), Lookup::Fetch(_)));
     }
 }

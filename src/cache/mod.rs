@@ -28,10 +28,19 @@ pub use shelf::Shelf;
 pub struct Place {
     /// The request.
     pub key: CacheKey,
-    /// How often this process has forgotten all answers of the group.
-    pub era: u64,
+    /// Those of earlier eras are forgotten.
+    pub era: Era,
     /// How often those in Redis were purged; [`redis::UNKNOWN`] if nothing is to be looked for there.
     pub generation: u64,
+}
+
+/// The time between two purges of a whole shelf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Era {
+    /// Which shelf's.
+    pub shelf: usize,
+    /// How often that was purged before.
+    pub purges: u64,
 }
 
 /// A complete answer: what the client got, less what belongs to one request.

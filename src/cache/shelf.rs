@@ -5,25 +5,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::redis::{Purged, Shared, UNKNOWN};
-use super::{CacheKey, CachedResponse, Lookup, Memory, Place, Slot};
+use super::{CacheKey, CachedResponse, Era, Lookup, Memory, Place, Slot};
 
 /// Where a group's answers are.
 #[derive(Debug)]
 pub struct Shelf {
     memory: Arc<Memory>,
-    /// Those of earlier eras were purged.
-    era: AtomicU64,
+    /// It is the only one of that number in `memory`.
+    number: usize,
+    /// How often all of it was purged.
+    purges: AtomicU64,
     /// Those that all replicas have, and how long one of them is kept here.
     shared: Option<(Shared, Duration)>,
 }
 
 impl Shelf {
-    /// In `memory`, and in `shared` behind it, of which each answer is kept in memory for the time given.
+    /// In `memory`, as shelf `number`, and in `shared` behind it, of which each answer is kept in memory for the time given.
     #[must_use]
-    pub const fn new(memory: Arc<Memory>, shared: Option<(Shared, Duration)>) -> Self {
+    pub const fn new(
+        memory: Arc<Memory>,
+        number: usize,
+        shared: Option<(Shared, Duration)>,
+    ) -> Self {
         Self {
             memory,
-            era: AtomicU64::new(0),
+            number,
+            purges: AtomicU64::new(0),
             shared,
         }
     }
@@ -45,8 +52,15 @@ impl Shelf {
     pub fn place(&self, key: CacheKey) -> Place {
         Place {
             key,
-            era: self.era.load(Ordering::Acquire),
+            era: self.era(),
             generation: self.shared().map_or(UNKNOWN, Shared::generation),
+        }
+    }
+
+    fn era(&self) -> Era {
+        Era {
+            shelf: self.number,
+            purges: self.purges.load(Ordering::Acquire),
         }
     }
 
@@ -94,7 +108,8 @@ impl Shelf {
     pub fn forget(&self, purged: &Purged) {
         match purged {
             Purged::All => {
-                self.era.fetch_add(1, Ordering::AcqRel);
+                self.purges.fetch_add(1, Ordering::AcqRel);
+                self.memory.remove_before(self.era());
             }
             Purged::Keys(keys) => keys.iter().for_each(|key| self.memory.remove(key)),
         }

@@ -41,7 +41,7 @@ impl Shelves {
         let memory = Arc::new(Memory::new(max_bytes));
         let room = usize::try_from(max_bytes / 4).unwrap_or(usize::MAX);
         let room = Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS)));
-        let shelf = |group: &Arc<Group>| {
+        let shelf = |(number, group): (usize, &Arc<Group>)| {
             let settings = group.cache()?;
             let redis = group.redis.as_ref().filter(|_| settings.in_redis);
             let shared = redis.map(|redis| {
@@ -50,10 +50,10 @@ impl Shelves {
                 let shared = Shared::new(redis, &group.id, above, &room, meters);
                 (shared, settings.near_ttl)
             });
-            let shelf = Shelf::new(Arc::clone(&memory), shared);
+            let shelf = Shelf::new(Arc::clone(&memory), number, shared);
             Some((Arc::clone(&group.id), Arc::new(shelf)))
         };
-        Self(groups.iter().filter_map(shelf).collect())
+        Self(groups.iter().enumerate().filter_map(shelf).collect())
     }
 
     /// That of a group, by its id in the file.

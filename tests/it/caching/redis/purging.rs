@@ -157,12 +157,13 @@ async fn without_redis_it_says_what_was_not_purged() {
 
 #[tokio::test]
 async fn a_cache_in_memory_is_purged_where_it_is() {
-    let lab = lab(["a", "b"]);
-    let yaml = Yaml::over(&lab)
+    let lab = lab(["a", "b", "c"]);
+    let yaml = Yaml::default()
+        .group("g", [lab.deployment("a")])
         .router("cache_responses: true")
-        .group("h", lab.deployments())
+        .group("h", [lab.deployment("b")])
         .router("cache_responses: true")
-        .group("uncached", lab.deployments());
+        .group("uncached", [lab.deployment("c")]);
     let gateway = Gateway::start(&yaml).await;
     let admin = admin(&gateway).await;
     let ask = async |group: &str| gateway.chat(group).await.ok();
