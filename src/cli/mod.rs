@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand. What people read in a terminal is written here, and nowhere else.
 
+pub mod cache;
 pub mod check;
 mod config_file;
 pub mod demo;
@@ -41,6 +42,8 @@ enum Command {
     Lab(lab::Args),
     /// Show Waypost at work over simulated deployments; needs no key, file or server.
     Demo(demo::Args),
+    /// Purge answers that replicas keep in Redis.
+    Cache(cache::Args),
     /// Ask a running Waypost whether it is ready; the exit code is the answer.
     Probe(probe::Args),
 }
@@ -61,6 +64,7 @@ impl Cli {
             Command::Schema(args) => schema::run(&args),
             Command::Lab(args) => lab::run(&args),
             Command::Demo(args) => demo::run(&args),
+            Command::Cache(args) => cache::run(&args),
             Command::Probe(args) => probe::run(&args),
         }
     }

@@ -22,7 +22,7 @@ impl Gateway {
                 shipper.run().await;
             }
         };
-        tokio::join!(keep, share, ship);
+        tokio::join!(keep, share, ship, self.keep_cache());
         // Without any Redis there is nothing to do, and that is not an end.
         std::future::pending::<()>().await;
     }

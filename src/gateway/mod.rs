@@ -30,6 +30,7 @@ pub mod parts;
 mod pieces;
 mod plain;
 pub mod plan;
+pub mod purges;
 pub mod record;
 mod relay;
 mod reply;
@@ -56,7 +57,7 @@ pub use message::{Incoming, LiteLlmFacts, Refusal, Reply, ReplyBody, ReplyFacts}
 pub use snapshot::{BuildError, Snapshot};
 
 use budget::retries_by_sdk;
-use caching::Cached;
+use caching::{Cached, Shelves};
 use decisions::Decisions;
 use journey::{Bounds, Journey};
 use page::PATIENCE;
@@ -67,7 +68,6 @@ use share::Share;
 use ship::Shipper;
 use snapshot::Group;
 
-use crate::cache::Memory;
 use crate::clock::Alarm;
 use crate::config::Config;
 use crate::provider::Call;
@@ -81,7 +81,8 @@ use crate::usage::ledger::Ledger;
 pub struct Gateway {
     snapshot: Snapshot,
     deps: Deps,
-    cache: Arc<Memory>,
+    /// What the cache keeps.
+    shelves: Shelves,
     /// Each Redis that is named, once.
     redis: Vec<Redis>,
     /// What is shared through each of them.
@@ -90,6 +91,8 @@ pub struct Gateway {
     ledger: Option<Ledger>,
     /// Hands the ledger over to everyone's totals, if there is a ledger and a Redis.
     shipper: Option<Shipper>,
+    /// The time between two looks at what other replicas have purged.
+    interval: Duration,
     bounds: Bounds,
     /// Answers carry LiteLLM's headers as well.
     litellm_headers: bool,
@@ -116,11 +119,12 @@ impl Gateway {
         Ok(Self {
             shares: share::of(&redis, &snapshot, config.settings.sharing, &deps),
             ledger: ledger.transpose()?,
+            shelves: Shelves::new(snapshot.groups(), config.settings.cache_max_bytes),
+            interval: config.settings.sharing.interval,
             snapshot,
             redis,
             shipper,
             deps,
-            cache: Arc::new(Memory::new(config.settings.cache_max_bytes)),
             litellm_headers: config.settings.litellm_headers,
             bounds: Bounds {
                 max_attempts: config.settings.max_attempts,
@@ -249,9 +253,9 @@ impl Gateway {
                 record.cache = "miss";
                 Some(recorder)
             }
-            Cached::Hit(stored) => {
+            Cached::Hit(key, stored) => {
                 record.cache = "hit";
-                return Ok(Answered::Stored(stored));
+                return Ok(Answered::Stored(key, stored));
             }
         };
         if let Some(ledger) = &self.ledger
