@@ -3,6 +3,7 @@
 //! Holds no secret: keys and tokens are named by kind, not by value.
 
 mod routing;
+mod sharing;
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -11,7 +12,8 @@ use anstyle::Style;
 
 use crate::config::{Config, Deployment, Group};
 use crate::types::{
-    AllCooling, Auth, Cost, CostReading, Dialect, Operation, Price, StrategyKind, UsageReading,
+    AllCooling, Auth, Cost, CostReading, Dialect, Operation, Price, Sharing, StrategyKind,
+    UsageReading,
 };
 
 const BOLD: Style = Style::new().bold();
@@ -52,12 +54,13 @@ pub fn print(out: &mut impl Write, config: &Config) -> io::Result<()> {
         "drain",
         &format!("not ready for {delay}, then up to {timeout} for open requests"),
     )?;
-    for (name, text) in routing::of_config(config) {
+    let lines = routing::of_config(config);
+    for (name, text) in lines.into_iter().chain(sharing::of_config(config)) {
         line(out, name, &text)?;
     }
     writeln!(out)?;
     for group in &config.groups {
-        self::group(out, group)?;
+        self::group(out, group, &settings.sharing)?;
         writeln!(out)?;
     }
     Ok(())
@@ -71,7 +74,7 @@ fn item(out: &mut impl Write, name: &str, text: &str) -> io::Result<()> {
     writeln!(out, "    {name:<14}{text}")
 }
 
-fn group(out: &mut impl Write, group: &Group) -> io::Result<()> {
+fn group(out: &mut impl Write, group: &Group, replicas: &Sharing) -> io::Result<()> {
     let router = &group.router;
     writeln!(
         out,
@@ -125,7 +128,16 @@ fn group(out: &mut impl Write, group: &Group) -> io::Result<()> {
                     .namespace
                     .as_ref()
                     .map_or_else(String::new, |n| format!(", namespace {n}"));
-                format!("in memory for {}, {shared}{namespace}", time(cache.ttl))
+                let place = if cache.in_redis {
+                    format!(
+                        "in Redis, compressed from {}, and for {} in memory;",
+                        bytes(cache.compress_above as u64),
+                        time(cache.near_ttl)
+                    )
+                } else {
+                    "in memory".to_owned()
+                };
+                format!("{place} for {}, {shared}{namespace}", time(cache.ttl))
             },
         ),
     )?;
@@ -135,7 +147,8 @@ fn group(out: &mut impl Write, group: &Group) -> io::Result<()> {
         "as the upstream sent it"
     };
     line(out, "response model", model)?;
-    for (name, text) in routing::of_group(group) {
+    let lines = routing::of_group(group).into_iter();
+    for (name, text) in lines.chain(sharing::of_group(group, replicas)) {
         line(out, name, &text)?;
     }
     for deployment in &group.deployments {

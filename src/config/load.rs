@@ -13,7 +13,7 @@ use super::nearest::nearest;
 use super::parse::parse;
 use super::prices::PriceTables;
 use super::tree::{Entry, Node, Pos, Value};
-use super::{Config, Import, group, litellm, references, settings};
+use super::{Config, Import, group, litellm, references, settings, sharing};
 
 /// Largest configuration file. The largest that Rasa's users show are a few kilobytes.
 const MAX_FILE: u64 = 4 << 20;
@@ -194,6 +194,7 @@ fn load_tree(
     let mut read = group::groups(&mut ctx, &own, &mut groups);
     let aliases = references::resolve(&mut ctx, &own, &groups, &mut read, &mut settings);
     settings::check_use(&mut ctx, &own, &read);
+    sharing::check_use(&mut ctx, &own, &read, &mut settings);
     // Every group that is left out has an error of its own; were that ever not so, it must not pass unnoticed.
     if read.len() < groups.items().len() && !ctx.findings.failed() {
         ctx.findings

@@ -35,6 +35,7 @@ mod router;
 mod routing;
 pub mod schema;
 mod settings;
+mod sharing;
 mod tokens;
 mod tree;
 mod value;

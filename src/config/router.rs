@@ -58,7 +58,9 @@ pub(super) fn router(
                 .unwrap_or(own.cache_ttl),
             namespace: kwargs.and_then(|kwargs| kwargs.text("namespace")),
             shared_between_callers: own.cache_shared,
-            in_redis: redis.is_some() && own.cache_in_redis,
+            in_redis: redis.is_some()
+                && own.cache_in_redis
+                && kwargs.and_then(|kwargs| kwargs.text("type")).as_deref() != Some("local"),
             near_ttl: own.near_ttl,
             compress_above: own.compress_above,
         }
@@ -189,6 +191,16 @@ fn notes(ctx: &mut Context<'_>, node: &Node, path: &str, strategy: StrategyKind,
             &format!("{path}.cache_responses"),
             message,
         );
+    }
+    if let Some(kwargs) = node.get("cache_kwargs")
+        && let Some(kind) = kwargs.filled("type")
+        && !matches!(kind.as_str(), "local" | "redis")
+    {
+        let message = format!(
+            "there is no cache of the kind \"{kind}\" here; answers are kept in memory, and in the group's Redis if it has one"
+        );
+        let path = format!("{path}.cache_kwargs.type");
+        ctx.findings.warning(kwargs.place("type"), &path, message);
     }
     if node.get("tag_filtering_match_any").is_some() && routing::tag_filter(Some(node)).is_none() {
         let message = "without effect: enable_tag_filtering is not true";

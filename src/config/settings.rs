@@ -77,6 +77,12 @@ impl Own {
         of(self.overrides(group)).or_else(|| of(&self.node))
     }
 
+    /// The file says that answers are to be in Redis.
+    pub(super) fn cache_wants_redis(&self) -> bool {
+        let cache = self.node.get("cache");
+        cache.and_then(|cache| cache.flag("redis")) == Some(true)
+    }
+
     /// `deadline` of a group.
     pub(super) fn deadline(&self, group: &str) -> Option<Duration> {
         self.overrides(group).duration("deadline")
@@ -123,8 +129,8 @@ pub(super) fn read(ctx: &mut Context<'_>, node: Option<Node>) -> (Own, Settings)
             .and_then(|decisions| usize::try_from(decisions).ok())
             .unwrap_or(DECISIONS),
         litellm_headers: node.flag("litellm_headers").unwrap_or(false),
-        sharing: redis::sharing(redis),
-        ledger: ledger::settings(ctx, &node, common.all.as_ref()),
+        sharing: redis::sharing(ctx, redis),
+        ledger: ledger::settings(ctx, &node),
     };
     if let Some(host) = settings.host.filter(|host| !host.is_loopback())
         && settings.keys.is_empty()

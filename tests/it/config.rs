@@ -3,6 +3,7 @@
 mod command;
 mod files;
 mod providers;
+mod redis;
 mod routing;
 mod rules;
 mod values;

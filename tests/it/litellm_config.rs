@@ -3,6 +3,7 @@
 mod commands;
 mod import;
 mod keys;
+mod redis;
 mod refused;
 
 use std::path::PathBuf;

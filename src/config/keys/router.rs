@@ -55,7 +55,7 @@ const KEYS: &[Key] = &[
     )
     .or("true"),
     on("default_max_parallel_requests", POSITIVE_32, "Requests in flight of deployments without a limit of their own."),
-    on("cache_responses", Kind::Flag, "Answer repeated requests from memory.").or("false"),
+    on("cache_responses", Kind::Flag, "Answer repeated requests from memory, or from Redis.").or("false"),
     on("cache_kwargs", Kind::Section(&CACHE), "Settings of the cache."),
     on("default_litellm_params", Kind::Section(&DEFAULT_PARAMS), "Parameters of every call of the group."),
 ];
@@ -131,10 +131,14 @@ static CACHE: Section = Section {
             Kind::Text,
             "Key space; groups with different ones never share.",
         ),
-        later("type", Kind::Text, MEMORY, "Kind of cache."),
-        later("host", Kind::Text, MEMORY, "Redis host."),
-        later("port", Kind::Integer(1, 65535), MEMORY, "Redis port."),
-        later("password", Kind::Secret, MEMORY, "Redis password."),
+        on(
+            "type",
+            Kind::Text,
+            "`local`: in memory alone. Else answers are in memory, and in the group's Redis if it has one.",
+        ),
+        none("host", Kind::Text, IN_REDIS, "Redis host."),
+        none("port", Kind::Integer(1, 65535), IN_REDIS, "Redis port."),
+        none("password", Kind::Secret, IN_REDIS, "Redis password."),
         later(
             "mode",
             Kind::Text,
@@ -175,4 +179,4 @@ static CACHE: Section = Section {
     unknown: Unknown::Refused,
 };
 
-const MEMORY: &str = "answers are kept in the memory of each process";
+const IN_REDIS: &str = "answers are kept in the group's Redis; write redis_host, redis_port, redis_password of the router";

@@ -20,6 +20,22 @@ pub(super) static REDIS: Section = Section {
         on("username", Kind::Text, "The user to log in as.").or("`default`"),
         on("password", Kind::Secret, "The password."),
         on("db", COUNT_32, "The number of its database.").or("0"),
+        on(
+            "tls",
+            Kind::FlagOr(&TLS),
+            "TLS; with a URL, `rediss://` says it. Files named here also hold for TLS to the groups' own.",
+        )
+        .or("false"),
+        on(
+            "sentinel",
+            Kind::Section(&SENTINEL),
+            "Sentinels that know the server, instead of `url` or `host`.",
+        ),
+        on(
+            "cluster",
+            Kind::Texts,
+            "`host:port` of some nodes of a cluster, instead of `url` or `host`.",
+        ),
         on("prefix", Kind::Text, "What every key in it begins with.").or("`waypost:1`"),
         on(
             "timeout",
@@ -46,6 +62,43 @@ pub(super) static REDIS: Section = Section {
              limit (`open`), or lets nothing through that has a limit (`closed`).",
         )
         .or("`share`"),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+/// `redis.tls`
+static TLS: Section = Section {
+    title: "TLS to Redis",
+    path: "waypost.redis.tls",
+    doc: "Files in PEM.",
+    keys: &[&[
+        on("ca", Kind::Text, "The authorities to trust.").or("the machine's"),
+        on(
+            "certificate",
+            Kind::Text,
+            "Our own certificate with its chain, for servers that want one.",
+        ),
+        on("key", Kind::Text, "Its private key."),
+    ]],
+    unknown: Unknown::Refused,
+};
+
+/// `redis.sentinel`
+static SENTINEL: Section = Section {
+    title: "Sentinel",
+    path: "waypost.redis.sentinel",
+    doc: "User, password and TLS here are those of the sentinels; those of the servers stand beside it.",
+    keys: &[&[
+        on("master", Kind::Text, "What the sentinels call the master.").required(),
+        on(
+            "nodes",
+            Kind::Texts,
+            "The sentinels, `host` or `host:port`; the port is 26379 if not given.",
+        )
+        .required(),
+        on("username", Kind::Text, "The user to log in as.").or("`default`"),
+        on("password", Kind::Secret, "The password."),
+        on("tls", Kind::FlagOr(&TLS), "TLS to the sentinels.").or("as `redis.tls`"),
     ]],
     unknown: Unknown::Refused,
 };
@@ -90,9 +143,9 @@ pub(super) static LEDGER: Section = Section {
         on(
             "redis",
             Kind::Flag,
-            "Totals of all replicas are kept in `waypost.redis`.",
+            "Totals of all replicas are kept in Redis: that of `waypost.redis`, or the one that all groups with one have.",
         )
-        .or("true if there is one"),
+        .or("true if there is one for all"),
     ]],
     unknown: Unknown::Refused,
 };

@@ -25,6 +25,10 @@ impl Fields {
         }
     }
 
+    pub(super) const fn at(&self) -> Pos {
+        self.at
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }

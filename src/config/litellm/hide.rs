@@ -25,10 +25,15 @@ pub(super) fn hide(root: &mut Node) -> Vec<Hidden> {
                 }
             }
             ("waypost", Value::Map(map)) => {
-                let keys = map.entries.iter_mut().find(|entry| entry.key == "keys");
-                if let Some(Value::List(keys)) = keys.map(|entry| &mut entry.value.value) {
-                    for key in keys {
-                        hiding.below(key, "LITELLM_MASTER");
+                for entry in &mut map.entries {
+                    match (&*entry.key, &mut entry.value.value) {
+                        ("keys", Value::List(keys)) => {
+                            for key in keys {
+                                hiding.below(key, "LITELLM_MASTER");
+                            }
+                        }
+                        ("redis", _) => hiding.redis(&mut entry.value, "REDIS"),
+                        _ => {}
                     }
                 }
             }
@@ -68,6 +73,25 @@ impl Hiding {
                 ("oauth" | "cache_kwargs" | "default_litellm_params", _) => {
                     self.below(&mut entry.value, prefix);
                 }
+                _ => {}
+            }
+        }
+    }
+
+    /// `waypost.redis`, with the sentinels in it.
+    fn redis(&mut self, node: &mut Node, prefix: &str) {
+        let Value::Map(map) = &mut node.value else {
+            return;
+        };
+        for entry in &mut map.entries {
+            match &*entry.key {
+                "password" => self.value(
+                    "redis_password",
+                    &mut entry.value,
+                    &format!("{prefix}_PASSWORD"),
+                ),
+                "url" => self.value("redis_url", &mut entry.value, &format!("{prefix}_URL")),
+                "sentinel" => self.redis(&mut entry.value, "REDIS_SENTINEL"),
                 _ => {}
             }
         }

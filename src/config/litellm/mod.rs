@@ -7,6 +7,7 @@
 
 mod between;
 mod build;
+mod cache;
 mod differences;
 mod hide;
 mod import;
@@ -81,6 +82,7 @@ pub(super) fn convert(ctx: &mut Context<'_>, root: &Node) -> Option<Node> {
     let mut by_group = between::ByGroup::new(&groups, &sections);
     settings::general(ctx, &general, &mut waypost, root.at);
     settings::callbacks(ctx, &sections);
+    cache::redis(ctx, &sections, part("waypost"), &mut waypost);
     between::aliases(ctx, &sections, &mut waypost);
     between::fallbacks(ctx, &sections, &mut by_group, &mut waypost);
     between::affinity(ctx, &sections, &mut by_group);

@@ -1,9 +1,8 @@
 //! `router_settings` and what `litellm_settings` adds to them: the block `router` that every group gets.
 
 use super::build::{Fields, raw};
-use super::keys::CACHE;
-use super::sift::{find, sift};
-use crate::config::check::join;
+use super::cache;
+use super::sift::find;
 use crate::config::context::Context;
 use crate::config::keys::{Kind, ROUTER};
 use crate::config::nearest::nearest;
@@ -33,6 +32,8 @@ const SAME: &[&str] = &[
     "redis_password",
     "redis_url",
     "redis_db",
+    "redis_username",
+    "redis_ssl",
     "cache_responses",
 ];
 
@@ -66,7 +67,7 @@ pub(super) fn router(ctx: &mut Context<'_>, sections: &Sections<'_>, at: Pos) ->
         fields.offer("enable_pre_call_checks", entry);
     }
     timeout(ctx, sections, &mut fields);
-    cache(ctx, sections, &mut fields);
+    cache::kwargs(ctx, sections, &mut fields);
     default_params(sections, &mut fields);
     fields
 }
@@ -111,31 +112,6 @@ fn timeout(ctx: &mut Context<'_>, sections: &Sections<'_>, fields: &mut Fields) 
         let message = "without effect, as in LiteLLM: litellm_settings.request_timeout is given and comes first";
         ctx.findings
             .warning(own.at, "router_settings.timeout", message);
-    }
-}
-
-fn cache(ctx: &mut Context<'_>, sections: &Sections<'_>, fields: &mut Fields) {
-    if let Some(entry) = find(&sections.settings, "cache") {
-        fields.offer("cache_responses", entry);
-    }
-    let own = find(&sections.router, "cache_kwargs").map(|entry| (entry, "router_settings"));
-    let params = find(&sections.settings, "cache_params").map(|entry| (entry, "litellm_settings"));
-    let Some((entry, section)) = own.or(params) else {
-        return;
-    };
-    let path = join(section, &entry.key);
-    let mut kwargs = Fields::new(entry.value.at);
-    for param in sift(ctx, &entry.value, &CACHE, &path) {
-        kwargs.put(&param.key, param);
-    }
-    if let Some(kind) = entry.value.get("type")
-        && raw(kind).is_some_and(|kind| kind.ends_with("-semantic"))
-    {
-        let message = "only equal requests are answered from the cache, not similar ones";
-        ctx.findings.warning(kind.at, &join(&path, "type"), message);
-    }
-    if !kwargs.is_empty() {
-        fields.set("cache_kwargs", entry.at, kwargs.done());
     }
 }
 

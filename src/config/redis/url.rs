@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::host;
+use super::server::host;
 use crate::types::RedisAddress;
 
 /// The port of a Redis that names none.
@@ -18,6 +18,12 @@ pub(super) struct Parsed {
     pub(super) database: Option<u32>,
     /// Names of parameters behind the `?` that say nothing here.
     pub(super) ignored: Vec<String>,
+}
+
+impl Parsed {
+    pub(super) const fn has_login(&self) -> bool {
+        self.username.is_some() || self.password.is_some()
+    }
 }
 
 /// The part of a URL that is wrong. The parts shown are never the password.
@@ -219,7 +225,7 @@ mod tests {
             ("redis://user:password", Some(Problem::Port(None))),
             ("redis://:pass/word@host:1", Some(Problem::Password)),
             ("redis://:x@:1", Some(Problem::Host)),
-            ("redis://[::1", Some(Problem::Port(None))),
+            ("redis://[::1", Some(Problem::Host)),
             ("redis://[::1]6379", Some(Problem::Host)),
             ("redis://[::g]:6379", Some(Problem::Host)),
             ("redis://host:0", Some(Problem::Port(None))),

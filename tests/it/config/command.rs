@@ -122,3 +122,50 @@ fn check_reports_every_problem_and_exits_with_1() {
     assert!(!text.contains(HIDDEN), "{text}");
     assert_eq!(check("no-such-file.yml", &[]).0, Some(1));
 }
+
+/// What needs a Redis is printed with what holds without it, and no password.
+#[test]
+fn check_prints_what_is_shared_and_what_holds_without_redis() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("endpoints.yml");
+    let yaml = "model_groups:
+- {id: exact, models: [{provider: ollama, model: m, rpm: 9}], router: {routing_strategy: least-busy, cache_responses: true}}
+- {id: own, models: [{provider: ollama, model: m, tpm: 9}], router: {routing_strategy: least-busy, redis_url: 'rediss://u:${KEY_NORTH}@own/2'}}
+- {id: free, models: [{provider: ollama, model: m}], router: {routing_strategy: least-busy}}
+waypost:
+  groups: {exact: {limits: exact}}
+  redis: {sentinel: {master: main, nodes: [s1, s2], password: '${KEY_SOUTH}'}, password: '${KEY_SOUTH}', outage: closed, prefix: p}
+  ledger: {dir: led, fsync: always, when_full: refuse}
+";
+    std::fs::write(&path, yaml).expect("written");
+    let output = waypost(&["check", "--config", &path.display().to_string()]);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let without = "usage and cost: own numbers plus the last known totals";
+    let closed = "rpm and tpm: nothing that has a limit is let through";
+    for line in [
+        "  replicas        what was counted is exchanged every 0.200 s; a replica not heard of for 10 s is gone\n",
+        "/led, written through before the end of each answer, files of 64 MiB kept for 90 d\n",
+        "    disk full     requests are refused\n",
+        "    totals        in Redis, main by sentinel s1:26379, s2:26379\n",
+        "    without Redis records are kept in files, and shipped later\n",
+        "  redis           main by sentinel s1:26379, s2:26379, no TLS, a password, keys p:…, to the sentinels no TLS, a password\n",
+        "  cache           in Redis, compressed from 4 KiB, and for 10 s in memory; for 600 s, per caller\n",
+        "latencies, cooldowns, cached answers\n",
+        "  rpm and tpm     exact: reserved in Redis before each attempt, which waits up to 0.100 s\n",
+        &format!(
+            "  without Redis   {without}; {closed}; cache: a miss, and answers are kept in memory\n"
+        ),
+        "  redis           own:6379, database 2, TLS, user u with a password, keys p:…\n",
+        "  rpm and tpm     approximate: a replica knows of the others' with a delay of about 0.200 s\n",
+        &format!("  without Redis   {without}; {closed}\n"),
+        &format!("  without Redis   {without}\n"),
+    ] {
+        assert!(text.contains(line), "{line:?} is not in {text}");
+    }
+    assert!(!text.contains(HIDDEN), "{text}");
+    let (_, minimal) = check("minimal.yml", &[]);
+    assert!(
+        !minimal.contains("edis") && !minimal.contains("ledger"),
+        "{minimal}"
+    );
+}

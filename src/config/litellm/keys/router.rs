@@ -90,6 +90,8 @@ const SHARED: &[Row] = &[
     kept("redis_password", "`router.redis_password`"),
     kept("redis_url", "`router.redis_url`"),
     kept("redis_db", "`router.redis_db`"),
+    kept("redis_username", "`router.redis_username`"),
+    kept("redis_ssl", "`router.redis_ssl`"),
     kept("cache_responses", "`router.cache_responses`"),
     kept("cache_kwargs", "`router.cache_kwargs`"),
 ];
