@@ -26,6 +26,14 @@ const CLUSTER_RETRIES: u32 = 3;
 /// The longest pause before one of these, in milliseconds.
 const CLUSTER_PAUSE: u64 = 50;
 
+/// What is said of a replica where a master is configured, and whether that lasts.
+const A_REPLICA: (&str, bool) = (
+    "it is a replica, which takes no writes: name its master, or the sentinels that know it",
+    true,
+);
+/// The same of what a sentinel names; it may well name another one soon.
+const STILL_A_REPLICA: (&str, bool) = ("it is still a replica", false);
+
 /// What is asked through. Clones are the same.
 #[derive(Clone)]
 pub(super) enum Link {
@@ -85,7 +93,7 @@ pub(super) async fn connect(target: &RedisTarget) -> Result<Connected, Trouble> 
     let hop = Hop::new(&target.login, target.database, target.tls.as_ref()).await?;
     match &target.topology {
         RedisTopology::Single(address) => {
-            let (link, took) = hop.master(address).await?;
+            let (link, took) = hop.master(address, A_REPLICA).await?;
             Ok(Connected {
                 link,
                 took,
@@ -194,15 +202,22 @@ impl<'a> Hop<'a> {
         in_time(opened).await
     }
 
-    /// A server that takes writes, and how long its first answer took.
-    async fn master(&self, address: &RedisAddress) -> Result<(Link, Duration), Trouble> {
+    /// A server that takes writes, and how long its first answer took. What to say of a replica, and whether that lasts, is
+    /// given.
+    async fn master(
+        &self,
+        address: &RedisAddress,
+        (replica, lasting): (&str, bool),
+    ) -> Result<(Link, Duration), Trouble> {
         let mut link = self.open(address).await?;
         let took = ping(&mut link).await?;
         let role = cmd("ROLE");
         match timeout(HOP, role.query_async::<Value>(&mut link)).await {
-            Ok(Ok(role)) if is_replica(&role) => Err(Trouble::lasting(
-                "it is a replica, which takes no writes (READONLY): name its master, or the sentinels that know it",
-            )),
+            Ok(Ok(role)) if is_replica(&role) => Err(if lasting {
+                Trouble::lasting(replica)
+            } else {
+                Trouble::passing(replica)
+            }),
             // Where it is not allowed to ask, the first write will tell.
             Ok(_) => Ok((Link::Single(link), took)),
             Err(_) => Err(late(HOP)),
@@ -258,13 +273,8 @@ impl Guide {
     async fn lead(&mut self, hop: &Hop<'_>) -> Result<(Link, Duration), Trouble> {
         let what = format!("sentinel {}", self.sentinel);
         let named = self.ask().await.map_err(|trouble| trouble.about(&what))?;
-        let led = hop.master(&named).await;
-        let led = led.map_err(|trouble| {
-            let mut trouble = trouble.about(&format!("{named}, by {what}"));
-            // It may well name another one soon.
-            trouble.lasting &= !trouble.to_string().contains("READONLY");
-            trouble
-        })?;
+        let led = hop.master(&named, STILL_A_REPLICA).await;
+        let led = led.map_err(|trouble| trouble.about(&format!("{named}, by {what}")))?;
         self.named = Some(named);
         Ok(led)
     }

@@ -33,11 +33,10 @@ impl Redis {
                         continue;
                     }
                 }
-                Err(trouble) => {
-                    if let Some(line) = outage.goes_on(Instant::now(), &trouble) {
-                        tracing::warn!("{line}");
-                    }
-                }
+                Err(trouble) => match outage.goes_on(Instant::now(), &trouble) {
+                    Some(line) => tracing::warn!("{line}"),
+                    None => tracing::debug!("{} tried again: {trouble}", outage.place),
+                },
             }
             let jitter = rand::rng().random();
             tokio::time::sleep(pause.next(jitter)).await;

@@ -263,12 +263,16 @@ impl Redis {
         let after = held.health.state();
         self.show(after);
         drop(held);
-        let (place, timeout) = (self.0.target.place(), self.0.target.timeout);
+        let target = &self.0.target;
         match (before, after) {
             (State::Up, State::Slow) => tracing::warn!(
-                "Redis at {place} answers later than {timeout:?}; requests go on without it until it is quicker"
+                "Redis at {} answers later than {:?}; requests go on without it until it is quicker",
+                target.place(),
+                target.timeout,
             ),
-            (State::Slow, State::Up) => tracing::info!("Redis at {place} answers in time again"),
+            (State::Slow, State::Up) => {
+                tracing::info!("Redis at {} answers in time again", target.place());
+            }
             // The keeper says the rest.
             _ => {}
         }

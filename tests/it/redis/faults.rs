@@ -94,10 +94,10 @@ async fn a_script_that_is_forgotten_is_sent_again() {
 
 #[tokio::test]
 async fn one_line_is_said_of_each_change_and_none_of_a_request() {
-    for mode in [
-        Mode::Refuse,
-        Mode::Hang,
-        Mode::Slow(Duration::from_millis(200)),
+    for (mode, state) in [
+        (Mode::Refuse, State::Down),
+        (Mode::Hang, State::Down),
+        (Mode::Slow(Duration::from_millis(200)), State::Slow),
     ] {
         let logs = Logs::listen();
         let (_server, faults, redis) = behind().await;
@@ -106,17 +106,24 @@ async fn one_line_is_said_of_each_change_and_none_of_a_request() {
         for _ in 0..8 {
             let redis = redis.clone();
             requests.spawn(async move {
-                for _ in 0..100 {
+                loop {
                     let _ = asked(&redis, Urgency::Request).await;
                     let _ = redis.eval(Urgency::Request, &[count(&redis, "a")]).await;
-                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    tokio::task::yield_now().await;
                 }
             });
         }
-        requests.join_all().await;
+        redis.reaches(state).await;
+        for _ in 0..1000 {
+            assert!(asked(&redis, Urgency::Request).await.is_err());
+        }
+        requests.shutdown().await;
         heals(&faults, &redis).await;
         let text = logs.text();
-        let lines: Vec<_> = text.lines().filter(|line| line.contains("Redis")).collect();
+        let lines: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("Redis at"))
+            .collect();
         // There, late, lost, and there again at most.
         assert!((3..=4).contains(&lines.len()), "{mode:?}: {lines:#?}");
         assert!(lines[0].contains("INFO") && lines[0].contains("is there"));

@@ -5,6 +5,7 @@ use waypost::types::RedisTls;
 
 use super::*;
 use crate::support::Authority;
+use crate::support::redis::{free_port, wait};
 
 #[tokio::test]
 async fn scripts_run_in_one_round_trip() {
@@ -106,7 +107,7 @@ async fn write_until_at(redis: &Redis, new: &RedisServer, password: Option<&str>
         if is_master && new.ask::<Option<String>>(password, &get).await.is_some() {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        wait().await;
     }
 }
 
@@ -121,7 +122,7 @@ async fn a_sentinel_names_the_master_with_a_password_of_its_own() {
     {
         *login = super::login(None, "guide");
         // One that is away is passed by.
-        let away = SocketAddr::from(([127, 0, 0, 1], crate::support::redis::free_port()));
+        let away = SocketAddr::from(([127, 0, 0, 1], free_port()));
         sentinels.insert(0, tcp(away));
     }
     let redis = keep_up(at).await;
@@ -157,7 +158,7 @@ async fn a_cluster_is_asked_where_the_keys_are() {
     let mut at = of_cluster(&all);
     at.login = login(None, "s3cret");
     // One that is away is passed by.
-    let away = SocketAddr::from(([127, 0, 0, 1], crate::support::redis::free_port()));
+    let away = SocketAddr::from(([127, 0, 0, 1], free_port()));
     if let RedisTopology::Cluster(nodes) = &mut at.topology {
         nodes.insert(0, tcp(away));
     }

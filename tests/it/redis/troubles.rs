@@ -3,18 +3,21 @@
 use waypost::types::RedisTls;
 
 use super::*;
+use crate::support::redis::{free_port, wait};
 use crate::support::{Authority, Logs};
 
-/// What is said of Redis until a third try to connect.
+/// What is said of it until it was tried three times.
 async fn said(at: RedisTarget) -> Vec<String> {
     let logs = Logs::listen();
     let redis = keep(at);
-    // The first three pauses are over by then.
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    while logs.text().matches("tried again").count() < 2 {
+        wait().await;
+    }
     assert_eq!(redis.state(), State::Down);
     lines(&logs)
 }
 
+/// The lines for operators.
 fn lines(logs: &Logs) -> Vec<String> {
     let text = logs.text();
     let own = text.lines().filter(|line| line.contains("Redis at"));
@@ -60,7 +63,7 @@ async fn a_password_that_is_not_asked_for_is_not_shown() {
 
 #[tokio::test]
 async fn a_wrong_place_is_said_once() {
-    let nobody = SocketAddr::from(([127, 0, 0, 1], crate::support::redis::free_port()));
+    let nobody = SocketAddr::from(([127, 0, 0, 1], free_port()));
     once(&said(single(nobody)).await, &["nobody listens there"]);
     let host = RedisAddress::Tcp("no-such-host.invalid".into(), 6379);
     let lines = said(target(RedisTopology::Single(host))).await;
