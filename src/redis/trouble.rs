@@ -1,7 +1,5 @@
 //! What keeps a Redis from being used, in words that say what would help.
 
-use std::io;
-
 use ::redis::{RedisError, ServerError};
 
 use super::StoreError;
@@ -29,10 +27,9 @@ pub(super) struct Trouble {
 /// Parts of errors, what they mean, and whether that lasts.
 const MEANINGS: [(&str, &str, bool); 22] = [
     ("WRONGPASS", "the username or the password is wrong", true),
-    ("invalid password", "the password is wrong", true),
     (
-        "without any password configured",
-        "it has no password: leave `password` out, or set one there",
+        "authentication failed",
+        "the username or the password is wrong, or there is none there",
         true,
     ),
     ("NOAUTH", "it wants a password: set `password`", true),
@@ -63,6 +60,11 @@ const MEANINGS: [(&str, &str, bool); 22] = [
     (
         "UnknownIssuer",
         "its certificate is of an authority that is not trusted here: name the authority's file as `ca`",
+        true,
+    ),
+    (
+        "BadSignature",
+        "its certificate is of another authority of the same name as the one trusted here",
         true,
     ),
     (
@@ -120,18 +122,13 @@ impl Trouble {
     /// What came of connecting.
     pub(super) fn connecting(error: &RedisError) -> Self {
         let text = plain(error);
-        let closed = [
-            io::ErrorKind::UnexpectedEof,
-            io::ErrorKind::ConnectionReset,
-            io::ErrorKind::BrokenPipe,
-        ];
         for (part, meaning, lasting) in MEANINGS {
             if text.contains(part) {
                 let text = format!("{meaning} ({text})");
                 return Self { text, lasting };
             }
         }
-        if io_kind(error).is_some_and(|kind| closed.contains(&kind)) {
+        if error.is_connection_dropped() {
             return Self::passing(format!(
                 "it closes the connection before it answers ({text}); does it want TLS?"
             ));
@@ -156,20 +153,6 @@ impl Trouble {
                 .map(|_| Self::passing(text)),
         }
     }
-}
-
-/// The kind of the error of I/O below, if that is what it is.
-fn io_kind(error: &RedisError) -> Option<io::ErrorKind> {
-    let below = std::error::Error::source(error)?;
-    // The library hands on an `Arc` of what it got.
-    below
-        .downcast_ref::<io::Error>()
-        .or_else(|| {
-            below
-                .downcast_ref::<std::sync::Arc<io::Error>>()
-                .map(|e| &**e)
-        })
-        .map(io::Error::kind)
 }
 
 /// What the server said, or what befell the connection. A server that does not know `AUTH` repeats what came with it, so
@@ -211,6 +194,8 @@ impl From<&ServerError> for StoreError {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     fn server(line: &str) -> RedisError {
