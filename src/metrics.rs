@@ -52,6 +52,8 @@ pub struct Metrics {
     in_flight: Family<Labels, Gauge>,
     cooling: Family<Labels, Gauge>,
     connections: Gauge,
+    sharing_age: Family<Labels, Gauge<f64, AtomicU64>>,
+    sharing_replicas: Family<Labels, Gauge>,
 }
 
 impl Default for Metrics {
@@ -79,6 +81,8 @@ impl Metrics {
             in_flight: Family::default(),
             cooling: Family::default(),
             connections: Gauge::default(),
+            sharing_age: Family::default(),
+            sharing_replicas: Family::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -146,6 +150,16 @@ impl Metrics {
             "Open connections to deployments",
             metrics.connections.clone(),
         );
+        registry.register(
+            "sharing_age_seconds",
+            "How old other replicas' numbers are, as of the last try to exchange them",
+            metrics.sharing_age.clone(),
+        );
+        registry.register(
+            "sharing_replicas",
+            "Replicas that were alive at the last exchange",
+            metrics.sharing_replicas.clone(),
+        );
         Self {
             registry,
             ..metrics
@@ -208,6 +222,16 @@ impl Metrics {
     /// The connection count of this moment.
     pub fn set_connections(&self, n: usize) {
         self.connections.set(i64::try_from(n).unwrap_or(i64::MAX));
+    }
+
+    /// How a group's numbers are shared: their age in seconds, and among how many replicas.
+    pub fn sharing(&self, group: &Arc<str>, age: f64, replicas: u64) {
+        let own = || Labels(vec![("group", Arc::clone(group))]);
+        self.sharing_age.get_or_create_owned(&own()).set(age);
+        let replicas = i64::try_from(replicas).unwrap_or(i64::MAX);
+        self.sharing_replicas
+            .get_or_create_owned(&own())
+            .set(replicas);
     }
 
     /// Everything, as OpenMetrics text.

@@ -42,6 +42,7 @@ mod redis;
 mod retries;
 mod routing;
 mod scenarios;
+mod sharing;
 mod soak;
 mod stream_errors;
 mod streaming;
