@@ -61,6 +61,8 @@ pub struct Metrics {
     ledger_unwritten: Family<Labels, Gauge>,
     ledger_lost: Family<Labels, Counter>,
     ledger_late: Family<Labels, Counter>,
+    sharing_age: Family<Labels, Gauge<f64, AtomicU64>>,
+    sharing_replicas: Family<Labels, Gauge>,
 }
 
 impl Default for Metrics {
@@ -94,6 +96,8 @@ impl Metrics {
             ledger_unwritten: Family::default(),
             ledger_lost: Family::default(),
             ledger_late: Family::default(),
+            sharing_age: Family::default(),
+            sharing_replicas: Family::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -186,6 +190,16 @@ impl Metrics {
             "Answers that were given away before their record was written, since the disk took too long",
             metrics.ledger_late.clone(),
         );
+        registry.register(
+            "sharing_age_seconds",
+            "How old other replicas' numbers are, as of the last try to exchange them",
+            metrics.sharing_age.clone(),
+        );
+        registry.register(
+            "sharing_replicas",
+            "Replicas that were alive at the last exchange",
+            metrics.sharing_replicas.clone(),
+        );
         Self {
             registry,
             ..metrics
@@ -261,6 +275,16 @@ impl Metrics {
     /// The connection count of this moment.
     pub fn set_connections(&self, n: usize) {
         self.connections.set(i64::try_from(n).unwrap_or(i64::MAX));
+    }
+
+    /// How a group's numbers are shared: their age in seconds, and among how many replicas.
+    pub fn sharing(&self, group: &Arc<str>, age: f64, replicas: u64) {
+        let own = || Labels(vec![("group", Arc::clone(group))]);
+        self.sharing_age.get_or_create_owned(&own()).set(age);
+        let replicas = i64::try_from(replicas).unwrap_or(i64::MAX);
+        self.sharing_replicas
+            .get_or_create_owned(&own())
+            .set(replicas);
     }
 
     /// Everything, as OpenMetrics text.

@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, Notify};
 use super::Deps;
 use super::snapshot::{Group, Snapshot};
 use crate::clock::Clock;
+use crate::metrics::Metrics;
 use crate::redis::Redis;
 use crate::router::shared::{Adopted, GroupShare};
 use crate::types::{Answer, Message, Outage, Sharing};
@@ -20,6 +21,7 @@ pub(super) struct Share {
     redis: Redis,
     sharing: Sharing,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     /// There is something to tell at once.
     wake: Arc<Notify>,
     state: Mutex<State>,
@@ -46,7 +48,7 @@ pub(super) fn of(
     }
     // Of the machine's randomness whatever the seed: two replicas that are started alike are two.
     let replica: Arc<str> = format!("{:032x}", rand::rng().random::<u128>()).into();
-    let share = |redis| Share::new(redis, snapshot.groups(), sharing, &replica, &deps.clock);
+    let share = |redis| Share::new(redis, snapshot.groups(), sharing, &replica, deps);
     redis.iter().map(share).collect()
 }
 
@@ -57,7 +59,7 @@ impl Share {
         groups: &[Arc<Group>],
         sharing: Sharing,
         replica: &Arc<str>,
-        clock: &Arc<dyn Clock>,
+        Deps { clock, metrics, .. }: &Deps,
     ) -> Self {
         let here = |group: &&Arc<Group>| {
             let target = group.redis.as_ref().map(Redis::target);
@@ -68,11 +70,17 @@ impl Share {
             let (id, name) = (Arc::clone(&group.id), Arc::clone(replica));
             GroupShare::new(id, name, deployments, sharing, clock.now())
         };
+        let wake = Arc::default();
+        for group in groups.iter().filter(here) {
+            let deployments = group.router.deployments().iter();
+            deployments.for_each(|d| d.scores.tell(&wake));
+        }
         Self {
             redis: redis.clone(),
             sharing,
             clock: Arc::clone(clock),
-            wake: Arc::default(),
+            metrics: Arc::clone(metrics),
+            wake,
             state: Mutex::new(State {
                 groups: groups.iter().filter(here).map(share).collect(),
                 alone: false,
@@ -127,7 +135,11 @@ impl Share {
             Err(error) => tracing::debug!("numbers were not exchanged: {error}"),
         }
         if !last {
-            groups.iter_mut().for_each(|group| group.suppose(moment));
+            for group in groups.iter_mut() {
+                group.suppose(moment);
+                let age = group.age(moment.now).as_secs_f64();
+                self.metrics.sharing(group.group(), age, group.replicas());
+            }
             self.report(groups, alone, moment.now);
         }
     }

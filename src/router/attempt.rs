@@ -200,6 +200,9 @@ impl Attempt {
                 scores.with_cooldown(|c| c.failed(fault, class, retry_after, now, rule))
             }
         };
+        if until.is_some() {
+            scores.cooled();
+        }
         self.probe = false;
         self.release();
         until

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub use super::per_minute::minute_of;
@@ -88,19 +89,21 @@ pub struct Scores {
     /// Until when `cooldown` keeps it closed, in [`nanos`]; [`NEVER`] if it need not be asked.
     closed: AtomicI64,
     in_flight: AtomicU32,
+    /// Requests that other replicas have under way.
+    others_in_flight: AtomicU32,
     requests: PerMinute,
     minute_tokens: PerMinute,
     tokens: AtomicU64,
     spent: AtomicU64,
     first_content: Estimate,
     plain: Estimate,
-    /// Requests that other replicas have under way.
-    others_in_flight: AtomicU32,
     cooldown: Mutex<Cooldown>,
     /// Distributions of times to first content, of streams and of plain answers; kept only where someone asks for them.
     times: Option<Box<[Times; 2]>>,
     /// Who waits for a place, if it has a limit in flight that is waited for.
     places: Option<Box<Places>>,
+    /// Told when it begins to cool, so that other replicas hear of it soon.
+    teller: OnceLock<Arc<Notify>>,
 }
 
 impl Default for Scores {
@@ -108,16 +111,17 @@ impl Default for Scores {
         Self {
             closed: AtomicI64::new(NEVER),
             in_flight: AtomicU32::default(),
+            others_in_flight: AtomicU32::default(),
             requests: PerMinute::default(),
             minute_tokens: PerMinute::default(),
             tokens: AtomicU64::default(),
             spent: AtomicU64::default(),
             first_content: Estimate::default(),
             plain: Estimate::default(),
-            others_in_flight: AtomicU32::default(),
             cooldown: Mutex::default(),
             times: None,
             places: None,
+            teller: OnceLock::new(),
         }
     }
 }
@@ -141,6 +145,17 @@ impl Scores {
     pub fn with_queue(mut self, queue: &Arc<Queue>, limit: u32) -> Self {
         self.places = Some(Box::new(Places::new(queue, limit)));
         self
+    }
+
+    /// Wakes `teller` whenever a failure cools it.
+    pub fn tell(&self, teller: &Arc<Notify>) {
+        let _ = self.teller.set(Arc::clone(teller));
+    }
+
+    /// A failure has cooled it.
+    #[cold]
+    pub(super) fn cooled(&self) {
+        self.teller.get().into_iter().for_each(|t| t.notify_one());
     }
 
     pub(super) fn places(&self) -> Option<&Places> {

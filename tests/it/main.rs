@@ -45,6 +45,7 @@ mod redis;
 mod retries;
 mod routing;
 mod scenarios;
+mod sharing;
 mod soak;
 mod stream_errors;
 mod streaming;

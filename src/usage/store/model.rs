@@ -10,12 +10,12 @@ use crate::redis::StoreError;
 use crate::types::{All, Answer, Everyone, Fault, Lasting, Message, Own, Totals, Until};
 
 /// All that is held. A copy is what a server that is restored holds.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Model {
     groups: HashMap<Arc<str>, Group>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Group {
     lasting: Counts<{ Lasting::LEN }>,
     replicas: BTreeMap<Arc<str>, Replica>,
@@ -25,7 +25,7 @@ struct Group {
 }
 
 /// A total for each deployment, and each replica's part of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Counts<const N: usize> {
     totals: HashMap<Arc<str>, [u64; N]>,
     parts: HashMap<(Arc<str>, Arc<str>), [u64; N]>,
@@ -40,7 +40,7 @@ impl<const N: usize> Default for Counts<N> {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Replica {
     number: u64,
     seen: u64,
