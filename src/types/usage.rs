@@ -54,6 +54,25 @@ pub struct Rates {
     pub image_input: Option<Cost>,
 }
 
+impl Rates {
+    /// What a token of each bucket costs, in the order of [`TokenBuckets::ALL`].
+    #[must_use]
+    pub fn each(&self) -> [Cost; 8] {
+        let input = |own: Option<Cost>| own.unwrap_or(self.input);
+        let output = |own: Option<Cost>| own.unwrap_or(self.output);
+        [
+            self.input,
+            input(self.cached_input),
+            input(self.cache_write),
+            self.output,
+            output(self.reasoning),
+            input(self.audio_input),
+            output(self.audio_output),
+            input(self.image_input),
+        ]
+    }
+}
+
 /// What a deployment charges. A deployment without a known price has no `Price` at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Price {
@@ -85,27 +104,28 @@ impl Price {
         if usage.total() == 0 {
             return Cost(0);
         }
-        let rates = match &self.above {
+        let rates = self.rates_of(usage);
+        // Mostly there is nothing to tell apart, and picks by price ask this of every deployment.
+        if !usage.has_parts() {
+            let input = usage.input.saturating_mul(rates.input.0);
+            let output = usage.output.saturating_mul(rates.output.0);
+            return Cost(self.request.0.saturating_add(input).saturating_add(output));
+        }
+        let parts = usage.buckets();
+        let tokens = TokenBuckets::ALL.iter().map(|(_, of)| of(&parts));
+        let costs = rates.each().into_iter().zip(tokens);
+        Cost(costs.fold(self.request.0, |sum, (rate, tokens)| {
+            sum.saturating_add(tokens.saturating_mul(rate.0))
+        }))
+    }
+
+    /// The rates that hold for `usage`.
+    #[must_use]
+    pub const fn rates_of(&self, usage: &TokenUsage) -> &Rates {
+        match &self.above {
             Some((threshold, rates)) if usage.input > *threshold => rates,
             _ => &self.rates,
-        };
-        let parts = usage.buckets();
-        let or = |own: Option<Cost>, else_: Cost| own.unwrap_or(else_).0;
-        let sum = [
-            (parts.input, rates.input.0),
-            (parts.cached_input, or(rates.cached_input, rates.input)),
-            (parts.cache_write, or(rates.cache_write, rates.input)),
-            (parts.audio_input, or(rates.audio_input, rates.input)),
-            (parts.image_input, or(rates.image_input, rates.input)),
-            (parts.output, rates.output.0),
-            (parts.reasoning, or(rates.reasoning, rates.output)),
-            (parts.audio_output, or(rates.audio_output, rates.output)),
-        ]
-        .into_iter()
-        .fold(self.request.0, |sum, (tokens, rate)| {
-            sum.saturating_add(tokens.saturating_mul(rate))
-        });
-        Cost(sum)
+        }
     }
 }
 
@@ -169,6 +189,17 @@ impl TokenUsage {
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.input.saturating_add(self.output)
+    }
+
+    /// Whether any token is of one of the further kinds.
+    const fn has_parts(&self) -> bool {
+        self.cached_input
+            | self.cache_write
+            | self.reasoning
+            | self.audio_input
+            | self.audio_output
+            | self.image_input
+            != 0
     }
 
     /// The same, each token in one bucket. What a provider reports of parts beyond their whole is cut.
@@ -255,3 +286,6 @@ pub struct Totals {
     /// Tokens used or reserved.
     pub tokens: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::refusal::Status;
+use super::usage::UsageMetadata;
 use crate::provider::AdaptError;
-use crate::provider::chat::{Decoder, Finish, Sink, Thinking, Usage, error, malformed};
+use crate::provider::chat::{Decoder, Finish, Sink, Thinking, error, malformed};
 
 /// Why a candidate ended. What is in neither list counts as a plain stop.
 const REASONS: &[(&str, Finish)] = &[
@@ -61,16 +62,6 @@ struct Wire<'a> {
 #[serde(rename_all = "camelCase")]
 struct PromptFeedback {
     block_reason: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct UsageMetadata {
-    prompt_token_count: Option<u64>,
-    tool_use_prompt_token_count: Option<u64>,
-    candidates_token_count: Option<u64>,
-    thoughts_token_count: Option<u64>,
-    cached_content_token_count: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -316,20 +307,6 @@ impl Decoder for Answer {
     fn end(&mut self, to: &mut Sink, out: &mut BytesMut) {
         if to.has_finished() {
             to.end(out);
-        }
-    }
-}
-
-impl UsageMetadata {
-    fn read(&self) -> Usage {
-        let thoughts = self.thoughts_token_count;
-        let sum = |a: Option<u64>, b: Option<u64>| a.unwrap_or(0).saturating_add(b.unwrap_or(0));
-        Usage {
-            prompt: sum(self.prompt_token_count, self.tool_use_prompt_token_count),
-            completion: sum(self.candidates_token_count, thoughts),
-            cached: self.cached_content_token_count,
-            cache_write: None,
-            reasoning: thoughts,
         }
     }
 }
