@@ -48,7 +48,7 @@ use std::time::Duration;
 pub use finding::{Finding, Severity};
 pub use litellm::Import;
 pub use load::{import, load, load_str};
-pub use prices::PriceTables;
+pub use prices::{Match, PriceTables};
 
 use crate::types::{
     Abilities, Affinity, AllCooling, Clocks, CostReading, Fallbacks, Hedging, Policy, Priced,

@@ -36,6 +36,7 @@ mod mock;
 mod names;
 mod ollama;
 mod outages;
+mod prices;
 mod providers_like;
 mod queue;
 mod redis;

@@ -11,6 +11,7 @@ mod group;
 mod model;
 mod own;
 mod policies;
+mod price;
 mod router;
 
 pub(super) use call::{CALL, PASSED_ON};
