@@ -130,13 +130,21 @@ def main() -> None:
         for model in models.split():
             found.setdefault(("openai", model), price)
 
-    # The most decorated names go first, so that what they lead to is still there.
-    for provider, model in sorted(found, key=lambda key: -len(key[1])):
-        others = (name for name in names(model) if name != model)
-        shorter = next((found[provider, name] for name in others if (provider, name) in found), None)
-        if found[provider, model] == shorter:
-            counts["said by a shorter name"] += 1
-            del found[provider, model]
+    def looked_up(provider: str, names) -> str | None:
+        return next((found[provider, name] for name in names if (provider, name) in found), None)
+
+    # The most decorated names go first, so that what they lead to is still there; what that was may go later.
+    everything, before = dict(found), 0
+    while before != len(found):
+        before = len(found)
+        for provider, model in sorted(found, key=lambda key: -len(key[1])):
+            if found[provider, model] == looked_up(provider, (name for name in names(model) if name != model)):
+                counts["said by a shorter name"] += 1
+                del found[provider, model]
+    for (provider, model), price in everything.items():
+        if looked_up(provider, names(model)) != price:
+            found[provider, model] = price
+    assert all(looked_up(provider, names(model)) == price for (provider, model), price in everything.items())
 
     rows: dict[str, dict[str, list[str]]] = collections.defaultdict(lambda: collections.defaultdict(list))
     for (provider, model), price in found.items():

@@ -20,6 +20,7 @@ mod params;
 mod partner;
 mod refusal;
 mod table;
+mod usage;
 
 use std::sync::Arc;
 

@@ -180,6 +180,12 @@ fn small_mistakes_are_named() {
         (own("body_limit: lots"), "not a size"),
         (own("prices: {m: {input_cost_per_token: -1}}"), "at least 0"),
         (
+            model(
+                "input_cost_per_token_above_128k_tokens: 1, input_cost_per_token_above_200k_tokens: 1",
+            ),
+            "only one threshold is possible",
+        ),
+        (
             "model_groups: [{id: g, weight: 1, models: [{provider: ollama, model: m}]}]\n"
                 .to_owned(),
             "a key of a model",
@@ -211,6 +217,14 @@ fn small_mistakes_are_named() {
         (
             model("input_cost_per_token: 1"),
             "output_cost_per_token is not given",
+        ),
+        (
+            model("cache_read_input_token_cost: 1"),
+            "its price is unknown",
+        ),
+        (
+            own("prices: {m: {input_cost_per_token: 0.0000000000015}}"),
+            "rounded to one",
         ),
         (
             "model_groups: [{id: g, route: {}, models: [{provider: ollama, model: m}]}]\n"
