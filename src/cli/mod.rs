@@ -7,11 +7,16 @@ pub mod explain;
 pub mod import;
 pub mod in_force;
 pub mod lab;
+pub mod ledger;
+mod ledger_source;
+mod money;
 pub mod probe;
+pub mod reconcile;
 pub mod schema;
 pub mod serve;
 mod shutdown;
 mod table;
+pub mod usage;
 
 use std::process::ExitCode;
 
@@ -35,6 +40,12 @@ enum Command {
     Explain(explain::Args),
     /// Write a LiteLLM config.yaml as an endpoints.yml, and say what differs.
     Import(import::Args),
+    /// Show tokens and cost, summed from the ledger.
+    Usage(usage::Args),
+    /// Hand the ledger's records to other programs, or look whether they are whole.
+    Ledger(ledger::Args),
+    /// Compare the ledger with a provider's own export of usage or cost.
+    Reconcile(reconcile::Args),
     /// Print the JSON Schema of the configuration file.
     Schema(schema::Args),
     /// Run simulated deployments, to test against.
@@ -58,6 +69,9 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Import(args) => import::run(&args),
+            Command::Usage(args) => usage::run(&args),
+            Command::Ledger(args) => ledger::run(&args),
+            Command::Reconcile(args) => reconcile::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Lab(args) => lab::run(&args),
             Command::Demo(args) => demo::run(&args),

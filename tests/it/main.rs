@@ -49,3 +49,4 @@ mod support;
 mod threads;
 mod unfit;
 mod upstream;
+mod usage;
