@@ -175,7 +175,8 @@ fn verify(dir: &Path) -> anyhow::Result<bool> {
         let found = match line {
             Ok(line) => {
                 read += 1;
-                order.follow(&line.ledger, line.number)
+                let found = order.follow(&line.ledger, line.number);
+                found.map(|found| format!("{}: {found}", place(&segments, line.number)))
             }
             Err(error) => {
                 if matches!(error, LedgerError::Wrong { .. }) {
@@ -226,4 +227,11 @@ fn verify(dir: &Path) -> anyhow::Result<bool> {
         }
     )?;
     Ok(wrong == 0)
+}
+
+/// The segment a record is in.
+fn place(segments: &[(u64, PathBuf)], number: u64) -> String {
+    let before = segments.iter().rev().find(|(first, _)| *first <= number);
+    let segment = before.or_else(|| segments.first());
+    segment.map_or_else(String::new, |(_, path)| path.display().to_string())
 }

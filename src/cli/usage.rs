@@ -104,9 +104,10 @@ fn told(by: &[By], totals: &Totals) -> String {
     let Some((first, last)) = totals.began() else {
         return "No attempt is recorded in this time.\n".to_owned();
     };
+    let all = totals.all();
     let used: Vec<_> = TokenBuckets::ALL
         .into_iter()
-        .filter(|(_, of)| of(&totals.all().tokens) > 0)
+        .filter(|(_, of)| of(&all.tokens) > 0)
         .collect();
     let cost = |sums: &Sums| i128::try_from(sums.cost_pico).unwrap_or(i128::MAX);
     let decimals = decimals(totals.rows().map(|(_, sums)| cost(sums)));
@@ -114,12 +115,16 @@ fn told(by: &[By], totals: &Totals) -> String {
         let mut cells = vec![sums.requests, sums.attempts];
         cells.extend(used.iter().map(|(_, of)| of(&sums.tokens)));
         let mut cells: Vec<String> = cells.into_iter().map(|n| thousands(n.into())).collect();
-        let priced = sums.unpriced.tokens < sums.tokens.total() || sums.cost_pico > 0;
-        cells.push(match sums.unpriced.tokens {
-            0 => dollars(cost(sums), decimals),
-            _ if priced => format!("{} + ?", dollars(cost(sums), decimals)),
-            _ => "?".to_owned(),
+        let unpriced = sums.unpriced.tokens;
+        cells.push(if unpriced > 0 && unpriced == sums.tokens.total() {
+            "?".to_owned()
+        } else {
+            dollars(cost(sums), decimals)
         });
+        cells.extend((all.unpriced.tokens > 0).then(|| match unpriced {
+            0 => String::new(),
+            tokens => thousands(tokens.into()),
+        }));
         cells
     };
     let words = ["requests", "attempts"].into_iter();
@@ -127,6 +132,7 @@ fn told(by: &[By], totals: &Totals) -> String {
     let mut head: Vec<String> = by.iter().map(|by| by.name().to_owned()).collect();
     head.extend(words.map(|word| word.replace('_', " ")));
     head.push("cost, $".to_owned());
+    head.extend((all.unpriced.tokens > 0).then(|| "not priced".to_owned()));
     let mut rows = vec![head];
     for (labels, sums) in totals.rows() {
         let shown = |label: &Arc<str>| if label.is_empty() { "-" } else { label }.to_owned();
@@ -137,7 +143,7 @@ fn told(by: &[By], totals: &Totals) -> String {
         if let Some(cell) = total.first_mut() {
             "total".clone_into(cell);
         }
-        rows.push(total.into_iter().chain(cells(totals.all())).collect());
+        rows.push(total.into_iter().chain(cells(all)).collect());
     }
     align_right(&mut rows, by.len());
     format!(
@@ -145,7 +151,7 @@ fn told(by: &[By], totals: &Totals) -> String {
         second(first),
         second(last),
         table::of(&rows),
-        unknown(totals.all())
+        unknown(all)
     )
 }
 

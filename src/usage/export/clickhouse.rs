@@ -92,7 +92,7 @@ pub(super) fn schema() -> String {
     );
     let _infallible = write!(
         sql,
-        "-- Load with clickhouse-client. Rows of the same ledger and number are one; FINAL counts them once before they are merged:\n\
+        "-- Load with clickhouse-client. Rows of the same ledger and number become one; until they are merged FINAL counts them once:\n\
          --   waypost ledger export --format clickhouse |\n\
          --     clickhouse-client --query 'INSERT INTO waypost_attempts FORMAT RowBinaryWithNamesAndTypes'\n\
          --   SELECT model_group, sum(cost_pico) / 1e12 FROM waypost_attempts FINAL GROUP BY model_group;\n"

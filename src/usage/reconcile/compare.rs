@@ -229,14 +229,14 @@ fn hints(rows: &[Row], total: &[Cell], own: &Own, tolerance: Tolerance) -> Vec<S
     }
     if own.counted > 0 {
         say(&format!(
-            "Tokens of {} attempts were not reported but counted by Waypost: estimates.",
-            own.counted
+            "Tokens of {} were not reported but counted by Waypost: estimates.",
+            attempts(own.counted)
         ));
     }
     if own.unknown > 0 {
         say(&format!(
-            "Of {} attempts nobody reported tokens (broken off, failed or timed out); a provider may charge for them all the same.",
-            own.unknown
+            "Of {} nobody reported tokens (broken off, failed or timed out); a provider may charge for them all the same.",
+            attempts(own.unknown)
         ));
     }
     if own.unpriced > 0 && total.iter().any(|cell| cell.measure == Measure::Cost) {
@@ -246,6 +246,10 @@ fn hints(rows: &[Row], total: &[Cell], own: &Own, tolerance: Tolerance) -> Vec<S
         ));
     }
     hints
+}
+
+fn attempts(n: u64) -> String {
+    format!("{n} attempt{}", if n == 1 { "" } else { "s" })
 }
 
 /// Whether each model agrees over all days.

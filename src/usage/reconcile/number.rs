@@ -35,11 +35,12 @@ pub(super) fn parse(text: &str) -> Option<i128> {
             places -= i32::from(behind);
         }
     }
-    let scale = 10_i128.checked_pow(places.unsigned_abs().min(38))?;
-    let number = if places >= 0 {
-        number.checked_mul(scale)?
-    } else {
-        (number + scale / 2) / scale
+    let scale = 10_i128.checked_pow(places.unsigned_abs());
+    let number = match scale {
+        Some(scale) if places >= 0 => number.checked_mul(scale)?,
+        Some(scale) => (number + scale / 2) / scale,
+        None if places < 0 => 0,
+        None => return None,
     };
     Some(if negative { -number } else { number })
 }
@@ -70,6 +71,7 @@ mod tests {
             ("0.0000000000005", 1),
             ("0.00000000000049999999999999999999999999999999", 0),
             (".5", ONE / 2),
+            ("1e-99", 0),
         ] {
             assert_eq!(parse(text), Some(number), "{text}");
         }

@@ -88,11 +88,6 @@ impl Row {
         }
     }
 
-    /// The cell of a column that may not be there; zero if not.
-    pub(super) fn number_or_zero(&self, column: Option<&Found>) -> Result<i128, ExportError> {
-        column.map_or(Ok(0), |column| self.number(column))
-    }
-
     /// The cell as a day: a date, or seconds since the Unix epoch.
     pub(super) fn day(&self, column: &Found) -> Result<Day, ExportError> {
         let text = self.text(column);

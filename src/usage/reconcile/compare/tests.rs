@@ -124,7 +124,7 @@ fn other_providers_and_attempts_without_tokens_are_no_rows() {
     failed.provenance = Provenance::Unknown;
     let compared = compared(there, &[entry(DAY, "a", 900, 0, None), bedrock, failed]);
     assert_eq!(states(&compared), [("a", State::Differs)]);
-    assert!(hinted(&compared, "Of 1 attempts nobody reported tokens"));
+    assert!(hinted(&compared, "Of 1 attempt nobody reported tokens"));
 }
 
 #[test]
@@ -152,10 +152,7 @@ fn the_pattern_of_differences_says_what_they_are() {
     counted.provenance = Provenance::Counted;
     let unpriced = compared(there, &[counted]);
     assert!(hinted(&unpriced, "1100 tokens have no known price"));
-    assert!(hinted(
-        &unpriced,
-        "1 attempts were not reported but counted"
-    ));
+    assert!(hinted(&unpriced, "1 attempt were not reported but counted"));
 }
 
 #[test]
