@@ -6,7 +6,7 @@ use crate::types::Cost;
 pub(super) fn dollars(pico: i128, decimals: u32) -> String {
     let decimals = decimals.min(12);
     let unit = 10_i128.pow(12 - decimals);
-    let rounded = (pico.abs() + unit / 2) / unit;
+    let rounded = pico.saturating_abs().saturating_add(unit / 2) / unit;
     let per_dollar = i128::from(Cost::PER_DOLLAR) / unit;
     let sign = if pico < 0 && rounded > 0 { "-" } else { "" };
     let whole = thousands(rounded / per_dollar);

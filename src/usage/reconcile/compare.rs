@@ -19,8 +19,8 @@ impl Tolerance {
 
     /// Whether a difference is beyond it.
     fn is_beyond(self, export: i128, ledger: i128, rounding: i128) -> bool {
-        let difference = (ledger.saturating_sub(export).abs() - rounding).max(0);
-        difference.saturating_mul(1_000_000) > export.abs().saturating_mul(self.0.into())
+        let difference = (ledger.saturating_sub(export).saturating_abs() - rounding).max(0);
+        difference.saturating_mul(1_000_000) > export.saturating_abs().saturating_mul(self.0.into())
     }
 }
 
@@ -47,7 +47,7 @@ impl Cell {
     /// The same in millionths of what the export says; none if that is nothing.
     #[must_use]
     pub const fn millionths(&self) -> Option<i128> {
-        match self.export.abs() {
+        match self.export.saturating_abs() {
             0 => None,
             export => Some(self.difference().saturating_mul(1_000_000) / export),
         }

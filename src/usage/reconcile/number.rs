@@ -32,13 +32,13 @@ pub(super) fn parse(text: &str) -> Option<i128> {
                 continue;
             }
             number = number.checked_mul(10)?.checked_add(digit.into())?;
-            places -= i32::from(behind);
+            places = places.saturating_sub(i32::from(behind));
         }
     }
     let scale = 10_i128.checked_pow(places.unsigned_abs());
     let number = match scale {
         Some(scale) if places >= 0 => number.checked_mul(scale)?,
-        Some(scale) => (number + scale / 2) / scale,
+        Some(scale) => number.checked_add(scale / 2)? / scale,
         None if places < 0 => 0,
         None => return None,
     };
@@ -72,10 +72,22 @@ mod tests {
             ("0.00000000000049999999999999999999999999999999", 0),
             (".5", ONE / 2),
             ("1e-99", 0),
+            ("1.0000000000000000e-2147483648", 0),
         ] {
             assert_eq!(parse(text), Some(number), "{text}");
         }
-        for wrong in ["", ".", "-", "abc", "1.2.3", "1e", "0x1", "1e99", "NaN"] {
+        for wrong in [
+            "",
+            ".",
+            "-",
+            "abc",
+            "1.2.3",
+            "1e",
+            "0x1",
+            "1e99",
+            "NaN",
+            "1e2147483647",
+        ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
         assert_eq!(whole(77_469_256_000_000_000, 1000), 77_469_256);
@@ -84,7 +96,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_taken_or_refused(text in ".{0,40}") {
+        fn any_text_is_taken_or_refused(text in "([-+$]?[0-9]{0,40}[.]?[0-9]{0,40}(e-?[0-9]{0,10})?|.{0,40})") {
             let _any = parse(&text);
         }
 
