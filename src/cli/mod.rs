@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand. What people read in a terminal is written here, and nowhere else.
 
+pub mod cache;
 pub mod check;
 mod config_file;
 pub mod demo;
@@ -10,6 +11,7 @@ pub mod lab;
 pub mod ledger;
 mod ledger_source;
 mod money;
+pub mod prices;
 pub mod probe;
 pub mod reconcile;
 pub mod schema;
@@ -48,10 +50,14 @@ enum Command {
     Reconcile(reconcile::Args),
     /// Print the JSON Schema of the configuration file.
     Schema(schema::Args),
+    /// List what models cost, or look one up as a configuration would.
+    Prices(prices::Args),
     /// Run simulated deployments, to test against.
     Lab(lab::Args),
     /// Show Waypost at work over simulated deployments; needs no key, file or server.
     Demo(demo::Args),
+    /// Purge answers that replicas keep in Redis.
+    Cache(cache::Args),
     /// Ask a running Waypost whether it is ready; the exit code is the answer.
     Probe(probe::Args),
 }
@@ -73,8 +79,10 @@ impl Cli {
             Command::Ledger(args) => ledger::run(&args),
             Command::Reconcile(args) => reconcile::run(&args),
             Command::Schema(args) => schema::run(&args),
+            Command::Prices(args) => prices::run(&args),
             Command::Lab(args) => lab::run(&args),
             Command::Demo(args) => demo::run(&args),
+            Command::Cache(args) => cache::run(&args),
             Command::Probe(args) => probe::run(&args),
         }
     }

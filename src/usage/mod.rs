@@ -5,5 +5,6 @@ pub mod ledger;
 pub mod meter;
 pub mod prompt;
 pub mod reconcile;
+pub mod store;
 pub mod tokenizer;
 pub mod totals;
