@@ -38,7 +38,7 @@ impl Provider {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::OpenAi, Self::Azure, Self::Anthropic];
 
-    /// Its name, as in `--provider` and in records.
+    /// Its name, as in `--provider`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -46,6 +46,11 @@ impl Provider {
             Self::Azure => "azure",
             Self::Anthropic => "anthropic",
         }
+    }
+
+    /// Whether it bills what a record's `provider` served.
+    fn bills(self, provider: &str) -> bool {
+        provider == self.name() || self == Self::Azure && provider == "azure_ai"
     }
 
     /// The headers by which its exports are recognised.
@@ -315,7 +320,7 @@ impl<'a> Ledger<'a> {
     pub fn add(&mut self, entry: &Entry) {
         let used = entry.tokens.total() > 0 || entry.cost_pico.is_some_and(|cost| cost > 0);
         let unknown = entry.provenance == Provenance::Unknown;
-        if &*entry.provider != self.provider.name() || !(used || unknown) {
+        if !self.provider.bills(&entry.provider) || !(used || unknown) {
             return;
         }
         let model = if self.export.by_model {
