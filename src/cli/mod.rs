@@ -8,12 +8,17 @@ pub mod explain;
 pub mod import;
 pub mod in_force;
 pub mod lab;
+pub mod ledger;
+mod ledger_source;
+mod money;
 pub mod prices;
 pub mod probe;
+pub mod reconcile;
 pub mod schema;
 pub mod serve;
 mod shutdown;
 mod table;
+pub mod usage;
 
 use std::process::ExitCode;
 
@@ -37,6 +42,12 @@ enum Command {
     Explain(explain::Args),
     /// Write a LiteLLM config.yaml as an endpoints.yml, and say what differs.
     Import(import::Args),
+    /// Show tokens and cost, summed from the ledger.
+    Usage(usage::Args),
+    /// Hand the ledger's records to other programs, or look whether they are whole.
+    Ledger(ledger::Args),
+    /// Compare the ledger with a provider's own export of usage or cost.
+    Reconcile(reconcile::Args),
     /// Print the JSON Schema of the configuration file.
     Schema(schema::Args),
     /// List what models cost, or look one up as a configuration would.
@@ -64,6 +75,9 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Import(args) => import::run(&args),
+            Command::Usage(args) => usage::run(&args),
+            Command::Ledger(args) => ledger::run(&args),
+            Command::Reconcile(args) => reconcile::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Prices(args) => prices::run(&args),
             Command::Lab(args) => lab::run(&args),

@@ -22,7 +22,10 @@ const LEAVES: &[&str] = &[
 /// What a file may import, by its path below `src`; the longest prefix that fits counts.
 const MAY: &[(&str, &[&str])] = &[
     ("main.rs", &["cli"]),
-    ("cli/", &["api", "gateway", "config", "lab", "router", LEAF]),
+    (
+        "cli/",
+        &["api", "gateway", "config", "lab", "router", "usage", LEAF],
+    ),
     // The reference page of the dialects is theirs.
     ("cli/schema.rs", &["config", "provider"]),
     ("api/", &["gateway", LEAF]),

@@ -53,3 +53,4 @@ mod support;
 mod threads;
 mod unfit;
 mod upstream;
+mod usage;
