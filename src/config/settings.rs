@@ -12,12 +12,14 @@ use super::keys::WAYPOST;
 use super::prices::Prices;
 use super::router::all_cooling;
 use super::tree::{Node, Value};
-use super::{ClientKey, Group, Settings, value};
-use crate::types::{AllCooling, Clocks, Cost, Price, Rates, Secret, Sharing, StrategyKind};
+use super::{ClientKey, Group, Settings, ledger, redis, value};
+use crate::types::{AllCooling, Clocks, Cost, Price, Rates, Secret, StrategyKind};
 
 const BODY_LIMIT: u64 = 32 << 20;
 const CACHE_BYTES: u64 = 64 << 20;
 const CACHE_TTL: Duration = Duration::from_secs(600);
+const NEAR_TTL: Duration = Duration::from_secs(10);
+const COMPRESS_ABOVE: u64 = 4096;
 const MAX_WAIT: Duration = Duration::from_secs(10);
 const DRAIN_DELAY: Duration = Duration::from_secs(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(300);
@@ -34,6 +36,11 @@ pub(super) struct Own {
     pub(super) prices_file: Prices,
     pub(super) cache_ttl: Duration,
     pub(super) cache_shared: bool,
+    pub(super) cache_in_redis: bool,
+    pub(super) near_ttl: Duration,
+    pub(super) compress_above: usize,
+    pub(super) redis: redis::Common,
+    pub(super) exact_limits: bool,
     pub(super) response_model_is_group: bool,
     pub(super) all_cooling: AllCooling,
     pub(super) max_wait: Duration,
@@ -93,6 +100,8 @@ pub(super) fn read(ctx: &mut Context<'_>, node: Option<Node>) -> (Own, Settings)
     let empty = Node::nothing();
     let drain = node.get("drain").unwrap_or(&empty);
     let cache = node.get("cache").unwrap_or(&empty);
+    let redis = node.get("redis").unwrap_or(&empty);
+    let common = redis::common(ctx, redis);
     let size = |node: &Node, key: &str| node.get(key).and_then(|n| value::size(n).ok());
     let settings = Settings {
         host: host(ctx, &node),
@@ -114,8 +123,8 @@ pub(super) fn read(ctx: &mut Context<'_>, node: Option<Node>) -> (Own, Settings)
             .and_then(|decisions| usize::try_from(decisions).ok())
             .unwrap_or(DECISIONS),
         litellm_headers: node.flag("litellm_headers").unwrap_or(false),
-        sharing: Sharing::default(),
-        ledger: None,
+        sharing: redis::sharing(redis),
+        ledger: ledger::settings(ctx, &node, common.all.as_ref()),
     };
     if let Some(host) = settings.host.filter(|host| !host.is_loopback())
         && settings.keys.is_empty()
@@ -132,6 +141,12 @@ pub(super) fn read(ctx: &mut Context<'_>, node: Option<Node>) -> (Own, Settings)
         prices_file: prices_file(ctx, &node),
         cache_ttl: cache.duration("ttl").unwrap_or(CACHE_TTL),
         cache_shared: cache.flag("shared_between_callers").unwrap_or(false),
+        cache_in_redis: cache.flag("redis").unwrap_or(true),
+        near_ttl: cache.duration("near_ttl").unwrap_or(NEAR_TTL),
+        compress_above: usize::try_from(size(cache, "compress_above").unwrap_or(COMPRESS_ABOVE))
+            .unwrap_or(usize::MAX),
+        redis: common,
+        exact_limits: node.text("limits").as_deref() == Some("exact"),
         response_model_is_group: node.text("response_model").as_deref() == Some("group"),
         all_cooling: node
             .text("all_cooling")

@@ -3,18 +3,30 @@
 use futures_util::future::join_all;
 
 use super::Gateway;
+use super::share::Share;
+use crate::redis::Redis;
 
 impl Gateway {
-    /// Keeps the connections to every Redis. Never ends.
+    /// Keeps the connections to every Redis, exchanges through them what replicas count, and hands the ledger over. Never
+    /// ends.
     pub async fn background(&self) {
-        let keep = join_all(self.redis.iter().map(crate::redis::Redis::keep));
-        tokio::join!(keep, self.keep_cache());
+        let keep = join_all(self.redis.iter().map(Redis::keep));
+        let share = join_all(self.shares.iter().map(Share::keep));
+        let ship = async {
+            if let Some(shipper) = &self.shipper {
+                shipper.run().await;
+            }
+        };
+        tokio::join!(keep, share, ship, self.keep_cache());
         // Without any Redis there is nothing to do, and that is not an end.
         std::future::pending::<()>().await;
     }
 
     /// Nothing more is served: hands over what has not been handed over yet.
     pub async fn finish(&self) {
-        std::future::ready(()).await;
+        join_all(self.shares.iter().map(Share::finish)).await;
+        if let Some(shipper) = &self.shipper {
+            shipper.finish().await;
+        }
     }
 }

@@ -35,6 +35,8 @@ mod relay;
 mod reply;
 pub mod route;
 mod settle;
+mod share;
+mod ship;
 pub mod snapshot;
 mod stopwatch;
 mod trial;
@@ -60,6 +62,8 @@ use journey::{Bounds, Journey};
 use record::Record;
 use reply::Answered;
 use route::Next;
+use share::Share;
+use ship::Shipper;
 use snapshot::Group;
 
 use crate::clock::Alarm;
@@ -76,10 +80,14 @@ pub struct Gateway {
     deps: Deps,
     /// What the cache keeps.
     shelves: Shelves,
-    /// Each Redis that a group names, once.
-    redis: Vec<Redis>,
     /// The time between two looks at what other replicas have purged.
     interval: Duration,
+    /// Each Redis that is named, once.
+    redis: Vec<Redis>,
+    /// What is shared through each of them.
+    shares: Vec<Share>,
+    /// Hands the ledger over to everyone's totals, if there is a ledger and a Redis.
+    shipper: Option<Shipper>,
     bounds: Bounds,
     /// Answers carry LiteLLM's headers as well.
     litellm_headers: bool,
@@ -94,11 +102,18 @@ impl Gateway {
     /// See [`BuildError`].
     pub fn build(config: &Config, deps: Deps) -> Result<Self, BuildError> {
         let snapshot = Snapshot::build(config, &deps)?;
+        let mut redis = snapshot.redis();
+        let shipper = config.settings.ledger.as_ref().and_then(|ledger| {
+            let redis = snapshot::redis_at(ledger.redis.as_ref()?, &mut redis);
+            Some(Shipper::new(ledger.clone(), redis))
+        });
         Ok(Self {
             shelves: Shelves::new(snapshot.groups(), config.settings.cache_max_bytes),
-            redis: snapshot.redis(),
             interval: config.settings.sharing.interval,
+            shares: share::of(&redis, &snapshot, config.settings.sharing, &deps),
             snapshot,
+            redis,
+            shipper,
             deps,
             litellm_headers: config.settings.litellm_headers,
             bounds: Bounds {

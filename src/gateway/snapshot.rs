@@ -203,7 +203,7 @@ impl Group {
 }
 
 /// The Redis at that place: the one that is in `all` already, or a new one.
-fn redis_at(target: &Arc<RedisTarget>, all: &mut Vec<Redis>) -> Redis {
+pub(super) fn redis_at(target: &Arc<RedisTarget>, all: &mut Vec<Redis>) -> Redis {
     if let Some(known) = all.iter().find(|redis| redis.target() == target) {
         return known.clone();
     }

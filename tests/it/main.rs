@@ -27,6 +27,7 @@ mod gemini;
 mod hedging;
 mod in_flight;
 mod keys;
+mod ledger_shipping;
 mod limits;
 mod litellm_config;
 mod litellm_headers;
