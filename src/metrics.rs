@@ -53,6 +53,10 @@ pub struct Metrics {
     in_flight: Family<Labels, Gauge>,
     cooling: Family<Labels, Gauge>,
     connections: Gauge,
+    ledger_records: Family<Labels, Counter>,
+    ledger_unwritten: Family<Labels, Gauge>,
+    ledger_lost: Family<Labels, Counter>,
+    ledger_late: Family<Labels, Counter>,
 }
 
 impl Default for Metrics {
@@ -81,6 +85,10 @@ impl Metrics {
             in_flight: Family::default(),
             cooling: Family::default(),
             connections: Gauge::default(),
+            ledger_records: Family::default(),
+            ledger_unwritten: Family::default(),
+            ledger_lost: Family::default(),
+            ledger_late: Family::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -153,6 +161,26 @@ impl Metrics {
             "Open connections to deployments",
             metrics.connections.clone(),
         );
+        registry.register(
+            "ledger_records",
+            "Records written to the ledger",
+            metrics.ledger_records.clone(),
+        );
+        registry.register(
+            "ledger_unwritten",
+            "Records that wait to be written to the ledger",
+            metrics.ledger_unwritten.clone(),
+        );
+        registry.register(
+            "ledger_lost",
+            "Records the ledger lost, since it could not be written for too long",
+            metrics.ledger_lost.clone(),
+        );
+        registry.register(
+            "ledger_late",
+            "Answers that were given away before their record was written, since the disk took too long",
+            metrics.ledger_late.clone(),
+        );
         Self {
             registry,
             ..metrics
@@ -210,6 +238,18 @@ impl Metrics {
             in_flight: self.in_flight.get_or_create_owned(&Labels(own.clone())),
             cooling: self.cooling.get_or_create_owned(&Labels(own.clone())),
             metrics: Arc::clone(self),
+        }
+    }
+
+    /// The series of the ledger.
+    #[must_use]
+    pub fn ledger(&self) -> LedgerMeters {
+        let none = Labels(Vec::new());
+        LedgerMeters {
+            records: self.ledger_records.get_or_create_owned(&none),
+            unwritten: self.ledger_unwritten.get_or_create_owned(&none),
+            lost: self.ledger_lost.get_or_create_owned(&none),
+            late: self.ledger_late.get_or_create_owned(&none),
         }
     }
 
@@ -341,6 +381,38 @@ impl GroupMeters {
     pub fn hedge(&self, result: &'static str) {
         let series = &*self.0;
         series.hedges.count(result, &series.metrics.hedges);
+    }
+}
+
+/// Handles of the ledger, which only a process that keeps one has.
+#[derive(Debug, Clone)]
+pub struct LedgerMeters {
+    records: Counter,
+    unwritten: Gauge,
+    lost: Counter,
+    late: Counter,
+}
+
+impl LedgerMeters {
+    /// That many records were written.
+    pub fn written(&self, records: u64) {
+        self.records.inc_by(records);
+    }
+
+    /// So many records wait at this moment.
+    pub fn set_unwritten(&self, records: u64) {
+        self.unwritten
+            .set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    /// A record is lost.
+    pub fn lost(&self) {
+        self.lost.inc();
+    }
+
+    /// An answer did not wait for its record to the end.
+    pub fn late(&self) {
+        self.late.inc();
     }
 }
 

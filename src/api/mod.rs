@@ -5,7 +5,7 @@
 //! | `POST` `/chat/completions`, `/completions`, `/embeddings` | also under `/v1`, `/openai/v1`, and `/openai/deployments/{group}` |
 //! | `GET` `/models`, `/models/{id}` | also under `/v1`, `/openai/v1` and `/openai` |
 //! | `GET` `/livez`, `/health/liveliness`, `/health/liveness` | the process runs |
-//! | `GET` `/readyz`, `/health/readiness` | it serves, and is not draining |
+//! | `GET` `/readyz`, `/health/readiness` | it serves, is not draining, and may answer (`when_full: refuse`) |
 //! | `GET` `/metrics` | here, or on a listener of its own |
 //! | `GET` `/debug/decisions`, `POST` `/cache/purge` | on that listener only |
 

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod import;
 pub mod in_force;
 pub mod lab;
+pub mod prices;
 pub mod probe;
 pub mod schema;
 pub mod serve;
@@ -38,6 +39,8 @@ enum Command {
     Import(import::Args),
     /// Print the JSON Schema of the configuration file.
     Schema(schema::Args),
+    /// List what models cost, or look one up as a configuration would.
+    Prices(prices::Args),
     /// Run simulated deployments, to test against.
     Lab(lab::Args),
     /// Show Waypost at work over simulated deployments; needs no key, file or server.
@@ -62,6 +65,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Import(args) => import::run(&args),
             Command::Schema(args) => schema::run(&args),
+            Command::Prices(args) => prices::run(&args),
             Command::Lab(args) => lab::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Cache(args) => cache::run(&args),

@@ -1,10 +1,15 @@
 //! What goes on beside requests. The gateway's owner runs it, on a task of its own: nothing here is started by a request.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 
 use super::Gateway;
 use super::share::Share;
 use crate::redis::Redis;
+
+/// How long the end waits for a disk that does not answer.
+const LAST_WAIT: Duration = Duration::from_secs(5);
 
 impl Gateway {
     /// Keeps the connections to every Redis, exchanges through them what replicas count, and hands the ledger over. Never
@@ -25,6 +30,15 @@ impl Gateway {
     /// Nothing more is served: hands over what has not been handed over yet.
     pub async fn finish(&self) {
         join_all(self.shares.iter().map(Share::finish)).await;
+        if let Some(ledger) = &self.ledger
+            && tokio::time::timeout(LAST_WAIT, ledger.flush())
+                .await
+                .is_err()
+        {
+            tracing::error!(
+                "ledger: the disk does not answer; what is not written yet may be lost"
+            );
+        }
         if let Some(shipper) = &self.shipper {
             shipper.finish().await;
         }

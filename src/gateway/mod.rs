@@ -24,6 +24,7 @@ mod mock_error;
 mod mocked;
 mod names;
 pub mod observe;
+mod page;
 #[doc(hidden)]
 pub mod parts;
 mod pieces;
@@ -59,6 +60,7 @@ use budget::retries_by_sdk;
 use caching::{Cached, Shelves};
 use decisions::Decisions;
 use journey::{Bounds, Journey};
+use page::PATIENCE;
 use record::Record;
 use reply::Answered;
 use route::Next;
@@ -72,6 +74,7 @@ use crate::provider::Call;
 use crate::redis::Redis;
 use crate::request::RequestHead;
 use crate::request::overrides::{self, Mock, Overrides};
+use crate::usage::ledger::Ledger;
 
 /// A configuration at work.
 #[derive(Debug)]
@@ -80,14 +83,16 @@ pub struct Gateway {
     deps: Deps,
     /// What the cache keeps.
     shelves: Shelves,
-    /// The time between two looks at what other replicas have purged.
-    interval: Duration,
     /// Each Redis that is named, once.
     redis: Vec<Redis>,
     /// What is shared through each of them.
     shares: Vec<Share>,
+    /// Where attempts are written down, if that is wanted.
+    ledger: Option<Ledger>,
     /// Hands the ledger over to everyone's totals, if there is a ledger and a Redis.
     shipper: Option<Shipper>,
+    /// The time between two looks at what other replicas have purged.
+    interval: Duration,
     bounds: Bounds,
     /// Answers carry LiteLLM's headers as well.
     litellm_headers: bool,
@@ -96,21 +101,26 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Puts `config` to work. Opens no connection.
+    /// Puts `config` to work. Opens no connection, and the ledger if one is to be kept.
     ///
     /// # Errors
     /// See [`BuildError`].
     pub fn build(config: &Config, deps: Deps) -> Result<Self, BuildError> {
         let snapshot = Snapshot::build(config, &deps)?;
+        let ledger =
+            config.settings.ledger.as_ref().map(|settings| {
+                Ledger::open(settings, Arc::clone(&deps.disk), deps.metrics.ledger())
+            });
         let mut redis = snapshot.redis();
         let shipper = config.settings.ledger.as_ref().and_then(|ledger| {
             let redis = snapshot::redis_at(ledger.redis.as_ref()?, &mut redis);
             Some(Shipper::new(ledger.clone(), redis))
         });
         Ok(Self {
+            shares: share::of(&redis, &snapshot, config.settings.sharing, &deps),
+            ledger: ledger.transpose()?,
             shelves: Shelves::new(snapshot.groups(), config.settings.cache_max_bytes),
             interval: config.settings.sharing.interval,
-            shares: share::of(&redis, &snapshot, config.settings.sharing, &deps),
             snapshot,
             redis,
             shipper,
@@ -146,6 +156,12 @@ impl Gateway {
         self.decisions.as_deref()
     }
 
+    /// Whether it refuses whatever would cost anything, since its ledger can't be written.
+    #[must_use]
+    pub fn is_refusing(&self) -> bool {
+        self.ledger.as_ref().is_some_and(Ledger::is_refusing)
+    }
+
     /// All series, as OpenMetrics text.
     #[must_use]
     pub fn metrics(&self) -> String {
@@ -162,6 +178,9 @@ impl Gateway {
         self.deps
             .metrics
             .set_connections(self.deps.upstream.connections());
+        if let Some(ledger) = &self.ledger {
+            ledger.meters().set_unwritten(ledger.unwritten());
+        }
         self.deps.metrics.encode()
     }
 
@@ -186,7 +205,16 @@ impl Gateway {
             record.keep_in(decisions);
         }
         match self.answer(&incoming, &mut record, alarm).await {
-            Ok(answered) => Ok(self.reply(answered, record, alarm)),
+            Ok(answered) => {
+                let (reply, receipt) = self.reply(answered, record, alarm);
+                if let Some(mut receipt) = receipt {
+                    let until = Instant::now() + PATIENCE;
+                    if alarm.within(until, &mut receipt).await.is_err() {
+                        receipt.give_up();
+                    }
+                }
+                Ok(reply)
+            }
             Err(error) => {
                 record.outcome = error.outcome();
                 Err(Box::new(Refusal {
@@ -230,10 +258,18 @@ impl Gateway {
                 return Ok(Answered::Stored(key, stored));
             }
         };
+        if let Some(ledger) = &self.ledger
+            && ledger.is_refusing()
+        {
+            return Err(Error::Unrecordable(ledger.trouble().unwrap_or_default()));
+        }
         let call = call(incoming, head, body, record.began.unix);
         let by_sdk = retries_by_sdk(incoming);
         let began = Instant::now();
         let mut journey = Journey::new(group, overrides, self.bounds, by_sdk, began);
+        if self.ledger.is_some() {
+            journey.caller.clone_from(&incoming.caller);
+        }
         let error = match self
             .try_group(group, &call, incoming, &mut journey, record, alarm)
             .await

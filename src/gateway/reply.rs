@@ -12,6 +12,7 @@ use crate::cache::{CacheKey, CachedResponse};
 use crate::clock::Alarm;
 use crate::h1::Fields;
 use crate::router::Outcome;
+use crate::usage::ledger::Receipt;
 
 /// Where an answer comes from.
 pub(super) enum Answered {
@@ -22,9 +23,15 @@ pub(super) enum Answered {
 }
 
 impl Gateway {
-    /// The answer to the client; a stream takes `record` and `alarm` along.
-    pub(super) fn reply(&self, answered: Answered, mut record: Record, alarm: &mut Alarm) -> Reply {
-        match answered {
+    /// The answer to the client, and what it waits for; a stream takes `record` and `alarm` along.
+    pub(super) fn reply(
+        &self,
+        answered: Answered,
+        mut record: Record,
+        alarm: &mut Alarm,
+    ) -> (Reply, Option<Receipt>) {
+        let mut receipt = None;
+        let reply = match answered {
             Answered::Stored(key, stored) => {
                 record.outcome = "ok";
                 record.status = 200;
@@ -62,7 +69,7 @@ impl Gateway {
                         if let Some(litellm) = &mut facts.litellm {
                             litellm.cost = record.cost;
                         }
-                        record.ended = trial.settle_as_noted(Outcome::Success);
+                        (record.ended, receipt) = trial.settle_as_noted(Outcome::Success);
                         record.outcome = "ok";
                         if let Some(recorder) = recorder {
                             recorder.finish(std::iter::once(&body));
@@ -87,7 +94,8 @@ impl Gateway {
                     facts,
                 }
             }
-        }
+        };
+        (reply, receipt)
     }
 
     /// What an answer's headers say of how it came about.

@@ -24,6 +24,7 @@ use crate::router::{Deployment, Router};
 use crate::types::{AllCooling, Auth, Fallbacks, RedisTarget};
 use crate::upstream::credentials::TokenSource;
 use crate::upstream::{Endpoint, EndpointError};
+use crate::usage::ledger::LedgerError;
 
 /// All groups.
 #[derive(Debug)]
@@ -116,6 +117,9 @@ pub enum BuildError {
         /// What.
         error: EndpointError,
     },
+    /// A ledger that can't be kept where the configuration says.
+    #[error("`waypost.ledger`: {0}")]
+    Ledger(#[from] LedgerError),
 }
 
 impl Snapshot {

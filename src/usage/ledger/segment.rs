@@ -37,21 +37,30 @@ pub fn write(line: &Line, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// A record from its line, without the line feed.
+/// The JSON of a line, without the line feed, that is as it was written.
 ///
 /// # Errors
-/// See [`Wrong`].
-pub fn parse(line: &[u8]) -> Result<Line, Wrong> {
-    let (sum, rest) = line.split_at_checked(PREFIX).ok_or(Wrong::Form)?;
+/// [`Wrong::Form`] and [`Wrong::Checksum`].
+pub fn checked(line: &[u8]) -> Result<&[u8], Wrong> {
+    let (sum, json) = line.split_at_checked(PREFIX).ok_or(Wrong::Form)?;
     let sum = sum
         .strip_suffix(b" ")
         .and_then(|digits| std::str::from_utf8(digits).ok())
         .and_then(|digits| u32::from_str_radix(digits, 16).ok())
         .ok_or(Wrong::Form)?;
-    if crc32fast::hash(rest) != sum {
-        return Err(Wrong::Checksum);
+    if crc32fast::hash(json) == sum {
+        Ok(json)
+    } else {
+        Err(Wrong::Checksum)
     }
-    serde_json::from_slice(rest).map_err(|error| Wrong::Content(error.to_string()))
+}
+
+/// A record from its line, without the line feed.
+///
+/// # Errors
+/// See [`Wrong`].
+pub fn parse(line: &[u8]) -> Result<Line, Wrong> {
+    serde_json::from_slice(checked(line)?).map_err(|error| Wrong::Content(error.to_string()))
 }
 
 /// The file name of the segment that begins with that record.
