@@ -83,6 +83,7 @@ impl Gateway {
             }
         }
         outcome.groups.sort_unstable();
+        outcome.failed.sort_by(|a, b| a.0.cmp(&b.0));
         let none = outcome.groups.is_empty() && outcome.failed.is_empty();
         (!none || !matches!(purge, Purge::Group(_))).then_some(outcome)
     }
@@ -92,13 +93,12 @@ impl Gateway {
         let shared = || self.shelves.iter().filter_map(|(_, shelf)| shelf.shared());
         let write = join_all(shared().map(Shared::write));
         let follow = join_all(self.redis.iter().map(|redis| {
-            let followed = self.shelves.iter().filter_map(|(group, shelf)| {
-                at(shelf, redis).then(|| Followed {
-                    group,
-                    shelf,
-                    follower: Follower::default(),
-                    refused: false,
-                })
+            let here = self.shelves.iter().filter(|(_, shelf)| at(shelf, redis));
+            let followed = here.map(|(group, shelf)| Followed {
+                group,
+                shelf,
+                follower: Follower::default(),
+                refused: false,
             });
             follow(redis, followed.collect(), self.interval)
         }));

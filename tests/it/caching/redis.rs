@@ -57,12 +57,6 @@ fn in_redis(yaml: &Yaml, redis: &RedisServer, change: impl Fn(&mut CacheSettings
     config
 }
 
-async fn connection(redis: &RedisServer) -> ::redis::aio::MultiplexedConnection {
-    let client = ::redis::Client::open(redis.url()).expect("an address");
-    let connection = client.get_multiplexed_async_connection().await;
-    connection.expect("a connection")
-}
-
 impl Replicas {
     async fn start() -> Self {
         Self::with(NONE, |_| ()).await
@@ -78,7 +72,7 @@ impl Replicas {
         }
         let config = in_redis(&yaml, &redis, change);
         let all = Self {
-            client: connection(&redis).await,
+            client: redis.connect(None).await,
             one: Gateway::of(&config, Arc::new(SystemClock)).await,
             two: Gateway::of(&config, Arc::new(SystemClock)).await,
             lab,

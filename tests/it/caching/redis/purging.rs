@@ -10,9 +10,10 @@ use waypost::api::listen::Server;
 use waypost::gateway::purges::{Done, Purge};
 use waypost::redis::{Redis, StoreError};
 
-use super::{Replicas, chat, counted, gone, key, look, ready, state, target};
+use super::{Replicas, chat, counted, gone, key, look, ready, state, store, target};
 use crate::support::pair::Pair;
 use crate::support::process::run;
+use crate::support::redis::RedisServer;
 use crate::support::{Answer, Gateway, Request, Yaml, chat_body, lab};
 
 async fn admin(gateway: &Gateway) -> Server {
@@ -260,5 +261,40 @@ async fn the_command_says_where_a_cache_in_memory_is_purged() {
         assert_eq!(exit.code, Some(code), "{exit:?}");
         assert!(exit.stderr.contains(said), "{exit:?}");
     }
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn the_command_purges_what_replicas_hold() {
+    let lab = lab(["a"]);
+    let redis = RedisServer::start().await;
+    let settings = format!(
+        "redis: {{url: \"{}\", interval: 5ms, timeout: 60s}}",
+        redis.url()
+    );
+    let yaml = Yaml::over(&lab).router("cache_responses: true");
+    let yaml = yaml.waypost(&settings);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("endpoints.yml");
+    std::fs::write(&file, yaml.to_string()).expect("written");
+    let file = file.display().to_string();
+    let gateway = Gateway::start(&yaml).await;
+    ready(&gateway).await;
+    let key = key(&store(&gateway, gateway.chat_with(&chat(1))).await);
+    for (what, said, again) in [
+        (&["--key", &*key][..], "purged\n", false),
+        (&["--key", &key], "no such answer\n", false),
+        (&["--group", "g"], "g: all answers purged\n", true),
+        (&["--all"], "g: all answers purged\n", true),
+    ] {
+        if again {
+            store(&gateway, gateway.chat_with(&chat(1))).await;
+        }
+        let arguments = [&["cache", "purge", "--config", &file], what].concat();
+        let exit = run(&arguments, &[]).await;
+        assert_eq!((exit.code, &*exit.stdout), (Some(0), said), "{exit:?}");
+        gone(&gateway, &chat(1)).await;
+    }
+    gateway.stop().await;
     lab.stop().await;
 }
