@@ -399,7 +399,7 @@ async fn the_sum_is_what_was_served_to_the_token() {
     let (a, b) = (kept.lab.deployment("a"), kept.lab.deployment("b"));
     let faults = [
         Fault::ServerError,
-        Fault::Reset,
+        Fault::Loading,
         Fault::ErrorIn200,
         Fault::Cut { after: 2 },
         Fault::MalformedJson,
