@@ -5,6 +5,7 @@
 //! word's first event; recording is an atomic add, without a lock or a search for labels.
 
 mod histogram;
+mod ledger;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -17,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use histogram::Seconds;
+pub use ledger::LedgerMeters;
 
 use crate::types::{Fault, Operation, TokenUsage};
 
@@ -362,38 +364,6 @@ impl GroupMeters {
     pub fn hedge(&self, result: &'static str) {
         let series = &*self.0;
         series.hedges.count(result, &series.metrics.hedges);
-    }
-}
-
-/// Handles of the ledger, which only a process that keeps one has.
-#[derive(Debug, Clone)]
-pub struct LedgerMeters {
-    records: Counter,
-    unwritten: Gauge,
-    lost: Counter,
-    late: Counter,
-}
-
-impl LedgerMeters {
-    /// That many records were written.
-    pub fn written(&self, records: u64) {
-        self.records.inc_by(records);
-    }
-
-    /// So many records wait at this moment.
-    pub fn set_unwritten(&self, records: u64) {
-        self.unwritten
-            .set(i64::try_from(records).unwrap_or(i64::MAX));
-    }
-
-    /// A record is lost.
-    pub fn lost(&self) {
-        self.lost.inc();
-    }
-
-    /// An answer did not wait for its record to the end.
-    pub fn late(&self) {
-        self.late.inc();
     }
 }
 
