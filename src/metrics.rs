@@ -50,6 +50,7 @@ pub struct Metrics {
     unpriced: Family<Labels, Counter>,
     cooldowns: Family<Labels, Counter>,
     cache: Family<Labels, Counter>,
+    cache_redis: Family<Labels, Counter>,
     hedges: Family<Labels, Counter>,
     in_flight: Family<Labels, Gauge>,
     cooling: Family<Labels, Gauge>,
@@ -81,6 +82,7 @@ impl Metrics {
             unpriced: Family::default(),
             cooldowns: Family::default(),
             cache: Family::default(),
+            cache_redis: Family::default(),
             hedges: Family::default(),
             in_flight: Family::default(),
             cooling: Family::default(),
@@ -135,6 +137,11 @@ impl Metrics {
             "cache",
             "Response cache lookups by result",
             metrics.cache.clone(),
+        );
+        registry.register(
+            "cache_redis",
+            "What became of answers looked up in Redis and of those to be stored there",
+            metrics.cache_redis.clone(),
         );
         registry.register(
             "hedges",
@@ -195,6 +202,7 @@ impl Metrics {
             requests,
             duration: self.duration.get_or_create_owned(&Labels(own.to_vec())),
             cache: Words::new(&own, "result", &CACHE_RESULTS),
+            cache_redis: Words::new(&own, "outcome", &CACHE_IN_REDIS),
             hedges: Words::new(&own, "result", &HEDGES),
         }))
     }
@@ -279,6 +287,8 @@ pub const OUTCOMES: [&str; 6] = [
 ];
 /// What the cache can say to a request.
 const CACHE_RESULTS: [&str; 3] = ["hit", "miss", "bypass"];
+/// What can become of an answer in Redis: the first four of one that is looked up, the others of one to be stored.
+const CACHE_IN_REDIS: [&str; 6] = ["hit", "miss", "unavailable", "damaged", "stored", "dropped"];
 /// What can be said of second attempts.
 const HEDGES: [&str; 2] = ["made", "won"];
 /// What can cool a deployment.
@@ -341,6 +351,7 @@ struct GroupSeries {
     requests: [Words<{ OUTCOMES.len() }>; Operation::ALL.len()],
     duration: Seconds,
     cache: Words<{ CACHE_RESULTS.len() }>,
+    cache_redis: Words<{ CACHE_IN_REDIS.len() }>,
     hedges: Words<{ HEDGES.len() }>,
 }
 
@@ -358,6 +369,14 @@ impl GroupMeters {
     pub fn cache(&self, result: &'static str) {
         let series = &*self.0;
         series.cache.count(result, &series.metrics.cache);
+    }
+
+    /// What became of an answer in Redis; other words than those of the series are not counted.
+    pub fn cache_redis(&self, outcome: &'static str) {
+        let series = &*self.0;
+        series
+            .cache_redis
+            .count(outcome, &series.metrics.cache_redis);
     }
 
     /// A second attempt was `made`, or has `won`.

@@ -49,7 +49,7 @@ use std::time::Duration;
 pub use finding::{Finding, Severity};
 pub use litellm::Import;
 pub use load::{import, load, load_str};
-pub use prices::PriceTables;
+pub use prices::{Match, PriceTables};
 
 pub use crate::types::{Fsync, LedgerSettings, WhenFull};
 

@@ -30,11 +30,13 @@ pub mod parts;
 mod pieces;
 mod plain;
 pub mod plan;
+pub mod purges;
 pub mod record;
 mod relay;
 mod reply;
 pub mod route;
 mod settle;
+mod share;
 mod ship;
 pub mod snapshot;
 mod stopwatch;
@@ -55,17 +57,17 @@ pub use message::{Incoming, LiteLlmFacts, Refusal, Reply, ReplyBody, ReplyFacts}
 pub use snapshot::{BuildError, Snapshot};
 
 use budget::retries_by_sdk;
-use caching::Cached;
+use caching::{Cached, Shelves};
 use decisions::Decisions;
 use journey::{Bounds, Journey};
 use page::PATIENCE;
 use record::Record;
 use reply::Answered;
 use route::Next;
+use share::Share;
 use ship::Shipper;
 use snapshot::Group;
 
-use crate::cache::Memory;
 use crate::clock::Alarm;
 use crate::config::Config;
 use crate::provider::Call;
@@ -79,13 +81,18 @@ use crate::usage::ledger::Ledger;
 pub struct Gateway {
     snapshot: Snapshot,
     deps: Deps,
-    cache: Arc<Memory>,
+    /// What the cache keeps.
+    shelves: Shelves,
     /// Each Redis that is named, once.
     redis: Vec<Redis>,
+    /// What is shared through each of them.
+    shares: Vec<Share>,
     /// Where attempts are written down, if that is wanted.
     ledger: Option<Ledger>,
     /// Hands the ledger over to everyone's totals, if there is a ledger and a Redis.
     shipper: Option<Shipper>,
+    /// The time between two looks at what other replicas have purged.
+    interval: Duration,
     bounds: Bounds,
     /// Answers carry LiteLLM's headers as well.
     litellm_headers: bool,
@@ -110,12 +117,14 @@ impl Gateway {
             Some(Shipper::new(ledger.clone(), redis))
         });
         Ok(Self {
+            shares: share::of(&redis, &snapshot, config.settings.sharing, &deps),
             ledger: ledger.transpose()?,
+            shelves: Shelves::new(snapshot.groups(), config.settings.cache_max_bytes),
+            interval: config.settings.sharing.interval,
             snapshot,
             redis,
             shipper,
             deps,
-            cache: Arc::new(Memory::new(config.settings.cache_max_bytes)),
             litellm_headers: config.settings.litellm_headers,
             bounds: Bounds {
                 max_attempts: config.settings.max_attempts,
@@ -244,9 +253,9 @@ impl Gateway {
                 record.cache = "miss";
                 Some(recorder)
             }
-            Cached::Hit(stored) => {
+            Cached::Hit(key, stored) => {
                 record.cache = "hit";
-                return Ok(Answered::Stored(stored));
+                return Ok(Answered::Stored(key, stored));
             }
         };
         if let Some(ledger) = &self.ledger

@@ -8,7 +8,7 @@ use super::committed::{Committed, CommittedBody, End};
 use super::message::{LiteLlmFacts, Reply, ReplyBody, ReplyFacts};
 use super::observe::ObservedBody;
 use super::record::Record;
-use crate::cache::CachedResponse;
+use crate::cache::{CacheKey, CachedResponse};
 use crate::clock::Alarm;
 use crate::h1::Fields;
 use crate::router::Outcome;
@@ -16,8 +16,8 @@ use crate::usage::ledger::Receipt;
 
 /// Where an answer comes from.
 pub(super) enum Answered {
-    /// The cache.
-    Stored(CachedResponse),
+    /// The cache, where it is under that key.
+    Stored(CacheKey, CachedResponse),
     /// A deployment; what stores it, if it may be stored; and when it must be over.
     Upstream(Box<(Committed, Option<Recorder>, End)>),
 }
@@ -32,10 +32,11 @@ impl Gateway {
     ) -> (Reply, Option<Receipt>) {
         let mut receipt = None;
         let reply = match answered {
-            Answered::Stored(stored) => {
+            Answered::Stored(key, stored) => {
                 record.outcome = "ok";
                 record.status = 200;
-                let facts = self.facts(&record);
+                let mut facts = self.facts(&record);
+                facts.cache_key = Some(key.to_hex().into());
                 Reply {
                     status: StatusCode::OK,
                     fields: stored
@@ -59,6 +60,8 @@ impl Gateway {
                     recorder.begin(&fields);
                 }
                 let mut facts = self.facts(&record);
+                let key = recorder.as_ref().map(|recorder| recorder.key().to_hex());
+                facts.cache_key = key.map(Into::into);
                 let body = match body {
                     CommittedBody::Whole(body, usage) => {
                         trial.note_usage(usage);
@@ -109,6 +112,7 @@ impl Gateway {
             reason: record.reason(),
             tried: record.tried.clone(),
             cache: record.cache,
+            cache_key: None,
             litellm: self.litellm_headers.then(|| LiteLlmFacts {
                 cost: None,
                 took: self.deps.clock.now() - record.began.now,

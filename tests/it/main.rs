@@ -38,6 +38,7 @@ mod mock;
 mod names;
 mod ollama;
 mod outages;
+mod prices;
 mod providers_like;
 mod queue;
 mod redis;

@@ -11,6 +11,7 @@ mod group;
 mod model;
 mod own;
 mod policies;
+mod price;
 mod router;
 mod shared;
 

@@ -1,5 +1,6 @@
 //! Keys of the section `waypost`, which Rasa ignores.
 
+use super::price::FURTHER;
 use super::shared::{LEDGER, REDIS};
 use super::{COUNT_32, Kind, POSITIVE_32, Section, Unknown, on};
 
@@ -299,16 +300,19 @@ static PRICE: Section = Section {
     title: "Prices",
     path: "waypost.prices.<model>",
     doc: "Dollars per token, under LiteLLM's names.",
-    keys: &[&[
-        on("input_cost_per_token", Kind::Amount, "Per input token.").required(),
-        on("output_cost_per_token", Kind::Amount, "Per output token.").or("0"),
-        on(
-            "cache_read_input_token_cost",
-            Kind::Amount,
-            "Per input token read from the provider's cache.",
-        )
-        .or("`input_cost_per_token`"),
-    ]],
+    keys: &[
+        &[
+            on("input_cost_per_token", Kind::Amount, "Per input token.").required(),
+            on("output_cost_per_token", Kind::Amount, "Per output token.").or("0"),
+            on(
+                "cache_read_input_token_cost",
+                Kind::Amount,
+                "Per input token read from the provider's cache.",
+            )
+            .or("`input_cost_per_token`"),
+        ],
+        FURTHER,
+    ],
     unknown: Unknown::Refused,
 };
 
