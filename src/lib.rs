@@ -20,7 +20,7 @@
 //!                   │ classify   → Verdict ── try again ───────────────┘   │
 //!                   │                      ── another group ───────────────┘
 //!                   │ observe    events to the client, watched, not held
-//!                   ▼ record     the attempt settles → scores, cooldown, usage, cache, metrics, decisions
+//!                   ▼ record     the attempt settles → scores, cooldown, usage, ledger, cache, metrics, decisions
 //! ```
 //!
 //! One budget of attempts and one deadline hold over all of it (`gateway/journey.rs`). [`gateway::Gateway::explain`] goes the

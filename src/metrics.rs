@@ -6,6 +6,7 @@
 
 mod histogram;
 mod redis;
+mod ledger;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -20,6 +21,7 @@ use prometheus_client::registry::Registry;
 use histogram::Seconds;
 use redis::RedisFamilies;
 pub use redis::RedisMeters;
+pub use ledger::LedgerMeters;
 
 use crate::types::{Fault, Operation, TokenUsage};
 
@@ -410,38 +412,6 @@ impl GroupMeters {
     pub fn hedge(&self, result: &'static str) {
         let series = &*self.0;
         series.hedges.count(result, &series.metrics.hedges);
-    }
-}
-
-/// Handles of the ledger, which only a process that keeps one has.
-#[derive(Debug, Clone)]
-pub struct LedgerMeters {
-    records: Counter,
-    unwritten: Gauge,
-    lost: Counter,
-    late: Counter,
-}
-
-impl LedgerMeters {
-    /// That many records were written.
-    pub fn written(&self, records: u64) {
-        self.records.inc_by(records);
-    }
-
-    /// So many records wait at this moment.
-    pub fn set_unwritten(&self, records: u64) {
-        self.unwritten
-            .set(i64::try_from(records).unwrap_or(i64::MAX));
-    }
-
-    /// A record is lost.
-    pub fn lost(&self) {
-        self.lost.inc();
-    }
-
-    /// An answer did not wait for its record to the end.
-    pub fn late(&self) {
-        self.late.inc();
     }
 }
 

@@ -399,7 +399,7 @@ async fn the_sum_is_what_was_served_to_the_token() {
     let (a, b) = (kept.lab.deployment("a"), kept.lab.deployment("b"));
     let faults = [
         Fault::ServerError,
-        Fault::Reset,
+        Fault::Loading,
         Fault::ErrorIn200,
         Fault::Cut { after: 2 },
         Fault::MalformedJson,
@@ -467,19 +467,13 @@ async fn a_folder_has_one_gateway_at_a_time_and_the_next_goes_on() {
     let gateway = Gateway::start(&yaml).await;
     gateway.chat("g").await.ok();
     assert_eq!(records(dir.path()).len(), 2);
-    drop((lab, gateway));
     // A file in the folder's place is no folder.
     let file = dir.path().join("id");
-    let config = load(&self::yaml(&lab_of_one(), &file, "").to_string());
-    let error = App::build(&config, Deps::new(Some(7)))
-        .expect_err("no folder")
-        .to_string();
+    let config = load(&self::yaml(&lab, &file, "").to_string());
+    let error = App::build(&config, Deps::new(Some(7))).expect_err("no folder");
+    let error = error.to_string();
     assert!(
         error.contains("waypost.ledger") && error.contains("/id"),
         "{error}"
     );
-}
-
-fn lab_of_one() -> Lab {
-    lab(["a"])
 }
