@@ -32,6 +32,7 @@ pub mod plan;
 pub mod record;
 mod relay;
 mod reply;
+mod reserve;
 pub mod route;
 mod settle;
 pub mod snapshot;

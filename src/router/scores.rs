@@ -18,6 +18,7 @@ pub use super::per_minute::minute_of;
 use super::cooldown::{Cooldown, Readiness};
 use super::estimate::{Estimate, half_lives};
 use super::per_minute::PerMinute;
+use super::preferences::Reserved;
 use super::queue::{Places, Queue};
 use super::times::Times;
 use crate::types::{Cost, Totals};
@@ -99,6 +100,8 @@ pub struct Scores {
     times: Option<Box<[Times; 2]>>,
     /// Who waits for a place, if it has a limit in flight that is waited for.
     places: Option<Box<Places>>,
+    /// What was reserved where all replicas count, if it has limits that are.
+    reserved: Option<Box<Reserved>>,
 }
 
 impl Default for Scores {
@@ -115,6 +118,7 @@ impl Default for Scores {
             cooldown: Mutex::default(),
             times: None,
             places: None,
+            reserved: None,
         }
     }
 }
@@ -138,6 +142,27 @@ impl Scores {
     pub fn with_queue(mut self, queue: &Arc<Queue>, limit: u32) -> Self {
         self.places = Some(Box::new(Places::new(queue, limit)));
         self
+    }
+
+    /// With limits that are reserved where all replicas count.
+    #[must_use]
+    pub fn with_reservations(mut self) -> Self {
+        self.reserved = Some(Box::default());
+        self
+    }
+
+    /// What was reserved in the minute with that number where all replicas count, if it is. Whoever looks at what was begun
+    /// after this finds at least the attempts these were for.
+    #[must_use]
+    pub fn reserved(&self, minute: u64) -> Option<Totals> {
+        Some(self.reserved.as_ref()?.of(minute))
+    }
+
+    /// A place for so many tokens was reserved.
+    pub fn note_reserved(&self, minute: u64, tokens: u64) {
+        if let Some(reserved) = &self.reserved {
+            reserved.add(minute, tokens);
+        }
     }
 
     pub(super) fn places(&self) -> Option<&Places> {

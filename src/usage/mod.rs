@@ -3,4 +3,5 @@
 pub mod ledger;
 pub mod meter;
 pub mod prompt;
+pub mod store;
 pub mod tokenizer;

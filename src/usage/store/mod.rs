@@ -1,0 +1,3 @@
+//! What replicas share through Redis.
+
+pub mod reserve;
