@@ -6,6 +6,7 @@ mod pattern;
 mod quirks;
 mod redis;
 mod routing;
+mod shared;
 mod target;
 mod usage;
 
@@ -20,6 +21,7 @@ pub use pattern::Pattern;
 pub use quirks::{Answers, CallIds, History, Names, Pairs, Quirks};
 pub use redis::*;
 pub use routing::*;
+pub use shared::*;
 pub use target::*;
 pub use usage::*;
 
@@ -213,6 +215,19 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Connect,
+        Self::Timeout,
+        Self::Broken,
+        Self::Server,
+        Self::RateLimit,
+        Self::Quota,
+        Self::Credential,
+        Self::NotFound,
+        Self::Refused,
+    ];
+
     /// The name used in logs, metrics and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -35,6 +35,7 @@ mod reply;
 mod reserve;
 pub mod route;
 mod settle;
+mod share;
 pub mod snapshot;
 mod stopwatch;
 mod trial;
@@ -60,6 +61,7 @@ use journey::{Bounds, Journey};
 use record::Record;
 use reply::Answered;
 use route::Next;
+use share::Share;
 use snapshot::Group;
 
 use crate::cache::Memory;
@@ -78,6 +80,8 @@ pub struct Gateway {
     cache: Arc<Memory>,
     /// Each Redis that a group names, once.
     redis: Vec<Redis>,
+    /// What is shared through each of them.
+    shares: Vec<Share>,
     bounds: Bounds,
     /// Answers carry LiteLLM's headers as well.
     litellm_headers: bool,
@@ -92,8 +96,10 @@ impl Gateway {
     /// See [`BuildError`].
     pub fn build(config: &Config, deps: Deps) -> Result<Self, BuildError> {
         let snapshot = Snapshot::build(config, &deps)?;
+        let redis = snapshot.redis();
         Ok(Self {
-            redis: snapshot.redis(),
+            shares: share::of(&redis, &snapshot, config.settings.sharing, &deps),
+            redis,
             snapshot,
             deps,
             cache: Arc::new(Memory::new(config.settings.cache_max_bytes)),

@@ -12,7 +12,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -37,7 +37,8 @@ pub struct Exact {
     redis: Redis,
     /// The key of the group's minutes, without a number.
     minutes: String,
-    replica: Arc<str>,
+    /// What this replica is called in the exchange.
+    replica: Mutex<Arc<str>>,
     outage: Outage,
     /// By how many microseconds Redis' clock is ahead of ours.
     ahead: AtomicI64,
@@ -62,20 +63,19 @@ impl std::fmt::Debug for Unheard {
 }
 
 impl Exact {
-    /// Of the group of that id, whose numbers this replica shares through `redis`; none if no deployment has a limit.
+    /// Of the group of that id, whose numbers replicas share through `redis`; none if no deployment has a limit.
     pub(super) fn new(
         group: &str,
         deployments: &[Arc<Deployment>],
         redis: &Redis,
-        replica: &Arc<str>,
         outage: Outage,
     ) -> Option<Arc<Self>> {
         let limited = |d: &Arc<Deployment>| d.rpm.is_some() || d.tpm.is_some();
         deployments.iter().any(limited).then(|| {
             Arc::new(Self {
                 redis: redis.clone(),
-                minutes: redis.key(&format!("group/{group}"), "minute"),
-                replica: Arc::clone(replica),
+                minutes: reserve::minutes_key(redis, group),
+                replica: Mutex::new("".into()),
                 outage,
                 ahead: AtomicI64::new(0),
                 unheard: Mutex::default(),
@@ -94,8 +94,17 @@ impl Exact {
         }
     }
 
+    /// This replica is called so in the exchange from now on.
+    pub(super) fn rename(&self, replica: &Arc<str>) {
+        *self.replica() = Arc::clone(replica);
+    }
+
+    fn replica(&self) -> MutexGuard<'_, Arc<str>> {
+        self.replica.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Redis' clock says that time now, and ours that.
-    fn align(&self, unix: Duration, ours: Duration) {
+    pub(super) fn align(&self, unix: Duration, ours: Duration) {
         let micros = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
         let ahead = micros(unix).saturating_sub(micros(ours));
         self.ahead.store(ahead, Ordering::Relaxed);
@@ -122,7 +131,7 @@ impl Exact {
         self.unheard().append(&mut unheard);
     }
 
-    fn unheard(&self) -> std::sync::MutexGuard<'_, Vec<Unheard>> {
+    fn unheard(&self) -> MutexGuard<'_, Vec<Unheard>> {
         self.unheard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -148,7 +157,7 @@ impl<'a> Asking<'a> {
             rpm: limits.requests,
             tpm: limits.tokens,
         });
-        let call = reserve::call(&exact.minutes, &exact.replica, tokens, all);
+        let call = reserve::call(&exact.minutes, &exact.replica(), tokens, all);
         let answer = Box::pin(reserve::reserve(exact.redis.clone(), call));
         Self {
             exact,

@@ -135,14 +135,11 @@ impl Snapshot {
     /// See [`BuildError`].
     pub fn build(config: &Config, deps: &Deps) -> Result<Self, BuildError> {
         let mut redis = Vec::new();
-        let shared = (
-            format!("{:016x}", rand::random::<u64>()).into(),
-            config.settings.sharing.outage,
-        );
+        let outage = config.settings.sharing.outage;
         let groups: Vec<_> = config
             .groups
             .iter()
-            .map(|g| group(g, &mut redis, &shared, deps).map(Arc::new))
+            .map(|g| group(g, &mut redis, outage, deps).map(Arc::new))
             .collect::<Result<_, _>>()?;
         let aliases = config
             .aliases
@@ -230,7 +227,7 @@ fn redis_at(target: &Arc<RedisTarget>, all: &mut Vec<Redis>) -> Redis {
 fn group(
     config: &config::Group,
     redis: &mut Vec<Redis>,
-    (replica, outage): &(Arc<str>, Outage),
+    outage: Outage,
     deps: &Deps,
 ) -> Result<Group, BuildError> {
     let settings = config.router.clone();
@@ -255,7 +252,7 @@ fn group(
         exact: redis
             .as_ref()
             .filter(|_| settings.exact_limits)
-            .and_then(|redis| Exact::new(&config.id, &deployments, redis, replica, *outage)),
+            .and_then(|redis| Exact::new(&config.id, &deployments, redis, outage)),
         router: router(&config.id, deployments, &settings, rng),
         links,
         meters: deps.metrics.group(&config.id),

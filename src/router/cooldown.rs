@@ -102,6 +102,23 @@ impl Cooldown {
         self.cooling.map(|(until, _)| until)
     }
 
+    /// Until when it cools, or cooled, and why.
+    #[must_use]
+    pub const fn cooling(&self) -> Option<(Instant, Fault)> {
+        self.cooling
+    }
+
+    /// Somebody else has found that it should cool until then. Of two deadlines the later one holds; whether that is this
+    /// one. A probe that is under way shows nothing any more.
+    pub fn extend(&mut self, until: Instant, cause: Fault) -> bool {
+        let later = self.cooling.is_none_or(|(already, _)| already < until);
+        if later {
+            self.cooling = Some((until, cause));
+            self.probing = false;
+        }
+        later
+    }
+
     /// The probe begins.
     pub fn begin_probe(&mut self) {
         self.probing = true;

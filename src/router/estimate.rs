@@ -44,6 +44,12 @@ impl Estimate {
         f64::from_bits(self.at.load(Ordering::Relaxed))
     }
 
+    /// Tells states of it apart.
+    pub(super) fn mark(&self) -> (u64, u64) {
+        let bits = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        (bits(&self.log2), bits(&self.at))
+    }
+
     /// Moves towards `sample` from what is left of the estimate: one that was believed to be slow, was avoided for long and
     /// is tried again is judged by what it does now.
     pub(super) fn sample(&self, sample: f64, now: f64) {

@@ -18,6 +18,7 @@ pub mod queue;
 pub mod refusal;
 mod row;
 pub mod scores;
+pub mod shared;
 pub mod strategy;
 mod times;
 

@@ -47,6 +47,28 @@ impl PerMinute {
         if ahead <= 1 { word & Self::MOST } else { 0 }
     }
 
+    /// What is counted of that minute; `None` if the next one has begun.
+    pub(super) fn exactly(&self, minute: u64) -> Option<u64> {
+        let word = self.0.load(Ordering::Relaxed);
+        (Self::turned(word, minute) == minute).then(|| Self::count(word, minute).unwrap_or(0))
+    }
+
+    /// Of that minute, `old` of what is there is to be `new`; what is not there yet begins with it. False, and nothing is
+    /// done, if the next minute has begun.
+    pub(super) fn amend(&self, minute: u64, old: u64, new: u64) -> bool {
+        let change = |word| {
+            let count = match Self::count(word, minute) {
+                Some(count) => count.saturating_sub(old),
+                None if Self::turned(word, minute) == minute => 0,
+                None => return None,
+            };
+            Some(Self::word(minute, count.saturating_add(new)))
+        };
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, change)
+            .is_ok()
+    }
+
     /// Adds `n` if what is there `fits`; another minute starts from zero. Returns the minute it was counted in.
     pub(super) fn add(&self, minute: u64, n: u64, fits: impl Fn(u64) -> bool) -> Option<u64> {
         let change = |word| {

@@ -45,8 +45,8 @@ impl Reserved {
 
     pub(super) fn of(&self, minute: u64) -> Totals {
         let reserved = Totals {
-            requests: self.requests.of(minute),
-            tokens: self.tokens.of(minute),
+            requests: self.requests.exactly(minute).unwrap_or(0),
+            tokens: self.tokens.exactly(minute).unwrap_or(0),
         };
         fence(Ordering::Acquire);
         reserved

@@ -192,10 +192,11 @@ impl<'a> Candidate<'a> {
         Some(self.row.limits.tpm).filter(|n| *n < u64::MAX)
     }
 
-    /// Requests under way.
+    /// Requests under way, those of other replicas included.
     #[must_use]
     pub fn in_flight(self) -> u32 {
-        self.row.scores.in_flight()
+        let scores = &self.row.scores;
+        scores.in_flight().saturating_add(scores.others_in_flight())
     }
 
     /// Whether it has cooled down and nobody has tried it since. Whoever is sent there is its probe.

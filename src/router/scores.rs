@@ -95,6 +95,8 @@ pub struct Scores {
     spent: AtomicU64,
     first_content: Estimate,
     plain: Estimate,
+    /// Requests that other replicas have under way.
+    others_in_flight: AtomicU32,
     cooldown: Mutex<Cooldown>,
     /// Distributions of times to first content, of streams and of plain answers; kept only where someone asks for them.
     times: Option<Box<[Times; 2]>>,
@@ -115,6 +117,7 @@ impl Default for Scores {
             spent: AtomicU64::default(),
             first_content: Estimate::default(),
             plain: Estimate::default(),
+            others_in_flight: AtomicU32::default(),
             cooldown: Mutex::default(),
             times: None,
             places: None,
@@ -182,10 +185,16 @@ impl Scores {
         }
     }
 
-    /// Requests under way.
+    /// Requests under way here.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Requests that other replicas have under way, as they said last.
+    #[must_use]
+    pub fn others_in_flight(&self) -> u32 {
+        self.others_in_flight.load(Ordering::Relaxed)
     }
 
     /// Whether [`Scores::enter`] would. No branch but one: a walk over many deployments is not to be held up by each.
@@ -236,13 +245,17 @@ impl Scores {
         }
     }
 
-    /// Tokens since the start.
+    pub(super) fn set_others_in_flight(&self, n: u32) {
+        self.others_in_flight.store(n, Ordering::Relaxed);
+    }
+
+    /// Tokens since the start, everyone's.
     #[must_use]
     pub fn total_tokens(&self) -> u64 {
         self.tokens.load(Ordering::Relaxed)
     }
 
-    /// Money since the start, as far as the price is known.
+    /// Money since the start, everyone's, as far as the price is known.
     #[must_use]
     pub fn spent(&self) -> Cost {
         Cost(self.spent.load(Ordering::Relaxed))
@@ -251,6 +264,20 @@ impl Scores {
     pub(super) fn spend(&self, tokens: u64, cost: Cost) {
         self.tokens.fetch_add(tokens, Ordering::Relaxed);
         self.spent.fetch_add(cost.0, Ordering::Relaxed);
+    }
+
+    /// What others have used changes from `old` to `new`: tokens and money.
+    pub(super) fn amend(&self, old: (u64, u64), new: (u64, u64)) {
+        // Both wrap, so that less is possible, too.
+        self.tokens
+            .fetch_add(new.0.wrapping_sub(old.0), Ordering::Relaxed);
+        self.spent
+            .fetch_add(new.1.wrapping_sub(old.1), Ordering::Relaxed);
+    }
+
+    /// The counts of the minute: requests, tokens.
+    pub(super) const fn minutes(&self) -> [&PerMinute; 2] {
+        [&self.requests, &self.minute_tokens]
     }
 
     /// Requests and tokens of the minute with that number.
@@ -285,7 +312,7 @@ impl Scores {
         Some(log2 - (now - estimate.at()).max(0.0))
     }
 
-    const fn estimate(&self, streaming: bool) -> &Estimate {
+    pub(super) const fn estimate(&self, streaming: bool) -> &Estimate {
         if streaming {
             &self.first_content
         } else {

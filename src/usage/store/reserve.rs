@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ::redis::Value;
 
+use super::redis::{field, tag};
 use crate::redis::{Call, Lua, Redis, StoreError, Urgency};
 use crate::types::Totals;
 
@@ -38,8 +39,14 @@ pub struct Reservation {
     pub had: Vec<Totals>,
 }
 
+/// The key of a group's minutes, without the number of one.
+#[must_use]
+pub fn minutes_key(redis: &Redis, group: &str) -> String {
+    redis.key(&tag(group), "minute")
+}
+
 /// The call that takes a place at the first of `wishes` that has one, for a request of about so many `tokens`. `minutes` is
-/// the key of the group's minutes, without a number.
+/// the [`minutes_key`] of the group.
 #[must_use]
 pub fn call<'a>(
     minutes: &str,
@@ -50,7 +57,8 @@ pub fn call<'a>(
     let number = |n: u64| n.min(MOST).to_string().into_bytes();
     let mut args = vec![replica.into(), number(tokens)];
     for wish in wishes {
-        args.extend([wish.deployment.into(), number(wish.rpm), number(wish.tpm)]);
+        let deployment = field(wish.deployment).into_bytes();
+        args.extend([deployment, number(wish.rpm), number(wish.tpm)]);
     }
     Call {
         script: &RESERVE,
