@@ -48,10 +48,15 @@ pub struct Metrics {
     unpriced: Family<Labels, Counter>,
     cooldowns: Family<Labels, Counter>,
     cache: Family<Labels, Counter>,
+    cache_redis: Family<Labels, Counter>,
     hedges: Family<Labels, Counter>,
     in_flight: Family<Labels, Gauge>,
     cooling: Family<Labels, Gauge>,
     connections: Gauge,
+    ledger_records: Family<Labels, Counter>,
+    ledger_unwritten: Family<Labels, Gauge>,
+    ledger_lost: Family<Labels, Counter>,
+    ledger_late: Family<Labels, Counter>,
 }
 
 impl Default for Metrics {
@@ -75,10 +80,15 @@ impl Metrics {
             unpriced: Family::default(),
             cooldowns: Family::default(),
             cache: Family::default(),
+            cache_redis: Family::default(),
             hedges: Family::default(),
             in_flight: Family::default(),
             cooling: Family::default(),
             connections: Gauge::default(),
+            ledger_records: Family::default(),
+            ledger_unwritten: Family::default(),
+            ledger_lost: Family::default(),
+            ledger_late: Family::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -127,6 +137,11 @@ impl Metrics {
             metrics.cache.clone(),
         );
         registry.register(
+            "cache_redis",
+            "What became of answers looked up in Redis and of those to be stored there",
+            metrics.cache_redis.clone(),
+        );
+        registry.register(
             "hedges",
             "Second attempts made beside slow ones, and those of them that were first",
             metrics.hedges.clone(),
@@ -145,6 +160,26 @@ impl Metrics {
             "upstream_connections",
             "Open connections to deployments",
             metrics.connections.clone(),
+        );
+        registry.register(
+            "ledger_records",
+            "Records written to the ledger",
+            metrics.ledger_records.clone(),
+        );
+        registry.register(
+            "ledger_unwritten",
+            "Records that wait to be written to the ledger",
+            metrics.ledger_unwritten.clone(),
+        );
+        registry.register(
+            "ledger_lost",
+            "Records the ledger lost, since it could not be written for too long",
+            metrics.ledger_lost.clone(),
+        );
+        registry.register(
+            "ledger_late",
+            "Answers that were given away before their record was written, since the disk took too long",
+            metrics.ledger_late.clone(),
         );
         Self {
             registry,
@@ -165,6 +200,7 @@ impl Metrics {
             requests,
             duration: self.duration.get_or_create_owned(&Labels(own.to_vec())),
             cache: Words::new(&own, "result", &CACHE_RESULTS),
+            cache_redis: Words::new(&own, "outcome", &CACHE_IN_REDIS),
             hedges: Words::new(&own, "result", &HEDGES),
         }))
     }
@@ -205,6 +241,18 @@ impl Metrics {
         }
     }
 
+    /// The series of the ledger.
+    #[must_use]
+    pub fn ledger(&self) -> LedgerMeters {
+        let none = Labels(Vec::new());
+        LedgerMeters {
+            records: self.ledger_records.get_or_create_owned(&none),
+            unwritten: self.ledger_unwritten.get_or_create_owned(&none),
+            lost: self.ledger_lost.get_or_create_owned(&none),
+            late: self.ledger_late.get_or_create_owned(&none),
+        }
+    }
+
     /// The connection count of this moment.
     pub fn set_connections(&self, n: usize) {
         self.connections.set(i64::try_from(n).unwrap_or(i64::MAX));
@@ -237,6 +285,8 @@ pub const OUTCOMES: [&str; 6] = [
 ];
 /// What the cache can say to a request.
 const CACHE_RESULTS: [&str; 3] = ["hit", "miss", "bypass"];
+/// What can become of an answer in Redis: the first four of one that is looked up, the others of one to be stored.
+const CACHE_IN_REDIS: [&str; 6] = ["hit", "miss", "unavailable", "damaged", "stored", "dropped"];
 /// What can be said of second attempts.
 const HEDGES: [&str; 2] = ["made", "won"];
 /// What can cool a deployment.
@@ -299,6 +349,7 @@ struct GroupSeries {
     requests: [Words<{ OUTCOMES.len() }>; Operation::ALL.len()],
     duration: Seconds,
     cache: Words<{ CACHE_RESULTS.len() }>,
+    cache_redis: Words<{ CACHE_IN_REDIS.len() }>,
     hedges: Words<{ HEDGES.len() }>,
 }
 
@@ -318,10 +369,50 @@ impl GroupMeters {
         series.cache.count(result, &series.metrics.cache);
     }
 
+    /// What became of an answer in Redis; other words than those of the series are not counted.
+    pub fn cache_redis(&self, outcome: &'static str) {
+        let series = &*self.0;
+        series
+            .cache_redis
+            .count(outcome, &series.metrics.cache_redis);
+    }
+
     /// A second attempt was `made`, or has `won`.
     pub fn hedge(&self, result: &'static str) {
         let series = &*self.0;
         series.hedges.count(result, &series.metrics.hedges);
+    }
+}
+
+/// Handles of the ledger, which only a process that keeps one has.
+#[derive(Debug, Clone)]
+pub struct LedgerMeters {
+    records: Counter,
+    unwritten: Gauge,
+    lost: Counter,
+    late: Counter,
+}
+
+impl LedgerMeters {
+    /// That many records were written.
+    pub fn written(&self, records: u64) {
+        self.records.inc_by(records);
+    }
+
+    /// So many records wait at this moment.
+    pub fn set_unwritten(&self, records: u64) {
+        self.unwritten
+            .set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    /// A record is lost.
+    pub fn lost(&self) {
+        self.lost.inc();
+    }
+
+    /// An answer did not wait for its record to the end.
+    pub fn late(&self) {
+        self.late.inc();
     }
 }
 

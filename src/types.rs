@@ -2,6 +2,7 @@
 //! arithmetic, and nothing here imports anything of ours.
 
 mod credentials;
+mod ledger;
 mod pattern;
 mod quirks;
 mod redis;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use credentials::*;
+pub use ledger::*;
 pub use pattern::Pattern;
 pub use quirks::{Answers, CallIds, History, Names, Pairs, Quirks};
 pub use redis::*;

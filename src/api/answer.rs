@@ -83,6 +83,9 @@ impl Answer {
             put("x-waypost-reason", facts.reason.as_bytes());
         }
         put("x-waypost-cache", facts.cache.as_bytes());
+        if let Some(key) = &facts.cache_key {
+            put("x-waypost-cache-key", key.as_bytes());
+        }
         let mut number = itoa::Buffer::new();
         put(
             "x-waypost-attempts",
@@ -116,6 +119,10 @@ impl Answer {
         }
         if let Some(deployment) = &facts.deployment {
             put("x-litellm-model-id", deployment.as_bytes());
+        }
+        // Their clients tell a hit by it.
+        if let Some(key) = facts.cache_key.as_ref().filter(|_| facts.cache == "hit") {
+            put("x-litellm-cache-key", key.as_bytes());
         }
         // Of the attempts each group's first is none.
         let attempts = usize::try_from(facts.attempts).unwrap_or(usize::MAX);

@@ -146,7 +146,7 @@ fn parameter(uri: &Uri, name: &str) -> Option<String> {
 }
 
 /// For people to read as it is.
-fn json(body: &impl Serialize) -> Response {
+pub(super) fn json(body: &impl Serialize) -> Response {
     let Ok(mut text) = serde_json::to_vec_pretty(body) else {
         return error::internal();
     };

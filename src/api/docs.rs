@@ -30,6 +30,7 @@ fn every_error_code_is_documented() {
         include_str!("inference.rs"),
         include_str!("listen.rs"),
         include_str!("mod.rs"),
+        include_str!("purge.rs"),
         include_str!("../gateway/observe.rs"),
     ];
     let mut codes: Vec<String> = sources.iter().flat_map(|source| literals(source)).collect();

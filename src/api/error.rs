@@ -10,6 +10,7 @@
 //! | attempts failed: upstream error | its own status and body |
 //! | … credential refused / model unknown / account empty | 502 `upstream_auth_error` / `upstream_model_not_found` / `upstream_quota_exceeded`: the gateway's configuration is at fault, not the caller |
 //! | … no connection / broken / timed out | 502 `upstream_unreachable` / 502 `upstream_broken` / 504 `upstream_timeout` |
+//! | the ledger can't be written, and is to have a record of everything | 503 `ledger_unwritable` |
 //! | the request's deadline | 504 `request_timeout` |
 //!
 //! Messages name groups and deployments by their configured ids, never hosts, keys or chains of causes.
@@ -135,6 +136,19 @@ pub(super) fn refusal(error: &Error) -> Response {
         } => rejected(*rejection, answer),
         Error::NoneEligible(refused) => none_eligible::response(&refused.none),
         Error::Failed(failures) => failed(failures),
+        Error::Unrecordable(why) => {
+            let message = format!(
+                "This gateway can't write its usage ledger ({why}), and is set to refuse what it can't record \
+                 (`waypost: ledger: when_full: refuse`). Another replica may answer; this one will when its disk can be written."
+            );
+            response(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &message,
+                "server_error",
+                None,
+                Some("ledger_unwritable"),
+            )
+        }
         Error::Deadline { limit, failures } => {
             let tried = if failures.is_empty() {
                 String::new()

@@ -28,6 +28,13 @@ async fn alive() -> impl IntoResponse {
 async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
     if app.draining.load(Ordering::Acquire) {
         (StatusCode::SERVICE_UNAVAILABLE, "draining")
+    } else if app.gateway.is_refusing() {
+        // It would refuse whatever is sent to it, and others have disks of their own. Still alive: a new start would not
+        // make room.
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the ledger can't be written",
+        )
     } else {
         (StatusCode::OK, "ready")
     }

@@ -5,9 +5,9 @@
 //! | `POST` `/chat/completions`, `/completions`, `/embeddings` | also under `/v1`, `/openai/v1`, and `/openai/deployments/{group}` |
 //! | `GET` `/models`, `/models/{id}` | also under `/v1`, `/openai/v1` and `/openai` |
 //! | `GET` `/livez`, `/health/liveliness`, `/health/liveness` | the process runs |
-//! | `GET` `/readyz`, `/health/readiness` | it serves, and is not draining |
+//! | `GET` `/readyz`, `/health/readiness` | it serves, is not draining, and may answer (`when_full: refuse`) |
 //! | `GET` `/metrics` | here, or on a listener of its own |
-//! | `GET` `/debug/decisions` | on that listener only |
+//! | `GET` `/debug/decisions`, `POST` `/cache/purge` | on that listener only |
 
 mod answer;
 mod auth;
@@ -21,6 +21,7 @@ mod inference;
 mod lane;
 pub mod listen;
 mod models;
+mod purge;
 mod unread;
 mod workers;
 
@@ -124,7 +125,8 @@ impl App {
     pub fn admin_routes(self: &Arc<Self>) -> Edge {
         let router = health::probes()
             .route("/metrics", get(health::metrics))
-            .route("/debug/decisions", get(debug::decisions));
+            .route("/debug/decisions", get(debug::decisions))
+            .route("/cache/purge", post(purge::cache));
         Edge::new(
             None,
             router.fallback(not_found).with_state(Arc::clone(self)),

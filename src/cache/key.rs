@@ -47,6 +47,24 @@ impl CacheKey {
         put(&mut hasher, &body);
         Some(Self(*hasher.finalize().as_bytes()))
     }
+
+    /// As people and other processes know it: 64 hex digits.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        blake3::Hash::from_bytes(self.0).to_string()
+    }
+
+    /// What [`CacheKey::to_hex`] wrote.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        blake3::Hash::from_hex(text)
+            .ok()
+            .map(|hash| Self(*hash.as_bytes()))
+    }
+
+    pub(super) const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 /// Lengths go first, so that no two different sequences hash the same bytes.
@@ -127,6 +145,15 @@ mod tests {
             r#"{"model":"g","temperature":-0.0,"messages":[{"role":"user","content":"é"}],"cache":{"ttl":3}}"#,
         ] {
             assert_eq!(key(same), base, "{same}");
+        }
+    }
+
+    #[test]
+    fn its_digits_are_read_again() {
+        let key = key("{}").expect("a key");
+        assert_eq!(CacheKey::from_hex(&key.to_hex()), Some(key));
+        for wrong in ["", "00", &"0".repeat(63), &"g".repeat(64), &"0".repeat(65)] {
+            assert_eq!(CacheKey::from_hex(wrong), None, "{wrong}");
         }
     }
 

@@ -8,7 +8,7 @@ use moka::Expiry;
 use moka::sync::Cache;
 use tokio::sync::watch;
 
-use super::{CacheKey, CachedResponse};
+use super::{CacheKey, CachedResponse, Era, Place};
 
 /// Entries in memory.
 #[derive(Debug)]
@@ -23,6 +23,15 @@ pub struct Memory {
 struct Entry {
     response: CachedResponse,
     ttl: Duration,
+    /// [`Place::era`]
+    era: Era,
+}
+
+impl Entry {
+    /// Whether it is for a request that came in `era` and takes nothing stored before `not_before`.
+    fn suits(&self, era: Era, not_before: u64) -> bool {
+        self.era == era && self.response.stored >= not_before
+    }
 }
 
 struct Lifetime;
@@ -58,7 +67,7 @@ pub enum Lookup {
 #[derive(Debug)]
 pub struct Slot {
     memory: Arc<Memory>,
-    key: CacheKey,
+    place: Place,
     _sender: watch::Sender<()>,
 }
 
@@ -87,14 +96,15 @@ impl Memory {
         usize::try_from(self.max_entry).unwrap_or(usize::MAX)
     }
 
-    /// Looks `key` up; entries stored before `not_before` (milliseconds since the epoch) don't count.
+    /// Looks a request up; entries stored before `not_before` (milliseconds since the epoch) don't count.
     #[must_use]
-    pub fn lookup(self: &Arc<Self>, key: CacheKey, not_before: u64) -> Lookup {
-        if let Some(entry) = self
-            .entries
-            .get(&key)
-            .filter(|e| e.response.stored >= not_before)
-        {
+    pub fn lookup(self: &Arc<Self>, place: Place, not_before: u64) -> Lookup {
+        let Place { key, era, .. } = place;
+        let found = || {
+            let entry = self.entries.get(&key);
+            entry.filter(|entry| entry.suits(era, not_before))
+        };
+        if let Some(entry) = found() {
             return Lookup::Hit(entry.response);
         }
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,36 +112,48 @@ impl Memory {
             return Lookup::Pending(receiver.clone());
         }
         // Whoever fetched it may have stored it between the two looks.
-        if let Some(entry) = self
-            .entries
-            .get(&key)
-            .filter(|e| e.response.stored >= not_before)
-        {
+        if let Some(entry) = found() {
             return Lookup::Hit(entry.response);
         }
         let (sender, receiver) = watch::channel(());
         pending.insert(key, receiver);
         Lookup::Fetch(Slot {
             memory: Arc::clone(self),
-            key,
+            place,
             _sender: sender,
         })
     }
 
     /// Whether [`Memory::lookup`] would find an answer. Counts as no use of it.
     #[must_use]
-    pub fn holds(&self, key: &CacheKey, not_before: u64) -> bool {
-        let young = |(found, entry): (Arc<CacheKey>, Entry)| {
-            *found == *key && entry.response.stored >= not_before
-        };
-        // Only an entry's age needs a walk: `get` would count as a use.
-        self.entries.contains_key(key) && (not_before == 0 || self.entries.iter().any(young))
+    pub fn holds(&self, place: Place, not_before: u64) -> bool {
+        let Place { key, era, .. } = place;
+        let suits =
+            |(found, entry): (Arc<CacheKey>, Entry)| *found == key && entry.suits(era, not_before);
+        // Only what else there is to know of an entry needs a walk: `get` would count as a use.
+        let any = era.purges == 0 && not_before == 0;
+        self.entries.contains_key(&key) && (any || self.entries.iter().any(suits))
     }
 
     /// Stores an answer for `ttl`.
-    pub fn put(&self, key: CacheKey, response: CachedResponse, ttl: Duration) {
+    pub fn put(&self, place: Place, response: CachedResponse, ttl: Duration) {
         if response.body.len() <= self.max_entry() && !ttl.is_zero() {
-            self.entries.insert(key, Entry { response, ttl });
+            let era = place.era;
+            self.entries.insert(place.key, Entry { response, ttl, era });
+        }
+    }
+
+    /// Forgets an answer.
+    pub fn remove(&self, key: &CacheKey) {
+        self.entries.invalidate(key);
+    }
+
+    /// Gives back what answers of the shelf take that are from before `era`.
+    pub fn remove_before(&self, era: Era) {
+        for (key, entry) in &self.entries {
+            if entry.era.shelf == era.shelf && entry.era.purges < era.purges {
+                self.entries.invalidate(&*key);
+            }
         }
     }
 }
@@ -139,7 +161,7 @@ impl Memory {
 impl Slot {
     /// Stores what was fetched and lets the others have it.
     pub fn put(self, response: CachedResponse, ttl: Duration) {
-        self.memory.put(self.key, response, ttl);
+        self.memory.put(self.place, response, ttl);
     }
 }
 
@@ -149,7 +171,7 @@ impl Drop for Slot {
             .pending
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.key);
+            .remove(&self.place.key);
     }
 }
 
@@ -161,16 +183,23 @@ mod tests {
     use super::*;
     use crate::types::Operation;
 
-    fn key(group: &str) -> CacheKey {
-        CacheKey::new(&KeyParts {
+    fn key(group: &str) -> Place {
+        let key = CacheKey::new(&KeyParts {
             group,
             operation: Operation::Chat,
             caller: "",
             namespace: "",
             beta: b"",
             body: b"{}",
-        })
-        .expect("a key")
+        });
+        Place {
+            key: key.expect("a key"),
+            era: Era {
+                shelf: 0,
+                purges: 0,
+            },
+            generation: 0,
+        }
     }
 
     fn response(stored: u64, len: usize) -> CachedResponse {
@@ -224,5 +253,23 @@ mod tests {
         assert!(matches!(memory.lookup(key("a"), 0), Lookup::Fetch(_)));
         assert!(matches!(memory.lookup(key("b"), 0), Lookup::Hit(_)));
         assert!(matches!(memory.lookup(key("c"), 0), Lookup::Fetch(_)));
+    }
+
+    #[tokio::test]
+    async fn what_was_purged_is_gone() {
+        let memory = Arc::new(Memory::new(1 << 20));
+        memory.put(key("a"), response(5, 3), HOUR);
+        let mut later = key("a");
+        later.era.purges = 1;
+        assert!(memory.holds(key("a"), 0) && !memory.holds(later, 0));
+        assert!(matches!(memory.lookup(later, 0), Lookup::Fetch(_)));
+        let mut other = key("b");
+        other.era.shelf = 1;
+        memory.put(other, response(5, 3), HOUR);
+        memory.remove_before(later.era);
+        assert!(!memory.entries.contains_key(&later.key));
+        assert!(memory.holds(other, 0));
+        memory.remove(&other.key);
+        assert!(matches!(memory.lookup(other, 0), Lookup::Fetch(_)));
     }
 }

@@ -109,16 +109,7 @@ impl Facts {
 /// What is known of `model` at `provider`; nothing, if no row has it.
 #[must_use]
 pub fn facts(provider: &str, model: &str) -> Facts {
-    let provider = match provider {
-        "azure_text" => "azure",
-        "text-completion-openai" => "openai",
-        "bedrock_converse" => "bedrock",
-        "sagemaker_chat" => "sagemaker",
-        "vertex_ai_beta" => "vertex_ai",
-        "cohere_chat" => "cohere",
-        "ollama_chat" => "ollama",
-        named => named,
-    };
+    let provider = canonical(provider);
     let at = |provider: &str, name: &str| TABLE.get(provider)?.get(name).copied();
     let own = || names(model).find_map(|name| at(provider, name));
     let named = || {
@@ -133,9 +124,24 @@ pub fn facts(provider: &str, model: &str) -> Facts {
     found.unwrap_or_default()
 }
 
+/// The provider under which tables have its models: of several names for one, the plain one.
+#[must_use]
+pub fn canonical(provider: &str) -> &str {
+    match provider {
+        "azure_text" => "azure",
+        "text-completion-openai" => "openai",
+        "bedrock_converse" => "bedrock",
+        "sagemaker_chat" => "sagemaker",
+        "vertex_ai_beta" => "vertex_ai",
+        "cohere_chat" => "cohere",
+        "ollama_chat" => "ollama",
+        named => named,
+    }
+}
+
 /// The names `model` may have in a table, the longest first: as it is, without a region of Bedrock's in front, either
 /// without a date at its end, and all of these again without what stands before its first `/`, and so on.
-fn names(model: &str) -> impl Iterator<Item = &str> {
+pub fn names(model: &str) -> impl Iterator<Item = &str> {
     let tails = std::iter::successors(Some(model), |name| Some(name.split_once('/')?.1));
     tails.flat_map(|name| {
         let region = REGIONS.iter().find_map(|region| name.strip_prefix(region));

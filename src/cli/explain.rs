@@ -112,9 +112,11 @@ fn told_from(body: &[u8]) -> Operation {
 
 /// As a gateway would answer that has just started. No port is opened and nobody is asked, for a token neither.
 async fn cold(args: &Args, operation: Operation, body: Vec<u8>) -> anyhow::Result<(u16, String)> {
-    let Some(config) = args.config.load() else {
+    let Some(mut config) = args.config.load() else {
         bail!("{} can't be served", args.config.path.display());
     };
+    // Nothing is to be written down, and a gateway at work may have it open.
+    config.settings.ledger = None;
     let app = App::build(&config, Deps::new(None))?;
     let (status, body) = app
         .explain(operation, &args.headers, args.key.as_deref(), body.into())

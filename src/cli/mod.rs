@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand. What people read in a terminal is written here, and nowhere else.
 
+pub mod cache;
 pub mod check;
 mod config_file;
 pub mod demo;
@@ -7,6 +8,7 @@ pub mod explain;
 pub mod import;
 pub mod in_force;
 pub mod lab;
+pub mod prices;
 pub mod probe;
 pub mod schema;
 pub mod serve;
@@ -37,10 +39,14 @@ enum Command {
     Import(import::Args),
     /// Print the JSON Schema of the configuration file.
     Schema(schema::Args),
+    /// List what models cost, or look one up as a configuration would.
+    Prices(prices::Args),
     /// Run simulated deployments, to test against.
     Lab(lab::Args),
     /// Show Waypost at work over simulated deployments; needs no key, file or server.
     Demo(demo::Args),
+    /// Purge answers that replicas keep in Redis.
+    Cache(cache::Args),
     /// Ask a running Waypost whether it is ready; the exit code is the answer.
     Probe(probe::Args),
 }
@@ -59,8 +65,10 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Import(args) => import::run(&args),
             Command::Schema(args) => schema::run(&args),
+            Command::Prices(args) => prices::run(&args),
             Command::Lab(args) => lab::run(&args),
             Command::Demo(args) => demo::run(&args),
+            Command::Cache(args) => cache::run(&args),
             Command::Probe(args) => probe::run(&args),
         }
     }

@@ -160,6 +160,7 @@ fn kind(ctx: &mut Context<'_>, node: &Node, key: &'static Key, kind: Kind, path:
         Kind::SecondsOrZero => value::seconds(node, true).map(drop),
         Kind::Duration => value::duration(node, false).map(drop),
         Kind::DurationOrZero => value::duration(node, true).map(drop),
+        Kind::DurationOr(words) => duration_or(node, words),
         Kind::Size => value::size(node).map(drop),
         Kind::Share => value::share(node, true).map(drop),
         Kind::Quantile => value::share(node, false).map(drop),
@@ -196,6 +197,14 @@ fn kind(ctx: &mut Context<'_>, node: &Node, key: &'static Key, kind: Kind, path:
                 )
             }),
         },
+        Kind::TextOr(inner) => match &node.value {
+            Value::Map(_) => {
+                return keys_of(ctx, node, inner, path, key.effect != Effect::Honoured);
+            }
+            _ => value::text(node)
+                .map(drop)
+                .map_err(|error| format!("{error}, and not {}", names(inner))),
+        },
         Kind::List(inner) => match &node.value {
             Value::List(items) => {
                 for (i, item) in items.iter().enumerate() {
@@ -231,6 +240,15 @@ fn kind(ctx: &mut Context<'_>, node: &Node, key: &'static Key, kind: Kind, path:
 fn names(section: &'static Section) -> String {
     let names: Vec<&str> = section.keys().map(|key| key.name).collect();
     format!("a mapping of {}", names.join(", "))
+}
+
+fn duration_or(node: &Node, words: &[&str]) -> Result<(), String> {
+    if choice(node, words).is_ok() {
+        return Ok(());
+    }
+    value::duration(node, false)
+        .map(drop)
+        .map_err(|error| format!("{error}, or {}", words.join(", ")))
 }
 
 fn choice(node: &Node, allowed: &[&str]) -> Result<(), String> {

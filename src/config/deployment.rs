@@ -7,8 +7,8 @@ use super::context::Context;
 use super::endpoint::Endpoint;
 use super::nearest::hint;
 use super::params::{defaults, dropping, extra_body};
-use super::prices::look_up;
-use super::settings::Own;
+use super::prices::{Sheet, THRESHOLDS, look_up};
+use super::settings::{Own, check_price};
 use super::tree::Node;
 use super::{
     Deployment, anthropic, azure, azure_ai, bedrock, cohere, credentials, endpoint, ollama,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::catalog::models::Facts;
 use crate::catalog::{self, Family, PROVIDERS, Provider};
-use crate::types::{Auth, Clocks, Cost, Price, Priced, Rates, Target};
+use crate::types::{Auth, Clocks, Priced, Target};
 
 /// What a group passes on to its deployments.
 pub(super) struct Inherited<'a> {
@@ -311,50 +311,33 @@ fn price(
     provider: &str,
     model: &str,
 ) -> Option<Priced> {
-    let known = look_up(&[&own.prices, &own.prices_file], provider, model);
-    let given = |key: &str| {
-        let amount = node
-            .amount(key)
-            .or_else(|| node.get("model_info")?.amount(key))?;
-        Cost::from_dollars(amount)
-    };
-    let (input, output) = (
-        given("input_cost_per_token"),
-        given("output_cost_per_token"),
-    );
-    let cached_input = given("cache_read_input_token_cost");
-    if input.is_none() && output.is_none() {
-        return known;
+    let info = node.get("model_info");
+    let given = |name: &str| node.amount(name).or_else(|| info?.amount(name));
+    let sheet = Sheet::read(given, THRESHOLDS);
+    let known = || look_up(&[&own.prices, &own.prices_file], provider, model);
+    if sheet.is_empty() {
+        return Some(known()?.priced);
     }
-    let known = known.map(|priced| priced.price);
-    let mut half = |name: &str, table: Option<Cost>| {
-        table.unwrap_or_else(|| {
+    check_price(ctx, &sheet, node.at, path);
+    let known = if sheet.is_whole() { None } else { known() };
+    let known = known.map(|found| found.priced.price);
+    if known.is_none() && !sheet.has_half() {
+        let message = "input_cost_per_token is not given and no price table has this model; its price is unknown";
+        ctx.findings.warning(node.at, path, message);
+        return None;
+    }
+    let settled = sheet.over(known.as_ref());
+    for (missing, name) in [
+        (settled.no_input, "input_cost_per_token"),
+        (settled.no_output, "output_cost_per_token"),
+    ] {
+        if missing {
             let message =
                 format!("{name} is not given and no price table has this model; counted as 0");
             ctx.findings.warning(node.at, path, message);
-            Cost(0)
-        })
-    };
-    let input = match input {
-        Some(input) => input,
-        None => half("input_cost_per_token", known.map(|k| k.rates.input)),
-    };
-    let output = match output {
-        Some(output) => output,
-        None => half("output_cost_per_token", known.map(|k| k.rates.output)),
-    };
-    Some(
-        Price {
-            rates: Rates {
-                input,
-                output,
-                cached_input,
-                ..Rates::default()
-            },
-            ..Price::default()
         }
-        .into(),
-    )
+    }
+    Some(settled.price.into())
 }
 
 /// `model_info.id`, else `{group}/{model}`, fit for a header.

@@ -49,6 +49,7 @@ pub(super) fn router(
         Some("total") => UsageReading::Total,
         _ => UsageReading::Minute,
     };
+    let redis = redis::of_router(ctx, &own.redis, node, path);
     let cache = (flag("cache_responses") == Some(true)).then(|| {
         let kwargs = block("cache_kwargs");
         CacheSettings {
@@ -57,15 +58,14 @@ pub(super) fn router(
                 .unwrap_or(own.cache_ttl),
             namespace: kwargs.and_then(|kwargs| kwargs.text("namespace")),
             shared_between_callers: own.cache_shared,
-            in_redis: false,
-            near_ttl: std::time::Duration::from_secs(10),
-            compress_above: 4096,
+            in_redis: redis.is_some() && own.cache_in_redis,
+            near_ttl: own.near_ttl,
+            compress_above: own.compress_above,
         }
     });
     if let Some(node) = node {
         arguments(ctx, node, path, strategy);
-        notes(ctx, node, path, strategy);
-        redis::check(ctx, node, path);
+        notes(ctx, node, path, strategy, redis.is_some());
     }
     let base = own.clocks(params.group_id);
     let stream_timeout = time("stream_timeout").or_else(|| low("stream_timeout"));
@@ -107,8 +107,11 @@ pub(super) fn router(
         max_wait,
         deadline: base.request,
         cache,
-        redis: None,
-        exact_limits: false,
+        exact_limits: redis.is_some()
+            && overrides
+                .text("limits")
+                .map_or(own.exact_limits, |choice| choice == "exact"),
+        redis,
         response_model_is_group: overrides
             .text("response_model")
             .map_or(own.response_model_is_group, |choice| choice == "group"),
@@ -165,21 +168,21 @@ fn arguments(ctx: &mut Context<'_>, node: &Node, path: &str, strategy: StrategyK
 }
 
 /// What the combination of keys means.
-fn notes(ctx: &mut Context<'_>, node: &Node, path: &str, strategy: StrategyKind) {
+fn notes(ctx: &mut Context<'_>, node: &Node, path: &str, strategy: StrategyKind, redis: bool) {
     let key = format!("{path}.routing_strategy");
     let at = node.place("routing_strategy");
     if node.text("routing_strategy").as_deref() == Some("usage-based-routing-v2") && ctx.strict {
         let message = "Rasa refuses usage-based-routing-v2; write usage-based-routing, which is the same here";
         ctx.findings.error(at, &key, message);
     }
-    if strategy.needs_store() {
+    if strategy.needs_store() && !redis {
         let message = format!(
             "{}: each process counts alone; with several replicas each knows only its own traffic",
             strategy.name()
         );
         ctx.findings.warning(at, &key, message);
     }
-    if node.flag("cache_responses") == Some(true) {
+    if node.flag("cache_responses") == Some(true) && !redis {
         let message = "answers are kept in the memory of each process; replicas do not share them";
         ctx.findings.warning(
             node.place("cache_responses"),

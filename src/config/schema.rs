@@ -93,6 +93,11 @@ fn kind(kind: Kind) -> Value {
         Kind::Duration | Kind::DurationOrZero | Kind::Size => {
             or_variable(&json!({ "type": "number", "minimum": 0 }), NUMBER)
         }
+        Kind::DurationOr(words) => {
+            let number = json!({ "type": "number", "exclusiveMinimum": 0 });
+            let word = json!({ "enum": words });
+            or_variable(&json!({ "anyOf": [number, word] }), NUMBER)
+        }
         Kind::Share => or_variable(
             &json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 }),
             NUMBER,
@@ -115,6 +120,9 @@ fn kind(kind: Kind) -> Value {
         Kind::Section(inner) => section(inner),
         Kind::FlagOr(inner) => {
             json!({ "anyOf": [section(inner), { "type": "boolean" }, { "type": "string", "pattern": FLAG }, { "type": "null" }] })
+        }
+        Kind::TextOr(inner) => {
+            json!({ "anyOf": [section(inner), { "type": ["string", "number", "null"] }] })
         }
         Kind::List(inner) => json!({ "type": "array", "items": section(inner) }),
         Kind::Named(inner) => json!({ "type": "object", "additionalProperties": section(inner) }),
@@ -231,6 +239,7 @@ fn name(kind: Kind) -> String {
         Kind::SecondsOrZero => "seconds ≥ 0".to_owned(),
         Kind::Duration => "time".to_owned(),
         Kind::DurationOrZero => "time, or 0".to_owned(),
+        Kind::DurationOr(words) => format!("time, or {}", providers::code(words)),
         Kind::Size => "size".to_owned(),
         Kind::Share => "number > 0, ≤ 1".to_owned(),
         Kind::Quantile => "number > 0, < 1".to_owned(),
@@ -242,6 +251,7 @@ fn name(kind: Kind) -> String {
         Kind::Mapping => "mapping".to_owned(),
         Kind::Section(section) => format!("mapping, see *{}*", section.title),
         Kind::List(section) => format!("list, see *{}*", section.title),
+        Kind::TextOr(section) => format!("text or mapping, see *{}*", section.title),
         Kind::FlagOr(section) => format!("boolean or mapping, see *{}*", section.title),
         Kind::Named(section) => format!("mapping of names, see *{}*", section.title),
         Kind::NamedTexts(section) => {

@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::check::{self, texts};
+use super::check::{self, join, texts};
 use super::context::Context;
 use super::keys::WAYPOST;
-use super::prices::Prices;
+use super::prices::{Prices, Sheet, THRESHOLDS};
 use super::router::all_cooling;
-use super::tree::{Node, Value};
-use super::{ClientKey, Group, Settings, value};
-use crate::types::{AllCooling, Clocks, Cost, Price, Rates, Secret, Sharing, StrategyKind};
+use super::tree::{Node, Pos, Value};
+use super::{ClientKey, Group, Settings, ledger, redis, value};
+use crate::types::{AllCooling, Clocks, Secret, StrategyKind};
 
 const BODY_LIMIT: u64 = 32 << 20;
 const CACHE_BYTES: u64 = 64 << 20;
 const CACHE_TTL: Duration = Duration::from_secs(600);
+const NEAR_TTL: Duration = Duration::from_secs(10);
+const COMPRESS_ABOVE: u64 = 4096;
 const MAX_WAIT: Duration = Duration::from_secs(10);
 const DRAIN_DELAY: Duration = Duration::from_secs(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(300);
@@ -34,6 +36,11 @@ pub(super) struct Own {
     pub(super) prices_file: Prices,
     pub(super) cache_ttl: Duration,
     pub(super) cache_shared: bool,
+    pub(super) cache_in_redis: bool,
+    pub(super) near_ttl: Duration,
+    pub(super) compress_above: usize,
+    pub(super) redis: redis::Common,
+    pub(super) exact_limits: bool,
     pub(super) response_model_is_group: bool,
     pub(super) all_cooling: AllCooling,
     pub(super) max_wait: Duration,
@@ -93,6 +100,8 @@ pub(super) fn read(ctx: &mut Context<'_>, node: Option<Node>) -> (Own, Settings)
     let empty = Node::nothing();
     let drain = node.get("drain").unwrap_or(&empty);
     let cache = node.get("cache").unwrap_or(&empty);
+    let redis = node.get("redis").unwrap_or(&empty);
+    let common = redis::common(ctx, redis);
     let size = |node: &Node, key: &str| node.get(key).and_then(|n| value::size(n).ok());
     let settings = Settings {
         host: host(ctx, &node),
@@ -114,8 +123,8 @@ pub(super) fn read(ctx: &mut Context<'_>, node: Option<Node>) -> (Own, Settings)
             .and_then(|decisions| usize::try_from(decisions).ok())
             .unwrap_or(DECISIONS),
         litellm_headers: node.flag("litellm_headers").unwrap_or(false),
-        sharing: Sharing::default(),
-        ledger: None,
+        sharing: redis::sharing(redis),
+        ledger: ledger::settings(ctx, &node, common.all.as_ref()),
     };
     if let Some(host) = settings.host.filter(|host| !host.is_loopback())
         && settings.keys.is_empty()
@@ -128,10 +137,16 @@ pub(super) fn read(ctx: &mut Context<'_>, node: Option<Node>) -> (Own, Settings)
             .warning(node.place("host"), "waypost.host", message);
     }
     let own = Own {
-        prices: prices(&node),
+        prices: prices(ctx, &node),
         prices_file: prices_file(ctx, &node),
         cache_ttl: cache.duration("ttl").unwrap_or(CACHE_TTL),
         cache_shared: cache.flag("shared_between_callers").unwrap_or(false),
+        cache_in_redis: cache.flag("redis").unwrap_or(true),
+        near_ttl: cache.duration("near_ttl").unwrap_or(NEAR_TTL),
+        compress_above: usize::try_from(size(cache, "compress_above").unwrap_or(COMPRESS_ABOVE))
+            .unwrap_or(usize::MAX),
+        redis: common,
+        exact_limits: node.text("limits").as_deref() == Some("exact"),
         response_model_is_group: node.text("response_model").as_deref() == Some("group"),
         all_cooling: node
             .text("all_cooling")
@@ -202,28 +217,28 @@ fn admin(ctx: &mut Context<'_>, node: &Node) -> Option<SocketAddr> {
     parsed
 }
 
-fn prices(node: &Node) -> Prices {
+fn prices(ctx: &mut Context<'_>, node: &Node) -> Prices {
     let mut prices = Prices::default();
     for entry in node.get("prices").map(Node::entries).unwrap_or_default() {
-        let cost = |key: &str| entry.value.amount(key).and_then(Cost::from_dollars);
-        if let Some(input) = cost("input_cost_per_token") {
-            let output = cost("output_cost_per_token").unwrap_or_default();
-            let cached_input = cost("cache_read_input_token_cost");
-            prices.add(
-                &entry.key,
-                Price {
-                    rates: Rates {
-                        input,
-                        output,
-                        cached_input,
-                        ..Rates::default()
-                    },
-                    ..Price::default()
-                },
-            );
+        let sheet = Sheet::read(|name| entry.value.amount(name), THRESHOLDS);
+        check_price(ctx, &sheet, entry.at, &join("waypost.prices", &entry.key));
+        if sheet.has_input() {
+            prices.add(&entry.key, sheet.over(None).price);
         }
     }
     prices
+}
+
+/// What of a price can't be as it is written.
+pub(super) fn check_price(ctx: &mut Context<'_>, sheet: &Sheet, at: Pos, path: &str) {
+    if sheet.has_several_thresholds() {
+        let message = "prices above more than one number of tokens; only one threshold is possible";
+        ctx.findings.error(at, path, message);
+    }
+    if sheet.is_rounded() {
+        let message = "a price here is no whole number of pico-dollars (10⁻¹² dollars), in which costs are counted; it is rounded to one";
+        ctx.findings.warning(at, path, message);
+    }
 }
 
 fn prices_file(ctx: &mut Context<'_>, node: &Node) -> Prices {
@@ -231,21 +246,40 @@ fn prices_file(ctx: &mut Context<'_>, node: &Node) -> Prices {
         return Prices::default();
     };
     let file = ctx.file(&name);
+    let (at, path) = (node.place("prices_file"), "waypost.prices_file");
     let read = match std::fs::metadata(&file) {
         Ok(meta) if meta.len() > MAX_PRICES => Err(format!("larger than {} MiB", MAX_PRICES >> 20)),
         Ok(_) => std::fs::read_to_string(&file).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
-    read.and_then(|text| Prices::from_litellm(&text))
-        .unwrap_or_else(|error| {
+    match read.and_then(|text| Prices::from_litellm(&text)) {
+        Ok(read) => {
+            for (rows, what) in [
+                (
+                    &read.rounded,
+                    "have prices that are no whole numbers of pico-dollars (10⁻¹² dollars), in which costs are counted; they are rounded",
+                ),
+                (
+                    &read.left_out,
+                    "have prices above more than one number of tokens; they are left out, so another table's row counts, or the price is unknown",
+                ),
+            ] {
+                if let Some(first) = rows.iter().min() {
+                    let message = format!("{} of its rows {what} (first: {first})", rows.len());
+                    ctx.findings.warning(at, path, message);
+                }
+            }
+            read.prices
+        }
+        Err(error) => {
             let message = format!(
                 "cannot be read as a price table: {}",
                 error.lines().next().unwrap_or_default()
             );
-            ctx.findings
-                .error(node.place("prices_file"), "waypost.prices_file", message);
+            ctx.findings.error(at, path, message);
             Prices::default()
-        })
+        }
+    }
 }
 
 fn keys(ctx: &mut Context<'_>, node: &Node) -> Vec<ClientKey> {

@@ -171,7 +171,7 @@ fn to_duration(seconds: f64, zero: bool) -> Option<Duration> {
         .flatten()
 }
 
-/// Seconds as a number, or text with a unit: `500ms`, `5s`, `2m`, `1h`.
+/// Seconds as a number, or text with a unit: `500ms`, `5s`, `2m`, `1h`, `1d`.
 pub(super) fn duration(node: &Node, zero: bool) -> Result<Duration, String> {
     let parsed = node.scalar().and_then(|scalar| {
         let text = scalar.text.trim();
@@ -181,6 +181,7 @@ pub(super) fn duration(node: &Node, zero: bool) -> Result<Duration, String> {
             "" | "s" => 1.0,
             "m" | "min" => 60.0,
             "h" => 3600.0,
+            "d" => 86_400.0,
             _ => return None,
         };
         to_duration(digits.trim_end().parse::<f64>().ok()? * unit, zero)
@@ -188,7 +189,7 @@ pub(super) fn duration(node: &Node, zero: bool) -> Result<Duration, String> {
     parsed.ok_or_else(|| {
         let found = shown(node, false);
         format!(
-            "{found} is not a length of time; allowed: a number of seconds, or 500ms, 5s, 2m, 1h"
+            "{found} is not a length of time; allowed: a number of seconds, or 500ms, 5s, 2m, 1h, 1d"
         )
     })
 }
@@ -363,6 +364,7 @@ mod tests {
             ("5s", 5000),
             ("2m", 120_000),
             ("1h", 3_600_000),
+            ("1d", 86_400_000),
         ] {
             assert_eq!(
                 duration(&node(yaml), false),

@@ -1,14 +1,20 @@
 //! A request and the response cache: looking up, merging equal misses, recording what passes.
+//!
+//! Memory is asked first. Of equal requests that are not answered from there one goes on: it asks Redis, if the group has its
+//! cache there, and then the upstream.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::sync::Semaphore;
 
 use super::snapshot::Group;
 use super::{Gateway, Incoming};
 use crate::cache::control::Control;
-use crate::cache::{CacheKey, CachedResponse, KeyParts, Lookup, Slot};
+use crate::cache::redis::Shared;
+use crate::cache::{CacheKey, CachedResponse, KeyParts, Lookup, Memory, Place, Shelf, Slot};
 use crate::h1::Fields;
 use crate::request::RequestHead;
 
@@ -22,13 +28,52 @@ pub(super) enum Cached {
     /// Nothing stored; the answer is to be.
     Miss(Recorder),
     /// Here it is.
-    Hit(CachedResponse),
+    Hit(CacheKey, CachedResponse),
+}
+
+/// The shelf of each group of the file whose cache is on, by its id.
+#[derive(Debug)]
+pub(super) struct Shelves(HashMap<Arc<str>, Arc<Shelf>>);
+
+impl Shelves {
+    /// Empty ones that share `max_bytes` of memory. Answers on their way to Redis may take a quarter of that once more.
+    pub(super) fn new(groups: &[Arc<Group>], max_bytes: u64) -> Self {
+        let memory = Arc::new(Memory::new(max_bytes));
+        let room = usize::try_from(max_bytes / 4).unwrap_or(usize::MAX);
+        let room = Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS)));
+        let shelf = |(number, group): (usize, &Arc<Group>)| {
+            let settings = group.cache()?;
+            let redis = group.redis.as_ref().filter(|_| settings.in_redis);
+            let shared = redis.map(|redis| {
+                let above = settings.compress_above;
+                let meters = group.meters.clone();
+                let shared = Shared::new(redis, &group.id, above, &room, meters);
+                (shared, settings.near_ttl)
+            });
+            let shelf = Shelf::new(Arc::clone(&memory), number, shared);
+            Some((Arc::clone(&group.id), Arc::new(shelf)))
+        };
+        Self(groups.iter().enumerate().filter_map(shelf).collect())
+    }
+
+    /// That of a group, by its id in the file.
+    pub(super) fn get(&self, group: &str) -> Option<&Arc<Shelf>> {
+        self.0.get(group)
+    }
+
+    /// All, with their groups' ids.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Shelf>)> {
+        self.0.iter()
+    }
 }
 
 /// Stores an answer once it is complete.
 #[derive(Debug)]
 pub(super) struct Recorder {
-    store: Store,
+    shelf: Arc<Shelf>,
+    place: Place,
+    /// Where we fetch for others, too; without (`no-cache`) for ourselves, and refresh what is there.
+    slot: Option<Slot>,
     ttl: Duration,
     stored: u64,
     content_type: Option<Bytes>,
@@ -36,18 +81,11 @@ pub(super) struct Recorder {
     limit: usize,
 }
 
-#[derive(Debug)]
-enum Store {
-    /// We fetch for others, too.
-    Slot(Slot),
-    /// We fetch for ourselves (`no-cache`), and refresh what is there.
-    Key(Arc<crate::cache::Memory>, CacheKey),
-}
-
 /// What a request asks of the cache.
-struct Sought {
+struct Sought<'a> {
     control: Control,
-    key: CacheKey,
+    shelf: &'a Arc<Shelf>,
+    place: Place,
     ttl: Duration,
     /// Milliseconds since the epoch.
     now: u64,
@@ -69,8 +107,9 @@ impl Gateway {
         head: &RequestHead,
         body: &Bytes,
         incoming: &Incoming,
-    ) -> Result<Sought, Unasked> {
+    ) -> Result<Sought<'_>, Unasked> {
         let settings = group.cache().ok_or(Unasked::Off)?;
+        let shelf = self.shelves.get(&group.owner).ok_or(Unasked::Off)?;
         let control = Control::read(&incoming.headers, head.raw(body, "cache"));
         if control.no_cache && control.no_store {
             return Err(Unasked::Bypass);
@@ -107,13 +146,14 @@ impl Gateway {
         Ok(Sought {
             ttl: control.ttl.unwrap_or(settings.ttl),
             control,
-            key,
+            place: shelf.place(key),
+            shelf,
             now,
             not_before,
         })
     }
 
-    /// The word for what [`Gateway::cached`] would find, without an effect.
+    /// The word for what [`Gateway::cached`] would find in memory, without an effect.
     pub(super) fn peek(
         &self,
         group: &Group,
@@ -125,7 +165,7 @@ impl Gateway {
             Err(Unasked::Off) => "off",
             Err(Unasked::Bypass) => "bypass",
             Ok(Sought { control, .. }) if control.no_cache => "miss",
-            Ok(sought) if self.cache.holds(&sought.key, sought.not_before) => "hit",
+            Ok(sought) if sought.shelf.holds(sought.place, sought.not_before) => "hit",
             Ok(Sought { control, .. }) if control.no_store => "bypass",
             Ok(_) => "miss",
         }
@@ -141,7 +181,8 @@ impl Gateway {
     ) -> Cached {
         let Sought {
             control,
-            key,
+            shelf,
+            place,
             ttl,
             now,
             not_before,
@@ -150,30 +191,41 @@ impl Gateway {
             Err(Unasked::Off) => return Cached::Off,
             Err(Unasked::Bypass) => return Cached::Bypass,
         };
-        let memory = &self.cache;
-        let recorder = |store| Recorder {
-            store,
+        let recorder = |slot| Recorder {
+            shelf: Arc::clone(shelf),
+            place,
+            slot,
             ttl,
             stored: now,
             content_type: None,
             body: BytesMut::new(),
-            limit: memory.max_entry(),
+            limit: shelf.max_entry(),
         };
         if control.no_cache {
-            return Cached::Miss(recorder(Store::Key(Arc::clone(memory), key)));
+            return Cached::Miss(recorder(None));
         }
-        let mut found = memory.lookup(key, not_before);
+        let mut found = shelf.lookup(place, not_before);
         if let Lookup::Pending(mut fetched) = found {
             // Ends when whoever fetches has stored it, or given up, or gone; or dawdles over reading it.
             let _ = tokio::time::timeout(group.settings.deadline, fetched.changed()).await;
-            found = memory.lookup(key, not_before);
+            found = shelf.lookup(place, not_before);
         }
-        match found {
-            Lookup::Hit(response) => Cached::Hit(response),
-            _ if control.no_store => Cached::Bypass,
-            Lookup::Fetch(slot) => Cached::Miss(recorder(Store::Slot(slot))),
+        let mut slot = match found {
+            Lookup::Hit(response) => return Cached::Hit(place.key, response),
+            Lookup::Fetch(slot) => Some(slot),
             // The one we waited for came to nothing, and another is ahead of us again: no more waiting.
-            Lookup::Pending(_) => Cached::Bypass,
+            Lookup::Pending(_) => None,
+        };
+        if shelf.shared().is_some() {
+            // Boxed, so that only those who ask Redis have room for it.
+            let asked = Box::pin(shelf.ask(place, not_before, &mut slot));
+            if let Some(response) = asked.await {
+                return Cached::Hit(place.key, response);
+            }
+        }
+        match slot {
+            Some(slot) if !control.no_store => Cached::Miss(recorder(Some(slot))),
+            _ => Cached::Bypass,
         }
     }
 }
@@ -183,6 +235,11 @@ fn millis(time: Duration) -> u64 {
 }
 
 impl Recorder {
+    /// What the answer is stored under.
+    pub(super) const fn key(&self) -> &CacheKey {
+        &self.place.key
+    }
+
     /// The answer's head.
     pub(super) fn begin(&mut self, fields: &Fields) {
         // A copy: the value is a slice of a whole read buffer, which an entry would keep.
@@ -207,9 +264,6 @@ impl Recorder {
             body: self.body.freeze(),
             stored: self.stored,
         };
-        match self.store {
-            Store::Slot(slot) => slot.put(response, self.ttl),
-            Store::Key(memory, key) => memory.put(key, response, self.ttl),
-        }
+        self.shelf.keep(self.place, self.slot, response, self.ttl);
     }
 }

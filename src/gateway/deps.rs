@@ -1,4 +1,4 @@
-//! What a gateway stands on: time, randomness, outbound HTTP, tokens, series, the access log. Built once, by `main` or by a test, and
+//! What a gateway stands on: time, randomness, outbound HTTP, tokens, series, the disk, the access log. Built once, by `main` or by a test, and
 //! never by a module for itself.
 
 use std::fmt;
@@ -12,6 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::metrics::Metrics;
 use crate::upstream::Upstream;
 use crate::upstream::credentials::Credentials;
+use crate::usage::ledger::{Disk, Machine};
 
 /// What the outside world is made of; built once, by `main` or by a test.
 pub struct Deps {
@@ -23,6 +24,8 @@ pub struct Deps {
     pub credentials: Credentials,
     /// Series.
     pub metrics: Arc<Metrics>,
+    /// What the ledger is written on.
+    pub disk: Arc<dyn Disk>,
     /// One line per request, if wanted.
     pub access_log: Option<Arc<AccessLog>>,
     rng: Mutex<StdRng>,
@@ -52,6 +55,7 @@ impl Deps {
             upstream: Upstream::new(),
             credentials: Credentials::default(),
             metrics: Arc::new(Metrics::new()),
+            disk: Arc::new(Machine),
             access_log: None,
             rng: Mutex::new(rng),
         }

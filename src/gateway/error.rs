@@ -51,6 +51,9 @@ pub enum Error {
     /// All attempts failed.
     #[error("all {} attempts failed", .0.len())]
     Failed(Failures),
+    /// The ledger can't be written, and nothing is to be done that it has no record of.
+    #[error("the ledger can't be written: {0}")]
+    Unrecordable(String),
     /// The deadline is over.
     #[error("the deadline of {limit:?} is over")]
     Deadline {
@@ -165,7 +168,7 @@ impl Error {
             | Self::UnknownModel { .. }
             | Self::Unsupported { .. }
             | Self::Rejected { .. } => "rejected",
-            Self::NoneEligible(_) => "unavailable",
+            Self::NoneEligible(_) | Self::Unrecordable(_) => "unavailable",
             Self::Failed(_) | Self::Deadline { .. } => "failed",
         }
     }

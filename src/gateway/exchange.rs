@@ -345,6 +345,7 @@ impl Exchange<'_> {
         }
         trial.note_first_content();
         let usage = parsed.usage.unwrap_or_else(|| self.estimated(&body));
+        trial.note_usage(usage);
         if let (Some(new), Some(old)) = (&self.group.response_model, parsed.model) {
             let mut out = BytesMut::with_capacity(body.len() + new.len());
             out.extend_from_slice(&body[..old.start]);

@@ -53,6 +53,8 @@ pub(super) struct Journey {
     overrides: Option<Box<Overrides>>,
     /// A failure to make up instead of asking the first group.
     mock: Option<Mock>,
+    /// Who asks, if that is to be written down.
+    pub(super) caller: Option<Arc<str>>,
 }
 
 impl Journey {
@@ -76,6 +78,7 @@ impl Journey {
             route: Route::new(Arc::clone(&first.id), bounds.max_fallbacks),
             mock: overrides.as_ref().and_then(|o| o.mock),
             overrides,
+            caller: None,
         }
     }
 
@@ -260,6 +263,9 @@ fn kind(error: &Error) -> Option<Kind> {
             Rejection::ContentFilter => Some(Kind::ContentPolicy),
             Rejection::Invalid => None,
         },
-        Error::Request(_) | Error::UnknownModel { .. } | Error::Deadline { .. } => None,
+        Error::Request(_)
+        | Error::UnknownModel { .. }
+        | Error::Unrecordable(_)
+        | Error::Deadline { .. } => None,
     }
 }

@@ -63,6 +63,8 @@ pub struct ReplyFacts {
     pub tried: String,
     /// The cache's part.
     pub cache: &'static str,
+    /// What the answer is stored under, if it is or will be.
+    pub cache_key: Option<Box<str>>,
     /// More, where LiteLLM's headers are wanted as well.
     pub litellm: Option<LiteLlmFacts>,
 }

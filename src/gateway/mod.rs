@@ -24,11 +24,13 @@ mod mock_error;
 mod mocked;
 mod names;
 pub mod observe;
+mod page;
 #[doc(hidden)]
 pub mod parts;
 mod pieces;
 mod plain;
 pub mod plan;
+pub mod purges;
 pub mod record;
 mod relay;
 mod reply;
@@ -36,6 +38,7 @@ mod reserve;
 pub mod route;
 mod settle;
 mod share;
+mod ship;
 pub mod snapshot;
 mod stopwatch;
 mod trial;
@@ -55,33 +58,42 @@ pub use message::{Incoming, LiteLlmFacts, Refusal, Reply, ReplyBody, ReplyFacts}
 pub use snapshot::{BuildError, Snapshot};
 
 use budget::retries_by_sdk;
-use caching::Cached;
+use caching::{Cached, Shelves};
 use decisions::Decisions;
 use journey::{Bounds, Journey};
+use page::PATIENCE;
 use record::Record;
 use reply::Answered;
 use route::Next;
 use share::Share;
+use ship::Shipper;
 use snapshot::Group;
 
-use crate::cache::Memory;
 use crate::clock::Alarm;
 use crate::config::Config;
 use crate::provider::Call;
 use crate::redis::Redis;
 use crate::request::RequestHead;
 use crate::request::overrides::{self, Mock, Overrides};
+use crate::usage::ledger::Ledger;
 
 /// A configuration at work.
 #[derive(Debug)]
 pub struct Gateway {
     snapshot: Snapshot,
     deps: Deps,
-    cache: Arc<Memory>,
-    /// Each Redis that a group names, once.
+    /// What the cache keeps.
+    shelves: Shelves,
+    /// Each Redis that is named, once.
     redis: Vec<Redis>,
     /// What is shared through each of them.
     shares: Vec<Share>,
+    /// Where attempts are written down, if that is wanted.
+    ledger: Option<Ledger>,
+    /// Hands the ledger over to everyone's totals, if there is a ledger and a Redis.
+    shipper: Option<Shipper>,
+    /// The time between two looks at what other replicas have purged.
+    interval: Duration,
     bounds: Bounds,
     /// Answers carry LiteLLM's headers as well.
     litellm_headers: bool,
@@ -90,19 +102,30 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Puts `config` to work. Opens no connection.
+    /// Puts `config` to work. Opens no connection, and the ledger if one is to be kept.
     ///
     /// # Errors
     /// See [`BuildError`].
     pub fn build(config: &Config, deps: Deps) -> Result<Self, BuildError> {
         let snapshot = Snapshot::build(config, &deps)?;
-        let redis = snapshot.redis();
+        let ledger =
+            config.settings.ledger.as_ref().map(|settings| {
+                Ledger::open(settings, Arc::clone(&deps.disk), deps.metrics.ledger())
+            });
+        let mut redis = snapshot.redis();
+        let shipper = config.settings.ledger.as_ref().and_then(|ledger| {
+            let redis = snapshot::redis_at(ledger.redis.as_ref()?, &mut redis);
+            Some(Shipper::new(ledger.clone(), redis))
+        });
         Ok(Self {
             shares: share::of(&redis, &snapshot, config.settings.sharing, &deps),
-            redis,
+            ledger: ledger.transpose()?,
+            shelves: Shelves::new(snapshot.groups(), config.settings.cache_max_bytes),
+            interval: config.settings.sharing.interval,
             snapshot,
+            redis,
+            shipper,
             deps,
-            cache: Arc::new(Memory::new(config.settings.cache_max_bytes)),
             litellm_headers: config.settings.litellm_headers,
             bounds: Bounds {
                 max_attempts: config.settings.max_attempts,
@@ -134,6 +157,12 @@ impl Gateway {
         self.decisions.as_deref()
     }
 
+    /// Whether it refuses whatever would cost anything, since its ledger can't be written.
+    #[must_use]
+    pub fn is_refusing(&self) -> bool {
+        self.ledger.as_ref().is_some_and(Ledger::is_refusing)
+    }
+
     /// All series, as OpenMetrics text.
     #[must_use]
     pub fn metrics(&self) -> String {
@@ -150,6 +179,9 @@ impl Gateway {
         self.deps
             .metrics
             .set_connections(self.deps.upstream.connections());
+        if let Some(ledger) = &self.ledger {
+            ledger.meters().set_unwritten(ledger.unwritten());
+        }
         self.deps.metrics.encode()
     }
 
@@ -174,7 +206,16 @@ impl Gateway {
             record.keep_in(decisions);
         }
         match self.answer(&incoming, &mut record, alarm).await {
-            Ok(answered) => Ok(self.reply(answered, record, alarm)),
+            Ok(answered) => {
+                let (reply, receipt) = self.reply(answered, record, alarm);
+                if let Some(mut receipt) = receipt {
+                    let until = Instant::now() + PATIENCE;
+                    if alarm.within(until, &mut receipt).await.is_err() {
+                        receipt.give_up();
+                    }
+                }
+                Ok(reply)
+            }
             Err(error) => {
                 record.outcome = error.outcome();
                 Err(Box::new(Refusal {
@@ -213,15 +254,23 @@ impl Gateway {
                 record.cache = "miss";
                 Some(recorder)
             }
-            Cached::Hit(stored) => {
+            Cached::Hit(key, stored) => {
                 record.cache = "hit";
-                return Ok(Answered::Stored(stored));
+                return Ok(Answered::Stored(key, stored));
             }
         };
+        if let Some(ledger) = &self.ledger
+            && ledger.is_refusing()
+        {
+            return Err(Error::Unrecordable(ledger.trouble().unwrap_or_default()));
+        }
         let call = call(incoming, head, body, record.began.unix);
         let by_sdk = retries_by_sdk(incoming);
         let began = Instant::now();
         let mut journey = Journey::new(group, overrides, self.bounds, by_sdk, began);
+        if self.ledger.is_some() {
+            journey.caller.clone_from(&incoming.caller);
+        }
         let error = match self
             .try_group(group, &call, incoming, &mut journey, record, alarm)
             .await

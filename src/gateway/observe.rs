@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::caching::Recorder;
 use super::classify::{Verdict, class, classify};
 use super::committed::{End, Stream};
+use super::page::PATIENCE;
 use super::record::Record;
 use super::relay::{chain, in_stream};
 use super::trial::Trial;
@@ -23,6 +24,7 @@ use crate::clock::Alarm;
 use crate::provider::ErrorFacts;
 use crate::router::Outcome;
 use crate::types::{ErrorClass, Fault};
+use crate::usage::ledger::Receipt;
 
 /// A stream under way.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct ObservedBody {
     /// When the last event came.
     last_data: Instant,
     alarm: Alarm,
+    /// What is held waits until the record is written, or that time.
+    receipt: Option<(Receipt, Instant)>,
 }
 
 impl ObservedBody {
@@ -54,6 +58,7 @@ impl ObservedBody {
             end,
             last_data: Instant::now(),
             alarm,
+            receipt: None,
         }
     }
 
@@ -116,26 +121,59 @@ impl ObservedBody {
             None,
             "request_timeout",
         ));
-        self.leave();
+        if let Some(trial) = self.over() {
+            let receipt = trial.leave(Fault::Timeout);
+            self.wait_for(receipt);
+        }
         self.record.outcome = "failed";
     }
 
-    /// The attempt is over without a verdict: what was used so far counts, the deployment is not blamed.
-    fn leave(&mut self) {
-        if let Some(mut trial) = self.trial.take() {
-            let usage = self.stream.watch.usage(self.stream.input_estimate);
-            trial.note_usage(usage);
-            self.record.note(&trial, usage);
-        }
+    /// The attempt is over: what was used so far counts.
+    fn over(&mut self) -> Option<Trial> {
+        let mut trial = self.trial.take()?;
+        let usage = self.stream.watch.usage(self.stream.input_estimate);
+        trial.note_usage(usage);
+        self.record.note(&trial, usage);
+        Some(trial)
     }
 
     fn settle(&mut self, outcome: Outcome) {
-        if let Some(mut trial) = self.trial.take() {
-            let usage = self.stream.watch.usage(self.stream.input_estimate);
-            trial.note_usage(usage);
-            self.record.note(&trial, usage);
-            trial.settle(outcome);
+        if let Some(trial) = self.over() {
+            let receipt = trial.settle(outcome);
+            self.wait_for(receipt);
         }
+    }
+
+    /// What is left to say is not said before the record is written.
+    fn wait_for(&mut self, receipt: Option<Receipt>) {
+        if let Some(receipt) = receipt {
+            self.receipt = Some((receipt, Instant::now() + PATIENCE));
+        }
+    }
+
+    /// The end mark is there, and clients read no further: the record comes before it, whatever the connection does then.
+    fn note_end(&mut self) {
+        if !self.stream.watch.is_done() {
+            return;
+        }
+        if let Some(trial) = self.trial.as_mut().filter(|trial| trial.is_kept()) {
+            trial.note_usage(self.stream.watch.usage(self.stream.input_estimate));
+            let receipt = trial.note_end();
+            self.wait_for(receipt);
+        }
+    }
+
+    /// Ready when nothing has to be written before what is held.
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.note_end();
+        if let Some((receipt, until)) = &mut self.receipt {
+            if Pin::new(&mut *receipt).poll(cx).is_pending() {
+                ready!(self.alarm.poll_until(cx, *until));
+                receipt.give_up();
+            }
+            self.receipt = None;
+        }
+        Poll::Ready(())
     }
 
     fn receive(&mut self, chunk: Bytes) {
@@ -270,6 +308,7 @@ impl Body for ObservedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
         loop {
+            ready!(this.poll_written(cx));
             if let Some(chunk) = this.stream.held.pop_front() {
                 let chunk = this.hand_on(chunk);
                 return Poll::Ready(Some(Ok(Frame::data(chunk))));
@@ -277,6 +316,7 @@ impl Body for ObservedBody {
             let Some(rest) = &mut this.stream.rest else {
                 if this.trial.is_some() {
                     this.complete(); // it was complete at the commit point
+                    continue;
                 }
                 return Poll::Ready(None);
             };
@@ -308,12 +348,15 @@ impl Body for ObservedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.held.is_empty() && self.stream.rest.is_none() && self.trial.is_none()
+        self.stream.held.is_empty()
+            && self.stream.rest.is_none()
+            && self.trial.is_none()
+            && self.receipt.is_none()
     }
 }
 
 impl Drop for ObservedBody {
     fn drop(&mut self) {
-        self.leave(); // the client has
+        drop(self.over()); // the client has left
     }
 }

@@ -1,6 +1,7 @@
 //! A call for more embeddings than the provider makes at once, in pieces.
 
 use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -9,12 +10,13 @@ use tokio::time::Instant;
 
 use super::committed::CommittedBody;
 use super::exchange::{DROPPED, Exchange, HOLD_BODY, Sent, Trouble, broken, translated};
+use super::plain::Plain;
 use super::relay::{chain, relayed};
 use super::stopwatch::Stopwatch;
 use super::trial::Trial;
 use crate::h1::Fields;
 use crate::provider::{Call, embeddings};
-use crate::types::Operation;
+use crate::types::{Operation, TokenUsage};
 
 /// Calls that a call for many embeddings has under way at a time.
 const PIECES_AT_ONCE: usize = 8;
@@ -36,14 +38,18 @@ impl Exchange<'_> {
         clock: &mut Stopwatch<'_>,
     ) -> Result<(StatusCode, Fields, CommittedBody), Trouble> {
         let began = clock.began();
+        let spent = Mutex::new(TokenUsage::default());
         let pieces: Vec<_> = calls
             .iter()
-            .map(|call| self.piece(call, began).boxed())
+            .map(|call| self.piece(call, began, &spent).boxed())
             .collect();
         let answers = stream::iter(pieces)
             .buffered(PIECES_AT_ONCE)
             .try_collect::<Vec<_>>();
-        let answers = clock.total(pin!(answers)).await??;
+        let answers = clock.total(pin!(answers)).await;
+        // If one fails, the others have cost something all the same.
+        trial.note_usage(*spent.lock().unwrap_or_else(PoisonError::into_inner));
+        let answers = answers??;
         let (fields, bodies): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
         let mut fields = fields.into_iter().next().unwrap_or_default();
         fields.set("content-type", "application/json");
@@ -51,7 +57,12 @@ impl Exchange<'_> {
         Ok((StatusCode::OK, fields, body))
     }
 
-    async fn piece(&self, call: &Call, began: Instant) -> Result<(Fields, Bytes), Trouble> {
+    async fn piece(
+        &self,
+        call: &Call,
+        began: Instant,
+        spent: &Mutex<TokenUsage>,
+    ) -> Result<(Fields, Bytes), Trouble> {
         let Sent {
             head,
             body,
@@ -71,6 +82,13 @@ impl Exchange<'_> {
         if !complete {
             return Err(broken("the answer is too large"));
         }
-        Ok((fields, translated(inbound, masks.apply(body))?))
+        let body = translated(inbound, masks.apply(body))?;
+        if let Some(usage) = Plain::read(&body).ok().and_then(|plain| plain.usage) {
+            let mut spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
+            spent.input += usage.input;
+            spent.output += usage.output;
+            spent.provenance = usage.provenance;
+        }
+        Ok((fields, body))
     }
 }

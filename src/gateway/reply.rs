@@ -8,27 +8,35 @@ use super::committed::{Committed, CommittedBody, End};
 use super::message::{LiteLlmFacts, Reply, ReplyBody, ReplyFacts};
 use super::observe::ObservedBody;
 use super::record::Record;
-use crate::cache::CachedResponse;
+use crate::cache::{CacheKey, CachedResponse};
 use crate::clock::Alarm;
 use crate::h1::Fields;
 use crate::router::Outcome;
+use crate::usage::ledger::Receipt;
 
 /// Where an answer comes from.
 pub(super) enum Answered {
-    /// The cache.
-    Stored(CachedResponse),
+    /// The cache, where it is under that key.
+    Stored(CacheKey, CachedResponse),
     /// A deployment; what stores it, if it may be stored; and when it must be over.
     Upstream(Box<(Committed, Option<Recorder>, End)>),
 }
 
 impl Gateway {
-    /// The answer to the client; a stream takes `record` and `alarm` along.
-    pub(super) fn reply(&self, answered: Answered, mut record: Record, alarm: &mut Alarm) -> Reply {
-        match answered {
-            Answered::Stored(stored) => {
+    /// The answer to the client, and what it waits for; a stream takes `record` and `alarm` along.
+    pub(super) fn reply(
+        &self,
+        answered: Answered,
+        mut record: Record,
+        alarm: &mut Alarm,
+    ) -> (Reply, Option<Receipt>) {
+        let mut receipt = None;
+        let reply = match answered {
+            Answered::Stored(key, stored) => {
                 record.outcome = "ok";
                 record.status = 200;
-                let facts = self.facts(&record);
+                let mut facts = self.facts(&record);
+                facts.cache_key = Some(key.to_hex().into());
                 Reply {
                     status: StatusCode::OK,
                     fields: stored
@@ -52,6 +60,8 @@ impl Gateway {
                     recorder.begin(&fields);
                 }
                 let mut facts = self.facts(&record);
+                let key = recorder.as_ref().map(|recorder| recorder.key().to_hex());
+                facts.cache_key = key.map(Into::into);
                 let body = match body {
                     CommittedBody::Whole(body, usage) => {
                         trial.note_usage(usage);
@@ -59,7 +69,7 @@ impl Gateway {
                         if let Some(litellm) = &mut facts.litellm {
                             litellm.cost = record.cost;
                         }
-                        record.ended = trial.settle_as_noted(Outcome::Success);
+                        (record.ended, receipt) = trial.settle_as_noted(Outcome::Success);
                         record.outcome = "ok";
                         if let Some(recorder) = recorder {
                             recorder.finish(std::iter::once(&body));
@@ -84,7 +94,8 @@ impl Gateway {
                     facts,
                 }
             }
-        }
+        };
+        (reply, receipt)
     }
 
     /// What an answer's headers say of how it came about.
@@ -101,6 +112,7 @@ impl Gateway {
             reason: record.reason(),
             tried: record.tried.clone(),
             cache: record.cache,
+            cache_key: None,
             litellm: self.litellm_headers.then(|| LiteLlmFacts {
                 cost: None,
                 took: self.deps.clock.now() - record.began.now,

@@ -9,7 +9,7 @@ use super::exchange::{Exchange, Trouble};
 use super::trial::Trial;
 use crate::provider::{AdaptError, ErrorFacts};
 use crate::router::Outcome;
-use crate::types::{Fault, TokenUsage};
+use crate::types::Fault;
 
 impl Exchange<'_> {
     /// The verdict, where the request has named the model: that it does not exist is then the caller's mistake, and must
@@ -25,12 +25,11 @@ impl Exchange<'_> {
 
     /// Settles the trial by what went wrong.
     pub(super) fn settle(&self, trouble: Trouble, mut trial: Trial) -> Uncommitted {
-        // What failed costs nothing, whatever was assumed until then.
-        trial.note_usage(TokenUsage::default());
+        trial.forget_assumed();
         let deployment = Arc::clone(&self.deployment.target.id);
         let (fault, cause, wait) = match trouble {
             Trouble::Adapt(AdaptError::Unsupported { param, message }) => {
-                drop(trial); // it never left
+                trial.withdraw();
                 return Uncommitted::Unsupported { param, message };
             }
             Trouble::Adapt(error @ AdaptError::Malformed(_)) => {
@@ -44,11 +43,12 @@ impl Exchange<'_> {
                 let verdict = self.of_name(verdict);
                 match verdict {
                     Verdict::Reject(rejection) => {
-                        trial.settle(Outcome::Refused(class(verdict, Some(answer.status))));
+                        let refused = Outcome::Refused(class(verdict, Some(answer.status)));
+                        let _receipt = trial.settle(refused); // nothing of it is given away
                         return Uncommitted::Rejected { rejection, answer };
                     }
                     Verdict::NotReady => {
-                        drop(trial);
+                        let _receipt = trial.leave(Fault::Server);
                         let cause = Cause::Answer(answer);
                         return Uncommitted::Failed(Failure {
                             deployment,
@@ -62,9 +62,9 @@ impl Exchange<'_> {
             }
         };
         if self.is_of_the_request(&cause) {
-            drop(trial);
+            let _receipt = trial.leave(fault);
         } else {
-            trial.settle(Outcome::Failed {
+            let _receipt = trial.settle(Outcome::Failed {
                 fault,
                 class: class(Verdict::Retry(fault), cause.status()),
                 retry_after: wait,

@@ -26,6 +26,7 @@ use crate::router::{Deployment, Router};
 use crate::types::{AllCooling, Auth, Fallbacks, Outage, RedisTarget};
 use crate::upstream::credentials::TokenSource;
 use crate::upstream::{Endpoint, EndpointError};
+use crate::usage::ledger::LedgerError;
 
 /// All groups.
 #[derive(Debug)]
@@ -126,6 +127,9 @@ pub enum BuildError {
         /// What.
         error: EndpointError,
     },
+    /// A ledger that can't be kept where the configuration says.
+    #[error("`waypost.ledger`: {0}")]
+    Ledger(#[from] LedgerError),
 }
 
 impl Snapshot {
@@ -215,7 +219,7 @@ impl Group {
 }
 
 /// The Redis at that place: the one that is in `all` already, or a new one.
-fn redis_at(target: &Arc<RedisTarget>, all: &mut Vec<Redis>) -> Redis {
+pub(super) fn redis_at(target: &Arc<RedisTarget>, all: &mut Vec<Redis>) -> Redis {
     if let Some(known) = all.iter().find(|redis| redis.target() == target) {
         return known.clone();
     }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::page::{self, Page};
 use crate::clock::Clock;
 use crate::metrics::DeploymentMeters;
 use crate::router::{Attempt, Outcome};
-use crate::types::{Cost, TokenUsage};
+use crate::types::{Cost, Fault, Provenance, TokenUsage};
+use crate::usage::ledger::{self, Receipt};
 
 /// An attempt under way, with what counts it.
 #[derive(Debug)]
@@ -19,17 +21,25 @@ pub struct Trial {
     clock: Arc<dyn Clock>,
     /// When the first content was noted.
     noted: Option<Instant>,
+    /// What the ledger is to be told, if one is kept and has not been told yet.
+    page: Option<Box<Page>>,
 }
 
 impl Trial {
     /// Takes charge of `attempt`.
     #[must_use]
-    pub fn new(attempt: Attempt, meters: Arc<DeploymentMeters>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        attempt: Attempt,
+        meters: Arc<DeploymentMeters>,
+        clock: Arc<dyn Clock>,
+        page: Option<Box<Page>>,
+    ) -> Self {
         Self {
             attempt: Some(attempt),
             meters,
             clock,
             noted: None,
+            page,
         }
     }
 
@@ -55,28 +65,71 @@ impl Trial {
         }
     }
 
+    /// It has failed: what was assumed of its tokens is void. What its provider has reported was spent all the same.
+    pub fn forget_assumed(&mut self) {
+        if let Some(attempt) = &mut self.attempt
+            && attempt.usage().provenance != Provenance::Reported
+        {
+            attempt.note_usage(TokenUsage::default());
+        }
+    }
+
     /// What they cost, if that is known.
     #[must_use]
     pub fn cost(&self) -> Option<Cost> {
         self.attempt.as_ref().and_then(Attempt::cost)
     }
 
-    /// It is over.
-    pub fn settle(mut self, outcome: Outcome) {
-        self.end(Some((outcome, self.clock.now())));
+    /// It is over. What ends its answer waits for the receipt.
+    pub fn settle(mut self, outcome: Outcome) -> Option<Receipt> {
+        self.end(Some((outcome, self.clock.now())))
     }
 
-    /// It was over with its first content, since that was all of it. Returns when.
-    pub fn settle_as_noted(mut self, outcome: Outcome) -> Option<Instant> {
+    /// It was over with its first content, since that was all of it. Returns when, too.
+    pub fn settle_as_noted(mut self, outcome: Outcome) -> (Option<Instant>, Option<Receipt>) {
         let noted = self.noted;
-        self.end(Some((outcome, noted.unwrap_or_else(|| self.clock.now()))));
-        noted
+        let receipt = self.end(Some((outcome, noted.unwrap_or_else(|| self.clock.now()))));
+        (noted, receipt)
     }
 
-    fn end(&mut self, outcome: Option<(Outcome, Instant)>) {
-        let Some(attempt) = self.attempt.take() else {
-            return;
+    /// It failed in this way, and nobody is to blame.
+    pub fn leave(mut self, fault: Fault) -> Option<Receipt> {
+        let ended = (ledger::Outcome::Failed, Some(fault.name()));
+        let receipt = self.write(ended, None);
+        self.end(None);
+        receipt
+    }
+
+    /// It never left: there is nothing to write down.
+    pub fn withdraw(mut self) {
+        self.page = None;
+    }
+
+    /// Whether all of the answer being there is to be written down at once.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        self.page.is_some()
+    }
+
+    /// All of the answer is there, although its connection may not be at its end: that much is written down.
+    pub fn note_end(&mut self) -> Option<Receipt> {
+        self.write((ledger::Outcome::Ok, None), None)
+    }
+
+    /// Tells the ledger, the first time.
+    fn write(&mut self, ended: page::End, at: Option<Instant>) -> Option<Receipt> {
+        let page = self.page.take()?;
+        let attempt = self.attempt.as_ref()?;
+        let at = at.unwrap_or_else(|| self.clock.now());
+        Some(page.write(attempt, ended, at.duration_since(attempt.began())))
+    }
+
+    fn end(&mut self, outcome: Option<(Outcome, Instant)>) -> Option<Receipt> {
+        let receipt = match &outcome {
+            None => self.write((ledger::Outcome::Cancelled, None), None),
+            Some((outcome, now)) => self.write(page::end(outcome), Some(*now)),
         };
+        let attempt = self.attempt.take()?;
         let usage = attempt.usage();
         if usage.total() > 0 {
             self.meters
@@ -103,11 +156,13 @@ impl Trial {
                 }
             }
         }
+        receipt
     }
 }
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        self.end(None);
+        // Nobody waits for that.
+        let _receipt = self.end(None);
     }
 }

@@ -55,6 +55,9 @@ pub(super) struct Terms {
     mock: Option<Arc<str>>,
     /// It may be cancelled for another one, and then its prompt was paid for.
     hedged: bool,
+    /// Which attempt of the request it is, and whose that is, for the ledger.
+    pub(super) number: u32,
+    pub(super) caller: Option<Arc<str>>,
 }
 
 impl<'a> Tries<'a> {
@@ -331,10 +334,12 @@ impl Gateway {
     ) -> Result<(Committed, End), Uncommitted> {
         let deployment = Arc::clone(attempt.deployment());
         let link = &group.links[attempt.index()];
+        let mock = terms.mock.as_deref().or(link.mock.as_deref());
         let mut trial = Trial::new(
             attempt,
             Arc::clone(&link.meters),
             Arc::clone(&self.deps.clock),
+            self.page(group, call, terms, mock),
         );
         let input_estimate = estimate(call).input;
         if terms.hedged {
@@ -353,7 +358,7 @@ impl Gateway {
         let exchange = Exchange {
             group,
             link,
-            mock: terms.mock.as_deref().or(link.mock.as_deref()),
+            mock,
             deployment: &deployment,
             clocks,
             call,
@@ -394,6 +399,8 @@ impl Terms {
                 .overrides()
                 .and_then(|own| own.mock_response.clone()),
             hedged: false,
+            number: journey.made,
+            caller: journey.caller.clone(),
         }
     }
 

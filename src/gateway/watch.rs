@@ -214,6 +214,12 @@ impl Watch {
         self.content
     }
 
+    /// Whether `[DONE]` was seen: whatever may come, clients read no further.
+    #[must_use]
+    pub(super) const fn is_done(&self) -> bool {
+        self.done
+    }
+
     /// An error the upstream put into the stream, with its JSON text.
     #[must_use]
     pub(super) const fn error(&self) -> Option<&(ErrorFacts, Bytes)> {

@@ -101,6 +101,9 @@ impl fmt::Debug for Desk {
     }
 }
 
+/// How often a router looks again for a deployment when one has come free while it wrote down why there is none.
+const LOOKS: u32 = 100;
+
 /// What a request asks the router.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
@@ -180,11 +183,16 @@ impl Router {
     pub fn begin(&self, ask: &Ask<'_>) -> Result<Attempt, NoneEligible> {
         let question = Question::of(ask);
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut looks = 0;
         loop {
             let remembered = desk.remembered(ask);
             let Some(Choice { index, limits, by }) = self.choose(&question, &mut desk, remembered)
             else {
-                return Err(self.none_eligible(&question));
+                looks += 1;
+                match self.none_eligible(&question, looks) {
+                    Some(none) => return Err(none),
+                    None => continue,
+                }
             };
             let begin = Begin {
                 index,
@@ -263,22 +271,27 @@ impl Router {
     #[must_use]
     pub fn availability(&self, ask: &Ask<'_>) -> Availability {
         let question = Question::of(ask);
-        let mut any = false;
-        for (index, row) in self.rows.iter().enumerate() {
-            if ask.why_unfit(index).is_none()
-                && row.is_open(&question)
-                && !self.is_promised(index, ask)
-            {
-                if !ask.tried.contains(&index) {
-                    return Availability::Fresh;
+        let mut looks = 0;
+        loop {
+            let mut any = false;
+            for (index, row) in self.rows.iter().enumerate() {
+                if ask.why_unfit(index).is_none()
+                    && row.is_open(&question)
+                    && !self.is_promised(index, ask)
+                {
+                    if !ask.tried.contains(&index) {
+                        return Availability::Fresh;
+                    }
+                    any = true;
                 }
-                any = true;
             }
-        }
-        if any {
-            Availability::OnlyTried
-        } else {
-            Availability::None(self.none_eligible(&question))
+            if any {
+                return Availability::OnlyTried;
+            }
+            looks += 1;
+            if let Some(none) = self.none_eligible(&question, looks) {
+                return Availability::None(none);
+            }
         }
     }
 
@@ -338,7 +351,9 @@ impl Router {
             .map(|(.., i)| i)
     }
 
-    fn none_eligible(&self, question: &Question<'_>) -> NoneEligible {
+    /// Why none of them is eligible. `None` if one has become so since, so that there is something to pick after all: a
+    /// refusal without a reason would be final, although a place is free. After a few looks it is taken as it is.
+    fn none_eligible(&self, question: &Question<'_>, looks: u32) -> Option<NoneEligible> {
         let reason = |(index, deployment): (usize, &Arc<Deployment>)| {
             let (why, back_in) = self.ineligible(index, question)?;
             Some(Ineligible {
@@ -347,15 +362,13 @@ impl Router {
                 back_in,
             })
         };
-        NoneEligible {
+        let reasons = self.deployments.iter().enumerate().filter_map(reason);
+        let deployments: Vec<_> = reasons.collect();
+        let complete = deployments.len() == self.deployments.len();
+        (complete || looks >= LOOKS).then(|| NoneEligible {
             group: Arc::clone(&self.group),
-            deployments: self
-                .deployments
-                .iter()
-                .enumerate()
-                .filter_map(reason)
-                .collect(),
-        }
+            deployments,
+        })
     }
 
     /// Why that one can't take the request now, if it can't, and for how long.

@@ -54,6 +54,25 @@ pub struct Rates {
     pub image_input: Option<Cost>,
 }
 
+impl Rates {
+    /// What a token of each bucket costs, in the order of [`TokenBuckets::ALL`].
+    #[must_use]
+    pub fn each(&self) -> [Cost; 8] {
+        let input = |own: Option<Cost>| own.unwrap_or(self.input);
+        let output = |own: Option<Cost>| own.unwrap_or(self.output);
+        [
+            self.input,
+            input(self.cached_input),
+            input(self.cache_write),
+            self.output,
+            output(self.reasoning),
+            input(self.audio_input),
+            output(self.audio_output),
+            input(self.image_input),
+        ]
+    }
+}
+
 /// What a deployment charges. A deployment without a known price has no `Price` at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Price {
@@ -85,27 +104,28 @@ impl Price {
         if usage.total() == 0 {
             return Cost(0);
         }
-        let rates = match &self.above {
+        let rates = self.rates_of(usage);
+        // Mostly there is nothing to tell apart, and picks by price ask this of every deployment.
+        if !usage.has_parts() {
+            let input = usage.input.saturating_mul(rates.input.0);
+            let output = usage.output.saturating_mul(rates.output.0);
+            return Cost(self.request.0.saturating_add(input).saturating_add(output));
+        }
+        let parts = usage.buckets();
+        let tokens = TokenBuckets::ALL.iter().map(|(_, of)| of(&parts));
+        let costs = rates.each().into_iter().zip(tokens);
+        Cost(costs.fold(self.request.0, |sum, (rate, tokens)| {
+            sum.saturating_add(tokens.saturating_mul(rate.0))
+        }))
+    }
+
+    /// The rates that hold for `usage`.
+    #[must_use]
+    pub const fn rates_of(&self, usage: &TokenUsage) -> &Rates {
+        match &self.above {
             Some((threshold, rates)) if usage.input > *threshold => rates,
             _ => &self.rates,
-        };
-        let parts = usage.buckets();
-        let or = |own: Option<Cost>, else_: Cost| own.unwrap_or(else_).0;
-        let sum = [
-            (parts.input, rates.input.0),
-            (parts.cached_input, or(rates.cached_input, rates.input)),
-            (parts.cache_write, or(rates.cache_write, rates.input)),
-            (parts.audio_input, or(rates.audio_input, rates.input)),
-            (parts.image_input, or(rates.image_input, rates.input)),
-            (parts.output, rates.output.0),
-            (parts.reasoning, or(rates.reasoning, rates.output)),
-            (parts.audio_output, or(rates.audio_output, rates.output)),
-        ]
-        .into_iter()
-        .fold(self.request.0, |sum, (tokens, rate)| {
-            sum.saturating_add(tokens.saturating_mul(rate))
-        });
-        Cost(sum)
+        }
     }
 }
 
@@ -169,6 +189,17 @@ impl TokenUsage {
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.input.saturating_add(self.output)
+    }
+
+    /// Whether any token is of one of the further kinds.
+    const fn has_parts(&self) -> bool {
+        self.cached_input
+            | self.cache_write
+            | self.reasoning
+            | self.audio_input
+            | self.audio_output
+            | self.image_input
+            != 0
     }
 
     /// The same, each token in one bucket. What a provider reports of parts beyond their whole is cut.
@@ -254,4 +285,155 @@ pub struct Totals {
     pub requests: u64,
     /// Tokens used or reserved.
     pub tokens: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn used() -> impl Strategy<Value = TokenUsage> {
+        // Mostly nothing of a kind, sometimes more than there can be.
+        let part = || prop_oneof![3 => Just(0), 2 => 0..400_u64, 1 => any::<u64>()];
+        let whole = prop_oneof![0..500_u64, any::<u64>()];
+        (proptest::array::uniform6(part()), whole.clone(), whole).prop_map(
+            |(
+                [
+                    cached_input,
+                    cache_write,
+                    reasoning,
+                    audio_input,
+                    audio_output,
+                    image_input,
+                ],
+                input,
+                output,
+            )| TokenUsage {
+                input,
+                output,
+                cached_input,
+                cache_write,
+                reasoning,
+                audio_input,
+                audio_output,
+                image_input,
+                provenance: Provenance::Reported,
+            },
+        )
+    }
+
+    fn rates() -> impl Strategy<Value = Rates> {
+        let rate = || (0..1_000_000_000_u64).prop_map(Cost);
+        let own = || proptest::option::of(rate());
+        let further = (own(), own(), own(), own(), own(), own());
+        (rate(), rate(), further).prop_map(
+            |(
+                input,
+                output,
+                (cached_input, cache_write, reasoning, audio_input, audio_output, image_input),
+            )| Rates {
+                input,
+                output,
+                cached_input,
+                cache_write,
+                reasoning,
+                audio_input,
+                audio_output,
+                image_input,
+            },
+        )
+    }
+
+    #[test]
+    fn each_token_is_charged_once_by_the_rate_of_its_bucket() {
+        let rates = Rates {
+            input: Cost(1),
+            output: Cost(10),
+            cached_input: Some(Cost(100)),
+            cache_write: Some(Cost(1_000)),
+            reasoning: Some(Cost(10_000)),
+            audio_input: Some(Cost(100_000)),
+            audio_output: Some(Cost(1_000_000)),
+            image_input: Some(Cost(10_000_000)),
+        };
+        let price = Price {
+            rates,
+            above: Some((500, Rates::default())),
+            request: Cost(7_000_000_000),
+        };
+        let usage = TokenUsage {
+            input: 15,
+            output: 12,
+            cached_input: 2,
+            cache_write: 3,
+            reasoning: 4,
+            audio_input: 5,
+            audio_output: 6,
+            image_input: 1,
+            provenance: Provenance::Reported,
+        };
+        assert_eq!(
+            price.of(&usage),
+            Cost(
+                7_000_000_000
+                    + 4
+                    + 2 * 10
+                    + 2 * 100
+                    + 3 * 1_000
+                    + 4 * 10_000
+                    + 5 * 100_000
+                    + 6 * 1_000_000
+                    + 10_000_000
+            )
+        );
+        let of = |input, output| TokenUsage {
+            input,
+            output,
+            ..TokenUsage::default()
+        };
+        assert_eq!(price.of(&of(500, 1)), Cost(7_000_000_510));
+        assert_eq!(
+            price.of(&of(501, 1)),
+            Cost(7_000_000_000),
+            "above the threshold"
+        );
+        assert_eq!(
+            price.of(&of(0, 0)),
+            Cost(0),
+            "nothing used, nothing charged"
+        );
+        let like = Price::of_tokens(Cost(3), Cost(5));
+        assert_eq!(
+            like.of(&usage),
+            Cost(15 * 3 + 12 * 5),
+            "kinds without a rate"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn buckets_add_up_to_the_total(usage in used()) {
+            let parts = usage.buckets();
+            let [mut input, mut output] = [0_u64; 2];
+            for (name, of) in TokenBuckets::ALL {
+                let sum = match name {
+                    "output" | "reasoning" | "audio_output" => &mut output,
+                    _ => &mut input,
+                };
+                *sum += of(&parts);
+            }
+            prop_assert_eq!((input, output), (usage.input, usage.output));
+            prop_assert_eq!(parts.total(), usage.total());
+        }
+
+        #[test]
+        fn what_is_cheap_to_reckon_is_right(usage in used(), rates in rates(), request in 0..1_000_u64) {
+            let price = Price { rates, above: None, request: Cost(request) };
+            let plain = TokenUsage { input: usage.input, output: usage.output, ..TokenUsage::default() };
+            // The same without the short way: one token is of a kind that costs what any input does.
+            let like = Price { rates: Rates { image_input: None, ..rates }, ..price };
+            let long = TokenUsage { image_input: 1, ..plain };
+            prop_assert_eq!(price.of(&plain), like.of(&long));
+        }
+    }
 }

@@ -6,16 +6,40 @@ use crate::types::{Provenance, TokenUsage};
 /// Bytes of English text per token, as OpenAI's own rule of thumb has it; only for estimates.
 const BYTES_PER_TOKEN: u64 = 4;
 
+/// What is said of tokens. Where providers and gateways have several names for the same, each has its own member here.
 #[derive(Default)]
 struct Wire {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     total_tokens: Option<u64>,
-    cached_tokens: Option<u64>,
-    reasoning_tokens: Option<u64>,
+    prompt: PromptDetails,
+    completion: CompletionDetails,
     /// DeepSeek's name for cached tokens.
     prompt_cache_hit_tokens: Option<u64>,
+    /// Anthropic's names, as gateways to it hand them on beside OpenAI's.
+    cache_read_input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
 }
+
+#[derive(Default)]
+struct PromptDetails {
+    cached: Option<u64>,
+    /// OpenAI's and OpenRouter's name.
+    cache_write: Option<u64>,
+    /// LiteLLM's name for the same.
+    cache_creation: Option<u64>,
+    audio: Option<u64>,
+    image: Option<u64>,
+}
+
+#[derive(Default)]
+struct CompletionDetails {
+    reasoning: Option<u64>,
+    audio: Option<u64>,
+}
+
+/// A member's name, and where its number goes.
+type Member<'a> = (&'static [u8], &'a mut Option<u64>);
 
 impl Wire {
     /// Reads the value that is due; `None` if it is no object, or has something else where a number of tokens should be.
@@ -32,16 +56,39 @@ impl Wire {
                 b"completion_tokens" => count(scanner, &mut wire.completion_tokens)?,
                 b"total_tokens" => count(scanner, &mut wire.total_tokens)?,
                 b"prompt_cache_hit_tokens" => count(scanner, &mut wire.prompt_cache_hit_tokens)?,
-                b"prompt_tokens_details" => {
-                    detail(scanner, b"cached_tokens", &mut wire.cached_tokens)?
+                b"cache_read_input_tokens" => count(scanner, &mut wire.cache_read_input_tokens)?,
+                b"cache_creation_input_tokens" => {
+                    count(scanner, &mut wire.cache_creation_input_tokens)?
                 }
-                b"completion_tokens_details" => {
-                    detail(scanner, b"reasoning_tokens", &mut wire.reasoning_tokens)?
-                }
+                b"prompt_tokens_details" => wire.prompt.read(scanner)?,
+                b"completion_tokens_details" => wire.completion.read(scanner)?,
                 _ => scanner.skip().map(|_| true)?,
             };
         }
         Ok(valid.then_some(wire))
+    }
+}
+
+impl PromptDetails {
+    fn read(&mut self, scanner: &mut Scanner<'_>) -> Result<bool, Wrong> {
+        let wanted: [Member<'_>; 5] = [
+            (b"cached_tokens", &mut self.cached),
+            (b"cache_write_tokens", &mut self.cache_write),
+            (b"cache_creation_tokens", &mut self.cache_creation),
+            (b"audio_tokens", &mut self.audio),
+            (b"image_tokens", &mut self.image),
+        ];
+        details(scanner, wanted)
+    }
+}
+
+impl CompletionDetails {
+    fn read(&mut self, scanner: &mut Scanner<'_>) -> Result<bool, Wrong> {
+        let wanted: [Member<'_>; 2] = [
+            (b"reasoning_tokens", &mut self.reasoning),
+            (b"audio_tokens", &mut self.audio),
+        ];
+        details(scanner, wanted)
     }
 }
 
@@ -52,17 +99,21 @@ fn count(scanner: &mut Scanner<'_>, into: &mut Option<u64>) -> Result<bool, Wron
     Ok(into.is_some() || raw == b"null")
 }
 
-/// Reads one number of the object that is due; returns whether both are what they should be, or null.
-fn detail(scanner: &mut Scanner<'_>, wanted: &[u8], into: &mut Option<u64>) -> Result<bool, Wrong> {
+/// Reads numbers of the object that is due; returns whether all are what they should be, or null.
+fn details<const N: usize>(
+    scanner: &mut Scanner<'_>,
+    mut wanted: [Member<'_>; N],
+) -> Result<bool, Wrong> {
     if !scanner.object() {
         return Ok(scanner.value()? == b"null");
     }
     let mut valid = true;
     while let Some(name) = scanner.member()? {
-        if *name == *wanted {
-            valid &= count(scanner, into)?;
-        } else {
-            scanner.skip()?;
+        match wanted.iter_mut().find(|(wanted, _)| *wanted == &*name) {
+            Some((_, into)) => valid &= count(scanner, into)?,
+            None => {
+                scanner.skip()?;
+            }
         }
     }
     Ok(valid)
@@ -90,14 +141,28 @@ fn usage(wire: &Wire) -> Option<TokenUsage> {
     {
         return None;
     }
-    let cached = wire.cached_tokens.or(wire.prompt_cache_hit_tokens);
+    let Wire {
+        prompt, completion, ..
+    } = wire;
+    let cached = prompt
+        .cached
+        .or(wire.prompt_cache_hit_tokens)
+        .or(wire.cache_read_input_tokens);
+    let written = prompt
+        .cache_write
+        .or(prompt.cache_creation)
+        .or(wire.cache_creation_input_tokens);
+    let part = |part: Option<u64>, whole: u64| part.unwrap_or(0).min(whole);
     Some(TokenUsage {
         input,
         output,
-        cached_input: cached.unwrap_or(0).min(input),
-        reasoning: wire.reasoning_tokens.unwrap_or(0).min(output),
+        cached_input: part(cached, input),
+        cache_write: part(written, input),
+        reasoning: part(completion.reasoning, output),
+        audio_input: part(prompt.audio, input),
+        audio_output: part(completion.audio, output),
+        image_input: part(prompt.image, input),
         provenance: Provenance::Reported,
-        ..TokenUsage::default()
     })
 }
 
@@ -121,6 +186,19 @@ mod tests {
                 reasoning,
                 provenance: Provenance::Reported,
                 ..TokenUsage::default()
+            })
+        };
+        let all = |cached_input, cache_write| {
+            Some(TokenUsage {
+                input: 90,
+                output: 50,
+                cached_input,
+                cache_write,
+                reasoning: 30,
+                audio_input: 9,
+                audio_output: 7,
+                image_input: 8,
+                provenance: Provenance::Reported,
             })
         };
         let cases = [
@@ -149,6 +227,24 @@ mod tests {
             (
                 r#"{"prompt_tokens":7,"completion_tokens":5,"prompt_cache_hit_tokens":9}"#,
                 usage(7, 5, 7, 0),
+            ),
+            (
+                r#"{"prompt_tokens":90,"completion_tokens":50,"prompt_tokens_details":{"cached_tokens":40,"cache_write_tokens":20,
+                    "audio_tokens":9,"image_tokens":8,"text_tokens":13},
+                    "completion_tokens_details":{"reasoning_tokens":30,"audio_tokens":7,"accepted_prediction_tokens":1}}"#,
+                all(40, 20),
+            ),
+            (
+                r#"{"prompt_tokens":90,"completion_tokens":50,"prompt_tokens_details":{"cached_tokens":40,"cache_creation_tokens":20,
+                    "audio_tokens":9,"image_tokens":8},"cache_read_input_tokens":41,"cache_creation_input_tokens":21,
+                    "completion_tokens_details":{"reasoning_tokens":30,"audio_tokens":7}}"#,
+                all(40, 20),
+            ),
+            (
+                r#"{"prompt_tokens":90,"completion_tokens":50,"prompt_tokens_details":{"audio_tokens":9,"image_tokens":8},
+                    "cache_read_input_tokens":41,"cache_creation_input_tokens":21,
+                    "completion_tokens_details":{"reasoning_tokens":30,"audio_tokens":7}}"#,
+                all(41, 21),
             ),
             ("null", None),
             ("{}", None),

@@ -1,6 +1,7 @@
 //! The response cache: what is equal, what is kept, and what never is.
 
 mod merging;
+mod redis;
 
 use serde_json::{Value, json};
 use waypost::lab::{Behaviour, Fault, Framing};

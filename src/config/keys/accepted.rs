@@ -2,32 +2,6 @@
 
 use super::{COUNT_32, Key, Kind, later, none};
 
-const REDIS_LATER: &str = "Redis is not used yet; each process counts and caches alone";
-
-pub(super) const REDIS: &[Key] = &[
-    later(
-        "redis_host",
-        Kind::Text,
-        REDIS_LATER,
-        "Host of a Redis shared by replicas.",
-    ),
-    later(
-        "redis_port",
-        Kind::Integer(1, 65535),
-        REDIS_LATER,
-        "Its port.",
-    )
-    .or("6379"),
-    later("redis_password", Kind::Secret, REDIS_LATER, "Its password."),
-    later(
-        "redis_url",
-        Kind::Secret,
-        REDIS_LATER,
-        "`redis://` or `rediss://`, instead of host and port.",
-    ),
-    later("redis_db", COUNT_32, REDIS_LATER, "Its database."),
-];
-
 pub(super) const ELSEWHERE: &[Key] = &[
     none(
         "fallbacks",

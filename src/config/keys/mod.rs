@@ -11,7 +11,9 @@ mod group;
 mod model;
 mod own;
 mod policies;
+mod price;
 mod router;
+mod shared;
 
 pub(super) use call::{CALL, PASSED_ON};
 pub(super) use group::{DEFAULT_PARAMS, GROUP};
@@ -42,6 +44,8 @@ pub(super) enum Kind {
     Duration,
     /// As [`Kind::Duration`], but zero is allowed.
     DurationOrZero,
+    /// As [`Kind::Duration`], or one of these texts.
+    DurationOr(&'static [&'static str]),
     /// Bytes as a number, or text with a unit.
     Size,
     /// A number above 0, at most 1.
@@ -64,6 +68,8 @@ pub(super) enum Kind {
     Section(&'static Section),
     /// A boolean, or a mapping with known keys that means `true`.
     FlagOr(&'static Section),
+    /// A text, or a mapping with known keys.
+    TextOr(&'static Section),
     /// A list of mappings with known keys.
     List(&'static Section),
     /// A mapping from names the user chooses to mappings with known keys.
@@ -78,6 +84,7 @@ impl Kind {
         match self {
             Self::Section(inner)
             | Self::FlagOr(inner)
+            | Self::TextOr(inner)
             | Self::List(inner)
             | Self::Named(inner)
             | Self::NamedTexts(inner) => Some(inner),
@@ -91,6 +98,7 @@ impl Kind {
             | Self::SecondsOrZero
             | Self::Duration
             | Self::DurationOrZero
+            | Self::DurationOr(_)
             | Self::Size
             | Self::Share
             | Self::Quantile

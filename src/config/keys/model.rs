@@ -1,6 +1,7 @@
 //! Keys of an entry of `models`, and the parameters of a call.
 
 use super::policies::FAILS;
+use super::price::FURTHER;
 use super::{
     ANY_COUNT, CALL, COUNT_32, Key, Kind, POSITIVE, POSITIVE_32, Section, Unknown, later, none, on,
 };
@@ -11,7 +12,7 @@ pub(in super::super) static MODEL: Section = Section {
     path: "model_groups[].models[]",
     doc: "Each entry is one deployment. A null value counts as not given. Any other key becomes a field of every \
           request to this deployment, unless the request has it.",
-    keys: &[KEYS, OTHER_DIALECTS, CALL],
+    keys: &[KEYS, FURTHER, OTHER_DIALECTS, CALL],
     unknown: Unknown::PassedOn,
 };
 
@@ -276,7 +277,7 @@ static INFO: Section = Section {
         ),
         later("access_groups", Kind::Texts, ACCESS, "Who may use it."),
         later("team_id", Kind::Text, ACCESS, "Who may use it."),
-    ]],
+    ], FURTHER],
     unknown: Unknown::PassedOn,
 };
 

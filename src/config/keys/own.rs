@@ -1,5 +1,7 @@
 //! Keys of the section `waypost`, which Rasa ignores.
 
+use super::price::FURTHER;
+use super::shared::{LEDGER, REDIS};
 use super::{COUNT_32, Kind, POSITIVE_32, Section, Unknown, on};
 
 /// Everything that is not part of Rasa's dialect.
@@ -67,6 +69,18 @@ pub(in super::super) static WAYPOST: Section = Section {
             Kind::Section(&CACHE),
             "The response cache of all groups.",
         ),
+        on(
+            "redis",
+            Kind::Section(&REDIS),
+            "What replicas share their numbers and their cache through.",
+        ),
+        on("limits", Kind::Choice(LIMITS), LIMITS_DOC).or("`approximate`"),
+        on(
+            "ledger",
+            Kind::TextOr(&LEDGER),
+            "A record of every attempt with its tokens and cost: the folder it is kept in, or a mapping.",
+        )
+        .or("none is kept"),
         on(
             "prices",
             Kind::Named(&PRICE),
@@ -137,6 +151,10 @@ const RESPONSE_MODEL: &[&str] = &["upstream", "group"];
 const ALL_COOLING: &[&str] = &["fail", "wait", "try"];
 const ALL_COOLING_DOC: &str = "When every deployment of a group is cooling: `fail` at once, `wait` for the first to be \
                                back, or `try` the one that is back first.";
+
+const LIMITS: &[&str] = &["approximate", "exact"];
+const LIMITS_DOC: &str = "How `rpm` and `tpm` hold for replicas together: by what they exchange now and then \
+                          (`approximate`), or by asking Redis before each attempt (`exact`).";
 
 /// `keys[]`
 static KEY: Section = Section {
@@ -232,6 +250,24 @@ static CACHE: Section = Section {
             "Callers with different keys share answers.",
         )
         .or("false"),
+        on(
+            "redis",
+            Kind::Flag,
+            "Answers are also kept in the group's Redis, for all replicas.",
+        )
+        .or("true if the group has one"),
+        on(
+            "near_ttl",
+            Kind::DurationOrZero,
+            "How long an answer that came from Redis is believed without asking again.",
+        )
+        .or("10s"),
+        on(
+            "compress_above",
+            Kind::Size,
+            "Answers of at least that many bytes are compressed in Redis.",
+        )
+        .or("4KiB"),
     ]],
     unknown: Unknown::Refused,
 };
@@ -264,16 +300,19 @@ static PRICE: Section = Section {
     title: "Prices",
     path: "waypost.prices.<model>",
     doc: "Dollars per token, under LiteLLM's names.",
-    keys: &[&[
-        on("input_cost_per_token", Kind::Amount, "Per input token.").required(),
-        on("output_cost_per_token", Kind::Amount, "Per output token.").or("0"),
-        on(
-            "cache_read_input_token_cost",
-            Kind::Amount,
-            "Per input token read from the provider's cache.",
-        )
-        .or("`input_cost_per_token`"),
-    ]],
+    keys: &[
+        &[
+            on("input_cost_per_token", Kind::Amount, "Per input token.").required(),
+            on("output_cost_per_token", Kind::Amount, "Per output token.").or("0"),
+            on(
+                "cache_read_input_token_cost",
+                Kind::Amount,
+                "Per input token read from the provider's cache.",
+            )
+            .or("`input_cost_per_token`"),
+        ],
+        FURTHER,
+    ],
     unknown: Unknown::Refused,
 };
 
@@ -374,6 +413,7 @@ static OVERRIDES: Section = Section {
             "Longest wait for a deployment to come back.",
         )
         .or("`waypost.max_wait`"),
+        on("limits", Kind::Choice(LIMITS), LIMITS_DOC).or("`waypost.limits`"),
         on(
             "queue",
             Kind::Section(&QUEUE),

@@ -1,6 +1,6 @@
 //! Keys of `router`: what LiteLLM's constructor takes, as Rasa hands everything on to it.
 
-use super::accepted::{ELSEWHERE, PLUMBING, REDIS};
+use super::accepted::{ELSEWHERE, PLUMBING};
 use super::policies::{FAILS, RETRIES};
 use super::{
     ANY_COUNT, COUNT_32, DEFAULT_PARAMS, Key, Kind, POSITIVE, POSITIVE_32, Section, Unknown, later,
@@ -58,6 +58,31 @@ const KEYS: &[Key] = &[
     on("cache_responses", Kind::Flag, "Answer repeated requests from memory.").or("false"),
     on("cache_kwargs", Kind::Section(&CACHE), "Settings of the cache."),
     on("default_litellm_params", Kind::Section(&DEFAULT_PARAMS), "Parameters of every call of the group."),
+];
+
+/// The group's own Redis.
+const REDIS: &[Key] = &[
+    on(
+        "redis_host",
+        Kind::Text,
+        "Host of the Redis that replicas share the group's numbers and cache through.",
+    )
+    .or("that of `waypost.redis`"),
+    on("redis_port", Kind::Integer(1, 65535), "Its port.").or("6379"),
+    on(
+        "redis_username",
+        Kind::Text,
+        "The user to log in as; Rasa has no such key.",
+    )
+    .or("`default`"),
+    on("redis_password", Kind::Secret, "Its password."),
+    on("redis_db", COUNT_32, "The number of its database.").or("0"),
+    on("redis_ssl", Kind::Flag, "TLS; Rasa has no such key.").or("false"),
+    on(
+        "redis_url",
+        Kind::Secret,
+        "All of that in one: `redis://[user][:password@]host[:port][/database]`, `rediss://` for TLS, or `unix:///path?db=0`.",
+    ),
 ];
 
 /// `routing_strategy_args`

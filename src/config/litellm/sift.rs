@@ -44,7 +44,7 @@ pub(super) fn sift<'n>(
             None if is_price(&entry.key) && table.unknown != Unknown::Refused => {
                 lost.add(
                     entry,
-                    "only prices of input, output and cached tokens are known",
+                    "only standard prices of tokens and requests are known",
                 );
             }
             None => {

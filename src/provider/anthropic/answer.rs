@@ -301,6 +301,7 @@ impl WireUsage {
             cached,
             cache_write,
             reasoning: self.output_tokens_details.and_then(|d| d.thinking_tokens),
+            ..Usage::default()
         }
     }
 }

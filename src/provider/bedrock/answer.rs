@@ -177,7 +177,7 @@ impl Tokens {
             completion: self.output_tokens,
             cached,
             cache_write: written,
-            reasoning: None,
+            ..Usage::default()
         }
     }
 }

@@ -71,6 +71,18 @@ struct UsageMetadata {
     candidates_token_count: Option<u64>,
     thoughts_token_count: Option<u64>,
     cached_content_token_count: Option<u64>,
+    /// Each of these by modality.
+    prompt_tokens_details: Option<Vec<Modality>>,
+    tool_use_prompt_tokens_details: Option<Vec<Modality>>,
+    candidates_tokens_details: Option<Vec<Modality>>,
+    cache_tokens_details: Option<Vec<Modality>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Modality {
+    modality: Option<String>,
+    token_count: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -330,8 +342,30 @@ impl UsageMetadata {
             cached: self.cached_content_token_count,
             cache_write: None,
             reasoning: thoughts,
+            audio_input: self.fresh("AUDIO"),
+            image_input: self.fresh("IMAGE"),
+            audio_output: of(self.candidates_tokens_details.as_ref(), "AUDIO"),
         }
     }
+
+    /// Input tokens of a modality that were not in the cache; `None` without any of that modality.
+    fn fresh(&self, modality: &str) -> Option<u64> {
+        let prompt = of(self.prompt_tokens_details.as_ref(), modality);
+        let tools = of(self.tool_use_prompt_tokens_details.as_ref(), modality);
+        let cached = of(self.cache_tokens_details.as_ref(), modality).unwrap_or(0);
+        let all = prompt.into_iter().chain(tools).reduce(u64::saturating_add);
+        all.map(|all| all.saturating_sub(cached))
+    }
+}
+
+/// The tokens of a modality, if there are any.
+fn of(details: Option<&Vec<Modality>>, modality: &str) -> Option<u64> {
+    let named = |one: &&Modality| one.modality.as_deref() == Some(modality);
+    details?
+        .iter()
+        .filter(named)
+        .filter_map(|one| one.token_count)
+        .reduce(u64::saturating_add)
 }
 
 impl Logprobs {

@@ -87,3 +87,40 @@ pub struct Line {
     #[serde(flatten)]
     pub entry: Entry,
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A record for tests.
+    pub(in crate::usage::ledger) fn line(number: u64) -> Line {
+        Line {
+            ledger: "0123456789abcdef".into(),
+            number,
+            entry: Entry {
+                began_ms: 1_790_000_000_000,
+                request: "req-1".into(),
+                attempt: 1,
+                group: "chat".into(),
+                deployment: "chat/1".into(),
+                provider: "openai".into(),
+                model: "gpt-4o".into(),
+                key: None,
+                operation: "chat".into(),
+                stream: true,
+                tokens: TokenBuckets {
+                    input: 10,
+                    output: 5,
+                    ..TokenBuckets::default()
+                },
+                provenance: Provenance::Reported,
+                cost_pico: Some(75_000_000),
+                price: Some("config".into()),
+                outcome: Outcome::Ok,
+                fault: None,
+                first_content_ms: Some(120),
+                total_ms: 480,
+            },
+        }
+    }
+}

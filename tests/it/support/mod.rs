@@ -21,6 +21,7 @@ mod yaml;
 
 pub(crate) mod beside;
 pub(crate) mod dialects;
+pub(crate) mod faults;
 pub(crate) mod pair;
 pub(crate) mod process;
 pub(crate) mod raw;

@@ -49,6 +49,16 @@ impl Authority {
         }
     }
 
+    /// A certificate for this host and its key, as two files.
+    pub(crate) fn files(&self, name: &str, host: &str) -> (PathBuf, PathBuf) {
+        let identity = self.identity(host);
+        let certificate = self.write(&format!("{name}.crt"), &identity.certificate);
+        (
+            certificate,
+            self.write(&format!("{name}.key"), &identity.key),
+        )
+    }
+
     /// The identity as one file.
     pub(crate) fn client_file(&self, identity: &Identity) -> PathBuf {
         self.write(

@@ -1,6 +1,6 @@
 //! What an answer consists of, and how it stands in a whole one.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::thinking::Thinking;
 
@@ -37,6 +37,12 @@ pub(in crate::provider) struct Usage {
     /// Written to the provider's cache.
     pub(in crate::provider) cache_write: Option<u64>,
     pub(in crate::provider) reasoning: Option<u64>,
+    /// Of the prompt; what of it was read from the cache is not in it, so that no token is charged twice.
+    pub(in crate::provider) audio_input: Option<u64>,
+    /// Of the prompt, likewise.
+    pub(in crate::provider) image_input: Option<u64>,
+    /// Of the answer.
+    pub(in crate::provider) audio_output: Option<u64>,
 }
 
 /// One of the answers.
@@ -108,18 +114,33 @@ impl Called {
 }
 
 impl Usage {
+    /// With the details that are known, under the names OpenAI has for them.
     pub(super) fn json(self) -> Value {
         let total = self.prompt.saturating_add(self.completion);
         let mut usage = json!({"prompt_tokens": self.prompt, "completion_tokens": self.completion, "total_tokens": total});
-        if self.cached.is_some() || self.cache_write.is_some() {
-            let mut details = json!({"cached_tokens": self.cached.unwrap_or(0)});
-            if let Some(written) = self.cache_write {
-                details["cache_write_tokens"] = written.into();
+        // Who writes to a cache reads from one, too.
+        let cached = self.cached.or(self.cache_write.map(|_| 0));
+        let prompt = [
+            ("cached_tokens", cached),
+            ("cache_write_tokens", self.cache_write),
+            ("audio_tokens", self.audio_input),
+            ("image_tokens", self.image_input),
+        ];
+        let completion = [
+            ("reasoning_tokens", self.reasoning),
+            ("audio_tokens", self.audio_output),
+        ];
+        for (name, details) in [
+            ("prompt_tokens_details", &prompt[..]),
+            ("completion_tokens_details", &completion[..]),
+        ] {
+            let known = details
+                .iter()
+                .filter_map(|(name, tokens)| Some(((*name).to_owned(), (*tokens)?.into())));
+            let known: Map<String, Value> = known.collect();
+            if !known.is_empty() {
+                usage[name] = known.into();
             }
-            usage["prompt_tokens_details"] = details;
-        }
-        if let Some(reasoning) = self.reasoning {
-            usage["completion_tokens_details"] = json!({"reasoning_tokens": reasoning});
         }
         usage
     }
