@@ -314,7 +314,8 @@ fn deployment(
     if let (Some(limit), false) = (config.max_parallel_requests, router.queue.is_off()) {
         scores = scores.with_queue(queue, limit);
     }
-    if router.exact_limits && router.redis.is_some() {
+    let limited = config.rpm.is_some() || config.tpm.is_some();
+    if limited && router.exact_limits && router.redis.is_some() {
         scores = scores.with_reservations();
     }
     Deployment {

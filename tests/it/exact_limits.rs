@@ -8,13 +8,19 @@ use proptest::prelude::*;
 use tokio::task::JoinSet;
 use waypost::clock::{Clock, ManualClock, SystemClock};
 use waypost::config::Config;
-use waypost::lab::{Fault, Lab};
+use waypost::lab::{Behaviour, Fault, Hold, Lab};
 use waypost::redis::{Redis, State};
-use waypost::types::{Outage, RedisAddress, RedisLogin, RedisTarget, RedisTopology, Totals};
-use waypost::usage::store::reserve::{self, Reservation, Wish};
+use waypost::types::{
+    Answer as StoreAnswer, Message, Outage, Own, RedisAddress, RedisLogin, RedisTarget,
+    RedisTopology, Totals,
+};
+use waypost::usage::store::UsageStore;
+use waypost::usage::store::reserve::{self, Wish};
 
 use crate::support::redis::RedisServer;
-use crate::support::{Answer, Gateway, Model, Yaml, chat_body, lab, load, received, s, together};
+use crate::support::{
+    Answer, Gateway, Model, Yaml, chat_body, held, lab, load, received, s, together,
+};
 
 /// As long as no exchange comes by itself.
 const NEVER: Duration = s(3600);
@@ -117,6 +123,18 @@ impl Client {
             is_script.then(|| rest.split(',').next()?.parse().ok())?
         };
         info.lines().filter_map(calls).sum()
+    }
+
+    /// Places that were reserved, whatever became of them.
+    async fn reserved(&mut self) -> u64 {
+        let keys: Vec<String> = self.ask("KEYS *}:minute:*").await;
+        let mut sum = 0;
+        for key in keys {
+            let all: Vec<(String, u64)> = self.ask(&format!("HGETALL {key}")).await;
+            let reserved = all.iter().filter(|(field, _)| field.ends_with("|hr"));
+            sum += reserved.map(|(_, n)| n).sum::<u64>();
+        }
+        sum
     }
 
     /// Sums of that field of the minutes there are.
@@ -405,63 +423,123 @@ async fn a_redis_that_hangs_is_not_waited_for() {
     }
 }
 
-/// Which wishes a model of the script grants: totals by deployment.
-#[derive(Default)]
-struct Book(Vec<Totals>);
+/// What a replica asks or says.
+#[derive(Debug, Clone)]
+enum Op {
+    /// A place for so many tokens at one of these deployments, each with its limits.
+    Reserve(u64, Vec<(usize, Totals)>),
+    /// For each deployment its part of the minute, and what it knows to have reserved of it.
+    Tell(Vec<(Option<Totals>, Option<Totals>)>),
+}
 
-impl Book {
-    fn reserve(
-        &mut self,
-        tokens: u64,
-        wishes: &[(usize, u64, u64)],
-    ) -> (Option<usize>, Vec<Totals>) {
-        let mut had = Vec::new();
-        for (place, (deployment, rpm, tpm)) in wishes.iter().enumerate() {
-            let count = &mut self.0[*deployment];
-            had.push(*count);
-            let room = count.tokens == 0 || count.tokens + tokens <= *tpm;
-            if count.requests < *rpm && count.tokens < *tpm && room {
-                count.requests += 1;
-                count.tokens += tokens;
-                return (Some(place), had);
-            }
+const DEPLOYMENTS: [&str; 4] = ["a", "b", "c|d", "e%"];
+
+fn totals(
+    requests: impl Strategy<Value = u64>,
+    tokens: impl Strategy<Value = u64>,
+) -> impl Strategy<Value = Totals> {
+    (requests, tokens).prop_map(|(requests, tokens)| Totals { requests, tokens })
+}
+
+fn ops() -> impl Strategy<Value = Vec<(usize, Op)>> {
+    let limits = totals(
+        prop_oneof![0u64..8, Just(u64::MAX)],
+        prop_oneof![0u64..80, Just(u64::MAX)],
+    );
+    let count = || prop::option::of(totals(0u64..8, 0u64..80));
+    let op = prop_oneof![
+        3 => (0u64..40, prop::collection::vec((0usize..4, limits), 0..8)).prop_map(|(tokens, wishes)| Op::Reserve(tokens, wishes)),
+        1 => prop::collection::vec((count(), count()), 4).prop_map(Op::Tell),
+    ];
+    prop::collection::vec((0usize..3, op), 1..60)
+}
+
+/// A real server and its model, asked the same.
+struct Both {
+    redis: Redis,
+    model: waypost::usage::store::model::Model,
+    group: Arc<str>,
+    number: u64,
+}
+
+impl Both {
+    /// Whether both say the same.
+    async fn ask(&mut self, replica: &Arc<str>, op: &Op) -> Result<(), TestCaseError> {
+        match op {
+            Op::Reserve(tokens, wishes) => self.reserve(replica, *tokens, wishes).await,
+            Op::Tell(parts) => self.tell(replica, parts).await,
         }
-        (None, had)
     }
-}
 
-/// Replica, tokens, and deployments with their limits.
-type Op = (usize, u64, Vec<(usize, u64, u64)>);
-
-fn ops() -> impl Strategy<Value = Vec<Op>> {
-    let limit = || prop_oneof![0u64..6, Just(u64::MAX)];
-    let tpm = || prop_oneof![0u64..60, Just(u64::MAX)];
-    let wishes = prop::collection::vec((0usize..4, limit(), tpm()), 0..8);
-    prop::collection::vec((0usize..3, 0u64..40, wishes), 1..60)
-}
-
-/// The answers to these, the minute of which is the only one there is.
-async fn answers(redis: &Redis, minutes: &str, ops: &[Op]) -> Vec<Reservation> {
-    let names = ["a", "b", "c|d", "e%"];
-    let mut all = Vec::new();
-    for (replica, tokens, wishes) in ops {
-        let wishes = wishes.iter().map(|(deployment, rpm, tpm)| Wish {
-            deployment: names[*deployment],
-            rpm: *rpm,
-            tpm: *tpm,
+    async fn reserve(
+        &mut self,
+        replica: &Arc<str>,
+        tokens: u64,
+        wishes: &[(usize, Totals)],
+    ) -> Result<(), TestCaseError> {
+        let minutes = reserve::minutes_key(&self.redis, &self.group);
+        let all = wishes.iter().map(|(deployment, limits)| Wish {
+            deployment: DEPLOYMENTS[*deployment],
+            rpm: limits.requests,
+            tpm: limits.tokens,
         });
-        let call = reserve::call(minutes, &format!("replica-{replica}"), *tokens, wishes);
-        all.push(
-            reserve::reserve(redis.clone(), call)
-                .await
-                .expect("an answer"),
-        );
+        let call = reserve::call(&minutes, replica, tokens, all);
+        let answer = reserve::reserve(self.redis.clone(), call)
+            .await
+            .expect("an answer");
+        let all: Vec<_> = wishes
+            .iter()
+            .map(|(deployment, limits)| (DEPLOYMENTS[*deployment].into(), *limits))
+            .collect();
+        let expected = self
+            .model
+            .reserve((&self.group, replica), tokens, &all, answer.unix);
+        prop_assert_eq!((answer.taken, answer.had), expected);
+        Ok(())
     }
-    all
+
+    async fn tell(
+        &mut self,
+        replica: &Arc<str>,
+        parts: &[(Option<Totals>, Option<Totals>)],
+    ) -> Result<(), TestCaseError> {
+        self.number += 1;
+        let own = |(id, (minute, reserved)): (&&str, &(Option<Totals>, Option<Totals>))| {
+            let own = Own {
+                minute: *minute,
+                reserved: *reserved,
+                ..Own::default()
+            };
+            (Arc::from(*id), own)
+        };
+        let message = Message {
+            group: Arc::clone(&self.group),
+            replica: Arc::clone(replica),
+            number: self.number,
+            known: false,
+            last: false,
+            lease: s(60),
+            minute: SystemClock.unix().as_secs() / 60,
+            deployments: DEPLOYMENTS.iter().zip(parts).map(own).collect(),
+        };
+        let answers = self
+            .redis
+            .exchange(std::slice::from_ref(&message))
+            .await
+            .expect("answers");
+        let Ok(StoreAnswer::Heard(everyone)) = &answers[0] else {
+            panic!("{answers:?}");
+        };
+        let StoreAnswer::Heard(expected) = self.model.exchange(&message, everyone.unix) else {
+            panic!("it is heard");
+        };
+        prop_assert_eq!(&everyone.deployments, &expected.deployments);
+        Ok(())
+    }
 }
 
 #[test]
-fn the_script_does_what_its_model_does() {
+fn the_scripts_do_what_their_model_does() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -481,17 +559,170 @@ fn the_script_does_what_its_model_does() {
     });
     let case = std::cell::Cell::new(0);
     proptest!(ProptestConfig::with_cases(64), |(ops in ops())| {
-        let answers = runtime.block_on(in_one_minute(async || {
+        runtime.block_on(in_one_minute(async || {
             case.set(case.get() + 1);
-            let minutes = redis.key("group/g", &format!("minute:{}", case.get()));
-            answers(&redis, &minutes, &ops).await
-        }));
-        let mut book = Book(vec![Totals::default(); 4]);
-        for ((_, tokens, wishes), answer) in ops.iter().zip(answers) {
-            let (taken, had) = book.reserve(*tokens, wishes);
-            prop_assert_eq!((answer.taken, answer.had), (taken, had));
-        }
+            let mut both = Both {
+                redis: redis.clone(),
+                model: waypost::usage::store::model::Model::default(),
+                group: format!("g{}", case.get()).into(),
+                number: 0,
+            };
+            for (replica, op) in &ops {
+                both.ask(&format!("replica-{replica}").into(), op).await?;
+            }
+            Ok::<(), TestCaseError>(())
+        }))?;
     });
+}
+
+#[tokio::test]
+async fn a_second_attempt_beside_a_slow_one_reserves_its_own_place() {
+    let (server, lab) = (RedisServer::start().await, lab(["a", "b"]));
+    let yaml = one_then_many(&lab)
+        .each("rpm: 1000")
+        .waypost("groups: {g: {hedging: {min_delay: 1ms, max_share: 1}}}");
+    let gateway = replicas(1, &exact(&yaml, &server, NEVER, Outage::Share))
+        .await
+        .remove(0);
+    // The usual time is known then.
+    for _ in 0..20 {
+        assert_eq!(gateway.chat("g").await.ok().deployment(), "a");
+    }
+    lab.deployment("a").set(Behaviour::hold(Hold::BeforeHead));
+    let answer = gateway.chat("g").await.ok();
+    assert_eq!((answer.deployment(), answer.attempts()), ("b", 2));
+    let mut client = Client::of(&server).await;
+    assert_eq!(
+        (client.counted("a|r").await, client.counted("b|r").await),
+        (21, 1)
+    );
+}
+
+/// A reservation for an answer of so many tokens at most.
+fn long(most: u64) -> serde_json::Value {
+    let mut body = chat_body("g");
+    body["max_tokens"] = most.into();
+    body
+}
+
+const SOON: Duration = Duration::from_millis(20);
+
+#[tokio::test]
+async fn tokens_that_are_not_used_are_given_back_with_the_next_exchange() {
+    let (server, lab) = (RedisServer::start().await, lab(["a"]));
+    let config = exact(
+        &Yaml::over(&lab).each("tpm: 100000"),
+        &server,
+        SOON,
+        Outage::Share,
+    );
+    let gateways = replicas(2, &config).await;
+    let mut client = Client::of(&server).await;
+    for gateway in &gateways {
+        gateway.chat_with(&long(40_000)).send().await.ok();
+    }
+    // Without it they would stay until the minute is forgotten.
+    while client.counted("a|t").await > 1000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.counted("a|r").await, 2);
+    gateways[0].chat_with(&long(90_000)).send().await.ok();
+}
+
+#[tokio::test]
+async fn a_place_that_is_reserved_and_not_used_is_given_back() {
+    let (server, lab) = (RedisServer::start().await, lab(["a"]));
+    let yaml = Yaml::over(&lab)
+        .each("rpm: 1000")
+        .each("max_parallel_requests: 1");
+    let mut config = exact(&yaml, &server, SOON, Outage::Share);
+    patient(&mut config);
+    let gateway = replicas(1, &config).await.remove(0);
+    let mut client = Client::of(&server).await;
+    // Both ask before either is counted in, and there is one place.
+    lab.deployment("a")
+        .behave_next(1, Behaviour::hold(Hold::BeforeHead));
+    let _: () = client.ask("CLIENT PAUSE 200 ALL").await;
+    let (reserved, ()) = tokio::join!(
+        together([
+            gateway.chat_with(&small("g")),
+            gateway.chat_with(&small("g"))
+        ]),
+        async {
+            held(lab.deployments(), 1).await;
+            while client.reserved().await < 2 || client.counted("a|r").await != 1 {
+                tokio::task::yield_now().await;
+            }
+            lab.deployment("a").release();
+        }
+    );
+    assert!(served(&reserved) > 0);
+}
+
+#[tokio::test]
+async fn a_place_whose_request_went_away_before_it_was_there_is_given_back() {
+    let (server, lab) = (RedisServer::start().await, lab(["a"]));
+    let mut config = exact(
+        &Yaml::over(&lab).each("rpm: 1000"),
+        &server,
+        SOON,
+        Outage::Share,
+    );
+    patient(&mut config);
+    let gateway = replicas(1, &config).await.remove(0);
+    let mut client = Client::of(&server).await;
+    let _: () = client.ask("CLIENT PAUSE 300 ALL").await;
+    let in_flight = || {
+        let metrics = gateway.app().gateway().metrics();
+        metrics
+            .lines()
+            .any(|line| line.starts_with("waypost_in_flight{") && line.ends_with(" 1"))
+    };
+    let mut request = Box::pin(gateway.chat("g"));
+    while !in_flight() {
+        let pause = tokio::time::sleep(Duration::from_millis(1));
+        tokio::select! {
+            _ = &mut request => panic!("Redis does not answer yet"),
+            () = pause => {}
+        }
+    }
+    drop(request);
+    while client.reserved().await != 1 || client.counted("a|r").await != 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(received(&lab), [0]);
+}
+
+#[tokio::test]
+async fn what_redis_loses_is_told_again() {
+    let served = in_one_minute(async || {
+        let (server, lab) = (RedisServer::start().await, lab(["a"]));
+        let config = exact(
+            &Yaml::over(&lab).each("rpm: 50"),
+            &server,
+            SOON,
+            Outage::Share,
+        );
+        let gateways = replicas(3, &config).await;
+        let before = served(&burst(&gateways, 30).await);
+        let mut client = Client::of(&server).await;
+        let _: () = client.ask("FLUSHALL").await;
+        while client.counted("a|r").await < 30 {
+            tokio::task::yield_now().await;
+        }
+        (before, served(&burst(&gateways, 60).await))
+    })
+    .await;
+    assert_eq!(served, (30, 20));
+}
+
+/// Requests wait for Redis as long as it takes.
+fn patient(config: &mut Config) {
+    for group in &mut config.groups {
+        let mut target = RedisTarget::clone(group.router.redis.as_ref().expect("one"));
+        target.timeout = s(60);
+        group.router.redis = Some(Arc::new(target));
+    }
 }
 
 #[tokio::test]
