@@ -59,7 +59,8 @@ pub(super) fn refused(
     }
 }
 
-/// The deployments that can't do what a request asks, and what the first of them lacks.
+/// The deployments that can't do what a request asks, and what the first of them lacks; and those that are full by a count
+/// that is not the router's.
 #[derive(Debug, Default)]
 pub(super) struct Unfit {
     pub(super) deployments: Vec<(usize, Why)>,
@@ -78,6 +79,28 @@ impl Unfit {
     pub(super) fn add(&mut self, deployment: usize, param: Cow<'static, str>, message: String) {
         self.deployments.push((deployment, Why::Unfit));
         self.lacking.get_or_insert((param, message));
+    }
+
+    /// The deployment of that place has no room at this moment.
+    pub(super) fn withhold(&mut self, deployment: usize, why: Why) {
+        if !self
+            .deployments
+            .iter()
+            .any(|(known, _)| *known == deployment)
+        {
+            self.deployments.push((deployment, why));
+        }
+    }
+
+    /// Those that had no room may have some again.
+    pub(super) fn readmit(&mut self) {
+        self.deployments.retain(|(_, why)| why.is_unfit());
+    }
+
+    /// Whether that is all `deployments` of a group.
+    pub(super) fn are_all(&self, deployments: usize) -> bool {
+        let unfit = self.deployments.iter().filter(|(_, why)| why.is_unfit());
+        unfit.count() == deployments
     }
 
     /// No deployment can do it.

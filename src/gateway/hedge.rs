@@ -92,10 +92,23 @@ impl Gateway {
         tries.hedge(first);
         let now = self.deps.clock.moment();
         let may = journey.left() > 0 && tries.is_another_free(now) && hedge.spend();
-        let Some(attempt) = may
-            .then(|| tries.begin(false, now, journey, record))
-            .flatten()
-        else {
+        let begun = match &group.exact {
+            _ if !may => None,
+            None => tries.begin(false, now, journey, record),
+            Some(exact) => {
+                let clock = &*self.deps.clock;
+                let reserved = Box::pin(tries.begin_exactly(exact, false, clock, journey, record));
+                let came_first = match select(primary.as_mut(), reserved).await {
+                    Either::Left((done, _)) => Err(done),
+                    Either::Right((begun, _)) => Ok(begun),
+                };
+                match came_first {
+                    Ok(begun) => begun,
+                    Err(done) => return came(done, first, tries, journey, record),
+                }
+            }
+        };
+        let Some(attempt) = begun else {
             return came(primary.await, first, tries, journey, record);
         };
         let second = attempt.index();

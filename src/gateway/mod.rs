@@ -34,6 +34,7 @@ pub mod purges;
 pub mod record;
 mod relay;
 mod reply;
+mod reserve;
 pub mod route;
 mod settle;
 mod share;

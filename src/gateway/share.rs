@@ -7,8 +7,9 @@ use rand::RngExt;
 use tokio::sync::{Mutex, Notify};
 
 use super::Deps;
+use super::reserve::Exact;
 use super::snapshot::{Group, Snapshot};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::metrics::Metrics;
 use crate::redis::Redis;
 use crate::router::shared::{Adopted, GroupShare};
@@ -22,6 +23,8 @@ pub(super) struct Share {
     sharing: Sharing,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    /// How the limits of each of the groups are reserved, if they are.
+    exact: Vec<Option<Arc<Exact>>>,
     /// There is something to tell at once.
     wake: Arc<Notify>,
     state: Mutex<State>,
@@ -65,13 +68,19 @@ impl Share {
             let target = group.redis.as_ref().map(Redis::target);
             target.is_some_and(|target| target == redis.target())
         };
-        let share = |group: &Arc<Group>| {
+        let groups: Vec<_> = groups.iter().filter(here).collect();
+        let exact: Vec<_> = groups.iter().map(|group| group.exact.clone()).collect();
+        exact
+            .iter()
+            .flatten()
+            .for_each(|exact| exact.rename(replica));
+        let share = |group: &&Arc<Group>| {
             let deployments = group.router.deployments();
             let (id, name) = (Arc::clone(&group.id), Arc::clone(replica));
             GroupShare::new(id, name, deployments, sharing, clock.now())
         };
         let wake = Arc::default();
-        for group in groups.iter().filter(here) {
+        for group in &groups {
             let deployments = group.router.deployments().iter();
             deployments.for_each(|d| d.scores.tell(&wake));
         }
@@ -80,9 +89,10 @@ impl Share {
             sharing,
             clock: Arc::clone(clock),
             metrics: Arc::clone(metrics),
+            exact,
             wake,
             state: Mutex::new(State {
-                groups: groups.iter().filter(here).map(share).collect(),
+                groups: groups.iter().map(share).collect(),
                 alone: false,
                 over: false,
             }),
@@ -118,14 +128,31 @@ impl Share {
             return;
         }
         let moment = self.clock.moment();
-        let messages: Vec<Message> = groups.iter_mut().map(|g| g.message(moment, last)).collect();
+        self.exact
+            .iter()
+            .flatten()
+            .for_each(|exact| exact.give_back());
+        let both = groups.iter_mut().zip(&self.exact);
+        let messages: Vec<Message> = both
+            .map(|(group, exact)| group.message(as_counted(exact.as_deref(), moment), last))
+            .collect();
         let answers = self.redis.exchange(&messages).await;
         let moment = self.clock.moment();
         match answers {
             Ok(answers) => {
-                for ((group, message), answer) in groups.iter_mut().zip(&messages).zip(answers) {
+                let both = groups.iter_mut().zip(&self.exact);
+                for (((group, exact), message), answer) in both.zip(&messages).zip(answers) {
                     match answer {
-                        Ok(answer) => hear(group, message, &answer, moment),
+                        Ok(answer) => {
+                            if let (Some(exact), Answer::Heard(everyone)) = (exact, &answer) {
+                                exact.align(everyone.unix, moment.unix);
+                            }
+                            let moment = as_counted(exact.as_deref(), moment);
+                            hear(group, message, &answer, moment);
+                            if let Some(exact) = exact {
+                                exact.rename(&group.name());
+                            }
+                        }
                         Err(error) => {
                             tracing::debug!(group = %group.group(), "numbers were not exchanged: {error}")
                         }
@@ -135,8 +162,8 @@ impl Share {
             Err(error) => tracing::debug!("numbers were not exchanged: {error}"),
         }
         if !last {
-            for group in groups.iter_mut() {
-                group.suppose(moment);
+            for (group, exact) in groups.iter_mut().zip(&self.exact) {
+                group.suppose(as_counted(exact.as_deref(), moment));
                 let age = group.age(moment.now).as_secs_f64();
                 self.metrics.sharing(group.group(), age, group.replicas());
             }
@@ -174,7 +201,15 @@ impl Share {
     }
 }
 
-fn hear(group: &mut GroupShare, message: &Message, answer: &Answer, moment: crate::clock::Moment) {
+/// The moment by the clock that cuts a group's minutes.
+fn as_counted(exact: Option<&Exact>, moment: Moment) -> Moment {
+    Moment {
+        unix: exact.map_or(moment.unix, |exact| exact.unix(moment.unix)),
+        ..moment
+    }
+}
+
+fn hear(group: &mut GroupShare, message: &Message, answer: &Answer, moment: Moment) {
     for Adopted {
         deployment,
         left,

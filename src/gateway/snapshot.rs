@@ -2,6 +2,7 @@
 //! while it works are names that wildcard groups are asked by (`names.rs`), which are views of what is here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderValue, Uri};
 use rand::SeedableRng;
@@ -11,6 +12,7 @@ use super::Deps;
 use super::hedge::{self, Hedge};
 use super::mask::Masks;
 use super::names::Names;
+use super::reserve::Exact;
 use crate::config::{self, CacheSettings, Config};
 use crate::metrics::{DeploymentMeters, GroupMeters};
 use crate::provider::{self, Adapter};
@@ -21,7 +23,7 @@ use crate::router::queue::Queue;
 use crate::router::scores::Scores;
 use crate::router::strategy::{Args, build};
 use crate::router::{Deployment, Router};
-use crate::types::{AllCooling, Auth, Fallbacks, RedisTarget};
+use crate::types::{AllCooling, Auth, Fallbacks, Outage, RedisTarget};
 use crate::upstream::credentials::TokenSource;
 use crate::upstream::{Endpoint, EndpointError};
 use crate::usage::ledger::LedgerError;
@@ -53,6 +55,8 @@ pub struct Group {
     pub attempts: u32,
     /// The Redis it shares its numbers and its cache through, if any.
     pub redis: Option<Redis>,
+    /// How its limits are reserved, if they are.
+    pub exact: Option<Arc<Exact>>,
     /// The rest of its settings.
     pub settings: config::Router,
     /// Who is asked when it fails.
@@ -68,6 +72,12 @@ impl Group {
     #[must_use]
     pub const fn cache(&self) -> Option<&CacheSettings> {
         self.settings.cache.as_ref()
+    }
+
+    /// Wall time as its minutes are cut: where limits are reserved, that of whoever counts.
+    #[must_use]
+    pub fn unix(&self, ours: Duration) -> Duration {
+        self.exact.as_ref().map_or(ours, |exact| exact.unix(ours))
     }
 
     /// What to do if all deployments are cooling.
@@ -129,10 +139,11 @@ impl Snapshot {
     /// See [`BuildError`].
     pub fn build(config: &Config, deps: &Deps) -> Result<Self, BuildError> {
         let mut redis = Vec::new();
+        let outage = config.settings.sharing.outage;
         let groups: Vec<_> = config
             .groups
             .iter()
-            .map(|g| group(g, &mut redis, deps).map(Arc::new))
+            .map(|g| group(g, &mut redis, outage, deps).map(Arc::new))
             .collect::<Result<_, _>>()?;
         let aliases = config
             .aliases
@@ -201,6 +212,7 @@ impl Group {
             fallbacks: self.fallbacks.clone(),
             hedge: self.hedge.clone(),
             redis: self.redis.clone(),
+            exact: self.exact.clone(),
             settings,
         }
     }
@@ -216,7 +228,12 @@ pub(super) fn redis_at(target: &Arc<RedisTarget>, all: &mut Vec<Redis>, deps: &D
     redis
 }
 
-fn group(config: &config::Group, redis: &mut Vec<Redis>, deps: &Deps) -> Result<Group, BuildError> {
+fn group(
+    config: &config::Group,
+    redis: &mut Vec<Redis>,
+    outage: Outage,
+    deps: &Deps,
+) -> Result<Group, BuildError> {
     let settings = config.router.clone();
     let queue = Arc::new(Queue::new(settings.queue.max_size));
     let deployments: Vec<_> = config
@@ -231,7 +248,15 @@ fn group(config: &config::Group, redis: &mut Vec<Redis>, deps: &Deps) -> Result<
         .map(|(d, config)| link(d, config.mock_response.clone(), group, deps))
         .collect::<Result<_, _>>()?;
     let rng = StdRng::from_rng(&mut *deps.rng());
+    let redis = settings
+        .redis
+        .as_ref()
+        .map(|target| redis_at(target, redis, deps));
     Ok(Group {
+        exact: redis
+            .as_ref()
+            .filter(|_| settings.exact_limits)
+            .and_then(|redis| Exact::new(&config.id, &deployments, redis, outage)),
         router: router(&config.id, deployments, &settings, rng),
         links,
         meters: deps.metrics.group(&config.id),
@@ -239,10 +264,7 @@ fn group(config: &config::Group, redis: &mut Vec<Redis>, deps: &Deps) -> Result<
         response_model: settings.response_model_is_group.then(|| quoted(&config.id)),
         fallbacks: config.fallbacks.clone(),
         hedge: hedge::of(settings.hedging),
-        redis: settings
-            .redis
-            .as_ref()
-            .map(|target| redis_at(target, redis, deps)),
+        redis,
         header: header(&config.id),
         id: Arc::clone(&config.id),
         owner: Arc::clone(&config.id),
@@ -280,7 +302,7 @@ fn deployment(
     queue: &Arc<Queue>,
 ) -> Deployment {
     let cooldown_time = if router.disable_cooldowns {
-        std::time::Duration::ZERO
+        Duration::ZERO
     } else {
         config.cooldown_time.unwrap_or(router.cooldown_time)
     };
@@ -291,6 +313,10 @@ fn deployment(
     };
     if let (Some(limit), false) = (config.max_parallel_requests, router.queue.is_off()) {
         scores = scores.with_queue(queue, limit);
+    }
+    let limited = config.rpm.is_some() || config.tpm.is_some();
+    if limited && router.exact_limits && router.redis.is_some() {
+        scores = scores.with_reservations();
     }
     Deployment {
         target: Arc::clone(&config.target),

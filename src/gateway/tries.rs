@@ -86,7 +86,7 @@ impl<'a> Tries<'a> {
             tried: &self.tried,
             unfit: &self.unfit.deployments,
             now: moment.now,
-            unix: moment.unix,
+            unix: self.group.unix(moment.unix),
             tokens: self.tokens,
             streaming: self.call.head.stream,
             even_cooling,
@@ -113,11 +113,17 @@ impl<'a> Tries<'a> {
             .router
             .begin(&self.ask(even_cooling, moment))
             .ok()?;
+        self.begun(&attempt, journey, record);
+        Some(attempt)
+    }
+
+    /// An attempt was counted in.
+    pub(super) fn begun(&mut self, attempt: &Attempt, journey: &mut Journey, record: &mut Record) {
         self.ticket = None;
+        self.unfit.readmit();
         self.count(attempt.index(), journey);
         record.attempts = journey.made;
-        record.begin_attempt(self.group, &attempt);
-        Some(attempt)
+        record.begin_attempt(self.group, attempt);
     }
 
     /// An attempt at the deployment of that place begins.
@@ -136,6 +142,7 @@ impl<'a> Tries<'a> {
 
     /// Waits in line for a place at a full deployment, until then at most.
     async fn queue(&mut self, until: Instant, moment: Moment, alarm: &mut Alarm) -> Event {
+        self.unfit.readmit();
         let mut ticket = self.ticket.take();
         let ask = Ask {
             ticket: ticket.as_ref().map(Ticket::number),
@@ -192,7 +199,7 @@ impl<'a> Tries<'a> {
                 journey.made -= 1;
                 record.attempts = journey.made;
                 self.unfit.add(index, param, message);
-                if self.unfit.deployments.len() == self.group.links.len() {
+                if self.unfit.are_all(self.group.links.len()) {
                     return Err(std::mem::take(&mut self.unfit).error());
                 }
                 Ok(Event::Unfit)
@@ -260,7 +267,18 @@ impl Gateway {
         loop {
             let event = match step {
                 Step::Try { even_cooling } => {
-                    match tries.begin(even_cooling, moment, journey, record) {
+                    let begun = match &group.exact {
+                        None => tries.begin(even_cooling, moment, journey, record),
+                        Some(exact) => {
+                            let clock = &*self.deps.clock;
+                            let reserved =
+                                tries.begin_exactly(exact, even_cooling, clock, journey, record);
+                            let begun = Box::pin(reserved).await;
+                            now = Instant::now();
+                            begun
+                        }
+                    };
+                    match begun {
                         None => Event::NoneEligible,
                         Some(attempt) => {
                             let came = if let Some(hedge) = &group.hedge {
@@ -289,6 +307,7 @@ impl Gateway {
                 }
                 Step::Wait(wait) => {
                     tries.ticket = None;
+                    tries.unfit.readmit();
                     tokio::time::sleep(wait).await;
                     Event::Waited
                 }

@@ -129,6 +129,8 @@ pub enum Reason {
         /// What this request is estimated at.
         needed: u64,
     },
+    /// Nobody can say how much of its limits is used, and it is not to be used then.
+    Uncounted,
     /// As many requests are in flight as it may have.
     OverMaxParallelRequests {
         /// The limit.
@@ -323,6 +325,7 @@ impl Reason {
                 used,
                 needed: question.reserve,
             },
+            Why::Uncounted => Self::Uncounted,
             Why::Full { limit } => Self::OverMaxParallelRequests { limit },
             Why::Unfit => Self::Unfit,
             Why::Tag => Self::Tag,

@@ -183,6 +183,7 @@ impl Why {
             | Self::Probing
             | Self::OverRpm { .. }
             | Self::OverTpm { .. }
+            | Self::Uncounted
             | Self::Full { .. } => false,
         }
     }

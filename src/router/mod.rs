@@ -13,6 +13,7 @@ mod estimate;
 pub mod explain;
 pub mod fit;
 mod per_minute;
+pub mod preferences;
 pub mod queue;
 pub mod refusal;
 mod row;
@@ -31,6 +32,7 @@ use tokio::time::Instant;
 
 pub use attempt::{Attempt, Outcome};
 pub use deployment::Deployment;
+pub use preferences::Preference;
 pub use refusal::{Availability, Ineligible, NoneEligible, Why};
 
 use affinity::Conversations;
@@ -107,7 +109,8 @@ const LOOKS: u32 = 100;
 pub struct Ask<'a> {
     /// Indices of the deployments this request has tried. They are used again only when no other is eligible.
     pub tried: &'a [usize],
-    /// Indices of the deployments that can't do what the request asks, and why. They are never used for it.
+    /// Indices of the deployments that can't do what the request asks, or are known to be out for it now, and why. They
+    /// are not used for it.
     pub unfit: &'a [(usize, Why)],
     /// Monotonic time.
     pub now: Instant,
@@ -371,7 +374,7 @@ impl Router {
     /// Why that one can't take the request now, if it can't, and for how long.
     fn ineligible(&self, index: usize, question: &Question<'_>) -> Option<(Why, Option<Duration>)> {
         match question.ask.why_unfit(index) {
-            Some(why) => Some((why, None)),
+            Some(why) => Some((why, why.is_of_minute().then(|| question.rest_of_minute()))),
             None => self.rows[index].ineligible(question).or_else(|| {
                 self.is_promised(index, question.ask)
                     .then(|| (self.rows[index].full(), None))

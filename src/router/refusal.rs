@@ -26,6 +26,8 @@ pub enum Why {
         /// Used and reserved.
         used: u64,
     },
+    /// Nobody can say how many requests and tokens it had in this minute, and it is not to be used then.
+    Uncounted,
     /// It has as many requests in flight as it may.
     Full {
         /// The limit.
@@ -58,6 +60,11 @@ impl Why {
             Self::Cooling(fault) => fault.may_pass(),
             _ => !self.is_unfit(),
         }
+    }
+
+    /// Whether it is over with the minute.
+    pub(super) const fn is_of_minute(self) -> bool {
+        matches!(self, Self::OverRpm { .. } | Self::OverTpm { .. })
     }
 }
 

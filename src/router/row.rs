@@ -47,6 +47,11 @@ impl<'a> Question<'a> {
             half_lives: half_lives(nanos),
         }
     }
+
+    /// How long it is until the next minute.
+    pub(super) fn rest_of_minute(&self) -> Duration {
+        Duration::from_secs((self.minute + 1) * 60).saturating_sub(self.ask.unix)
+    }
 }
 
 impl Row {
@@ -126,8 +131,7 @@ impl Row {
         } else {
             return None;
         };
-        let next_minute = Duration::from_secs((question.minute + 1) * 60);
-        Some((why, Some(next_minute.saturating_sub(ask.unix))))
+        Some((why, Some(question.rest_of_minute())))
     }
 }
 

@@ -19,6 +19,7 @@ pub use super::per_minute::minute_of;
 use super::cooldown::{Cooldown, Readiness};
 use super::estimate::{Estimate, half_lives};
 use super::per_minute::PerMinute;
+use super::preferences::Reserved;
 use super::queue::{Places, Queue};
 use super::times::Times;
 use crate::types::{Cost, Totals};
@@ -104,6 +105,8 @@ pub struct Scores {
     places: Option<Box<Places>>,
     /// Told when it begins to cool, so that other replicas hear of it soon.
     teller: OnceLock<Arc<Notify>>,
+    /// What was reserved where all replicas count, if it has limits that are.
+    reserved: Option<Box<Reserved>>,
 }
 
 impl Default for Scores {
@@ -122,6 +125,7 @@ impl Default for Scores {
             times: None,
             places: None,
             teller: OnceLock::new(),
+            reserved: None,
         }
     }
 }
@@ -156,6 +160,27 @@ impl Scores {
     #[cold]
     pub(super) fn cooled(&self) {
         self.teller.get().into_iter().for_each(|t| t.notify_one());
+    }
+
+    /// With limits that are reserved where all replicas count.
+    #[must_use]
+    pub fn with_reservations(mut self) -> Self {
+        self.reserved = Some(Box::default());
+        self
+    }
+
+    /// What was reserved in the minute with that number where all replicas count, if it is. Whoever looks at what was begun
+    /// after this finds at least the attempts these were for.
+    #[must_use]
+    pub fn reserved(&self, minute: u64) -> Option<Totals> {
+        Some(self.reserved.as_ref()?.of(minute))
+    }
+
+    /// A place for so many tokens was reserved.
+    pub fn note_reserved(&self, minute: u64, tokens: u64) {
+        if let Some(reserved) = &self.reserved {
+            reserved.add(minute, tokens);
+        }
     }
 
     pub(super) fn places(&self) -> Option<&Places> {

@@ -97,13 +97,20 @@ impl Mirror {
             spent: self.scores.spent().0.wrapping_sub(self.others.spent),
             latency: self.measured,
         };
-        let own_minute = self.own_minute(minute);
+        // Before the minute: what was begun with a reservation that is seen here is seen there.
+        let reserved = self.scores.reserved(minute);
+        let own_minute = self.own_minute(minute).or_else(|| {
+            // There are reservations, and none of them was used.
+            reserved.filter(|known| known.requests > 0)?;
+            Some(Totals::default())
+        });
         self.told_minute = own_minute.map(|own| (minute, own));
         self.told_cooling = self.cooling(now);
         let cause = |(_, until)| Some((until, self.cause()?));
         Own {
             lasting: self.told.beyond(&self.told_before),
             minute: own_minute,
+            reserved,
             in_flight: self.scores.in_flight(),
             cooling: self.told_cooling.and_then(cause),
         }

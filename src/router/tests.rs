@@ -12,6 +12,7 @@ use crate::types::{
 
 mod explain;
 mod fit;
+mod preferences;
 mod queue;
 mod threads;
 

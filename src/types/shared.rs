@@ -81,6 +81,9 @@ pub struct Own {
     pub lasting: Lasting,
     /// Of the minute the message is of; `None` says nothing about it, and what was said before holds.
     pub minute: Option<Totals>,
+    /// What it knows to have reserved of the same minute, if that is reserved. Where the store holds more of it, that is on
+    /// its way, and counts as this replica's part too.
+    pub reserved: Option<Totals>,
     /// Requests under way.
     pub in_flight: u32,
     /// A cooldown this replica decided.

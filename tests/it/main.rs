@@ -19,6 +19,7 @@ mod drain;
 mod edge;
 mod embeddings;
 mod errors;
+mod exact_limits;
 mod explain;
 mod fallbacks;
 mod fit;

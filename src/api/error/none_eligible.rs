@@ -137,6 +137,9 @@ fn reason(why: Why, back_in: Option<Duration>) -> String {
         Why::OverTpm { limit, used } => {
             format!("used {used} of its {limit} tokens of this minute (tpm{back})")
         }
+        Why::Uncounted => {
+            "has limits that can't be counted while Redis does not answer (limits: exact, outage: closed)".to_owned()
+        }
         Why::Full { limit } => format!("has {limit} requests in flight (max_parallel_requests)"),
         Why::Unfit => "cannot do what the request asks".to_owned(),
         Why::Tag => "does not have the tags asked for".to_owned(),

@@ -84,6 +84,15 @@ impl GroupShare {
         &self.group
     }
 
+    /// What this replica is called in it at present.
+    #[must_use]
+    pub fn name(&self) -> Arc<str> {
+        match self.renamed {
+            0 => Arc::clone(&self.name),
+            n => format!("{}.{n}", self.name).into(),
+        }
+    }
+
     /// Replicas that were alive when it was heard last, this one included.
     #[must_use]
     pub const fn replicas(&self) -> u64 {
@@ -110,10 +119,7 @@ impl GroupShare {
         };
         Message {
             group: Arc::clone(&self.group),
-            replica: match self.renamed {
-                0 => Arc::clone(&self.name),
-                n => format!("{}.{n}", self.name).into(),
-            },
+            replica: self.name(),
             number: self.number,
             known: self.age(moment.now) > CERTAIN,
             last,

@@ -3,11 +3,12 @@
 -- it comes to the same. Each total is in one hash with its parts, so that they are lost together or not at all.
 --
 -- KEYS: totals, replicas, cooling, minute
--- ARGV: replica, number, known (1: must be), last (1: goes), lease in ms, then of each deployment 12:
+-- ARGV: replica, number, known (1: must be), last (1: goes), lease in ms, then of each deployment 14:
 --       id, 6 lasting numbers, requests and tokens of the minute ('' is not said), in flight,
---       cooldown ('' none, '+ms' left, '=ms' deadline), its cause
+--       cooldown ('' none, '+ms' left, '=ms' deadline), its cause,
+--       requests and tokens of the minute that it knows to have reserved ('' is not said)
 -- Numbers that may be above 2^53 stay texts.
-local WIDTH, LASTING, MINUTE = 12, {'k', 's', 'pn', 'pu', 'sn', 'su'}, {'r', 't'}
+local WIDTH, LASTING, MINUTE = 14, {'k', 's', 'pn', 'pu', 'sn', 'su'}, {'r', 't'}
 local DAY = 86400000
 
 local replica, number, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
@@ -66,6 +67,14 @@ local function count(key, id, names, at)
   return redis.call('HMGET', key, unpack(totals))
 end
 
+-- Of what the replica has reserved (reserve.lua), that of which it does not know yet is still on its way to it, and is part
+-- of what it uses. What it knows of and is not held was lost.
+local function on_its_way(field, known)
+  local held = tonumber(redis.call('HGET', KEYS[4], field) or 0)
+  if held < known then redis.call('HSET', KEYS[4], field, string.format('%.0f', known)) end
+  return math.max(0, held - known)
+end
+
 -- The later of the deadline that is held and the one that is given.
 local function cool(id, given, cause)
   local held = redis.call('HGET', KEYS[3], id)
@@ -93,6 +102,13 @@ for at = 6, #ARGV, WIDTH do
   local id = ARGV[at]
   local totals = count(KEYS[1], id, LASTING, at)
   for _, total in ipairs(totals) do table.insert(answer, total or '0') end
+  for i, name in ipairs(MINUTE) do
+    local own, known = ARGV[at + 6 + i], tonumber(ARGV[at + 11 + i])
+    if own ~= '' and known then
+      local more = on_its_way(replica .. '|' .. id .. '|h' .. name, known)
+      ARGV[at + 6 + i] = string.format('%.0f', own + more)
+    end
+  end
   local minute = count(KEYS[4], id, MINUTE, at + 6)
   for _, total in ipairs(minute) do table.insert(answer, total or '0') end
   table.insert(answer, flying[id] or 0)

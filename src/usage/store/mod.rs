@@ -24,6 +24,7 @@
 
 pub mod model;
 pub mod redis;
+pub mod reserve;
 
 use crate::redis::StoreError;
 use crate::types::{Answer, Message};

@@ -21,7 +21,14 @@ struct Group {
     replicas: BTreeMap<Arc<str>, Replica>,
     cooling: BTreeMap<Arc<str>, (u64, Fault)>,
     /// By number, with the time it is forgotten.
-    minutes: BTreeMap<u64, (u64, Counts<2>)>,
+    minutes: BTreeMap<u64, (u64, Minute)>,
+}
+
+/// What is counted in a minute, and what each replica has reserved of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Minute {
+    counts: Counts<2>,
+    reserved: HashMap<(Arc<str>, Arc<str>), [u64; 2]>,
 }
 
 /// A total for each deployment, and each replica's part of it.
@@ -71,7 +78,74 @@ impl<const N: usize> Counts<N> {
     }
 }
 
+impl Minute {
+    fn tell(&mut self, replica: &Arc<str>, id: &Arc<str>, own: &Own) -> [u64; 2] {
+        let mut said = own.minute.map(|m| [m.requests, m.tokens]);
+        if let (Some(said), Some(known)) = (&mut said, own.reserved) {
+            let key = (Arc::clone(replica), Arc::clone(id));
+            let held = self.reserved.entry(key).or_default();
+            let known = [known.requests, known.tokens];
+            for ((said, held), known) in said.iter_mut().zip(held).zip(known) {
+                *held = known.max(*held);
+                *said += *held - known;
+            }
+        }
+        self.counts.count(replica, id, said)
+    }
+
+    /// The totals before, and whether they leave a place for so many `tokens`: it is taken then.
+    fn reserve(
+        &mut self,
+        replica: &Arc<str>,
+        id: &Arc<str>,
+        tokens: u64,
+        limits: Totals,
+    ) -> (Totals, bool) {
+        let [requests, used] = self.counts.count(replica, id, None);
+        let room = used < limits.tokens && (used == 0 || used + tokens <= limits.tokens);
+        let taken = requests < limits.requests && room;
+        if taken {
+            let key = || (Arc::clone(replica), Arc::clone(id));
+            let totals = self.counts.totals.entry(Arc::clone(id)).or_default();
+            let parts = self.counts.parts.entry(key()).or_insert([0; 2]);
+            let reserved = self.reserved.entry(key()).or_default();
+            for count in [totals, parts, reserved] {
+                count[0] += 1;
+                count[1] += tokens;
+            }
+        }
+        let before = Totals {
+            requests,
+            tokens: used,
+        };
+        (before, taken)
+    }
+}
+
 impl Model {
+    /// Takes a place at the first of the deployments, each with its limits, that has one for so many `tokens`: its place in
+    /// the list, and what each one that was asked had before. It is what `reserve.lua` does.
+    pub fn reserve(
+        &mut self,
+        (group, replica): (&Arc<str>, &Arc<str>),
+        tokens: u64,
+        wishes: &[(Arc<str>, Totals)],
+        unix: Duration,
+    ) -> (Option<usize>, Vec<Totals>) {
+        let group = self.groups.entry(Arc::clone(group)).or_default();
+        let (until, minute) = group.minutes.entry(unix.as_secs() / 60).or_default();
+        *until = (*until).max(millis(unix) + MINUTE_KEPT);
+        let mut had = Vec::new();
+        for (place, (id, limits)) in wishes.iter().enumerate() {
+            let (before, taken) = minute.reserve(replica, id, tokens, *limits);
+            had.push(before);
+            if taken {
+                return (Some(place), had);
+            }
+        }
+        (None, had)
+    }
+
     /// Takes one message, at that time on the store's clock.
     pub fn exchange(&mut self, message: &Message, unix: Duration) -> Answer {
         let now = millis(unix);
@@ -102,8 +176,7 @@ impl Model {
                 let lasting = group.lasting.count(&message.replica, id, lasting);
                 let (until, counts) = group.minutes.entry(minute).or_default();
                 *until = now + MINUTE_KEPT;
-                let own_minute = own.minute.map(|m| [m.requests, m.tokens]);
-                let [requests, tokens] = counts.count(&message.replica, id, own_minute);
+                let [requests, tokens] = counts.tell(&message.replica, id, own);
                 All {
                     lasting: Lasting::from_numbers(lasting),
                     minute: Totals { requests, tokens },

@@ -10,6 +10,7 @@
 //! | `cooling` | `<deployment>` | `deadline\|cause` |
 //! | `minute:<n>` | `<deployment>\|r`, `<deployment>\|t` | everyone's requests and tokens of that minute; gone 3 minutes after the last exchange |
 //! | | `<replica>\|<deployment>\|r`, … | one replica's part of that |
+//! | | `<replica>\|<deployment>\|hr`, `…\|ht` | what it has reserved of that before it used it, with exact limits |
 //!
 //! Ids of deployments are written with `%25` for `%` and `%7C` for `|`. Times are the server's, in milliseconds.
 
@@ -96,6 +97,8 @@ fn write(own: &Own, args: &mut Vec<String>) {
         Some((Until::Known(at), cause)) => (format!("={at}"), cause.name()),
     };
     args.extend([until, cause.to_owned()]);
+    let reserved = own.reserved.map(|known| [known.requests, known.tokens]);
+    args.extend(reserved.map_or_else(Default::default, |both| both.map(number)));
 }
 
 fn read(answer: &::redis::Value, asked: usize) -> Option<Answer> {

@@ -46,6 +46,7 @@ fn own(dice: &mut StdRng, known: Option<u64>) -> Own {
             requests: dice.random_range(0..99),
             tokens: number(dice),
         }),
+        reserved: None,
         in_flight: dice.random_range(0..3),
         cooling: until.map(|until| (until, Fault::ALL[dice.random_range(0..Fault::ALL.len())])),
     }
@@ -126,8 +127,9 @@ async fn redis_and_the_model_answer_alike() {
 }
 
 async fn flush(redis: &Redis) {
-    let flushed = redis.command(Urgency::Background, &::redis::cmd("FLUSHALL"));
-    flushed.await.expect("flushed");
+    let flush = ::redis::cmd("FLUSHALL");
+    let flushed = redis.command(Urgency::Background, &flush).await;
+    flushed.expect("flushed");
 }
 
 #[tokio::test]
