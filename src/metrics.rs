@@ -5,6 +5,7 @@
 //! word's first event; recording is an atomic add, without a lock or a search for labels.
 
 mod histogram;
+mod redis;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -17,6 +18,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use histogram::Seconds;
+use redis::RedisFamilies;
+pub use redis::RedisMeters;
 
 use crate::types::{Fault, Operation, TokenUsage};
 
@@ -53,6 +56,7 @@ pub struct Metrics {
     in_flight: Family<Labels, Gauge>,
     cooling: Family<Labels, Gauge>,
     connections: Gauge,
+    redis: RedisFamilies,
     ledger_records: Family<Labels, Counter>,
     ledger_unwritten: Family<Labels, Gauge>,
     ledger_lost: Family<Labels, Counter>,
@@ -85,6 +89,7 @@ impl Metrics {
             in_flight: Family::default(),
             cooling: Family::default(),
             connections: Gauge::default(),
+            redis: RedisFamilies::register(&mut registry),
             ledger_records: Family::default(),
             ledger_unwritten: Family::default(),
             ledger_lost: Family::default(),

@@ -113,7 +113,7 @@ impl Gateway {
             });
         let mut redis = snapshot.redis();
         let shipper = config.settings.ledger.as_ref().and_then(|ledger| {
-            let redis = snapshot::redis_at(ledger.redis.as_ref()?, &mut redis);
+            let redis = snapshot::redis_at(ledger.redis.as_ref()?, &mut redis, &deps);
             Some(Shipper::new(ledger.clone(), redis))
         });
         Ok(Self {

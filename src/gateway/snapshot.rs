@@ -207,11 +207,11 @@ impl Group {
 }
 
 /// The Redis at that place: the one that is in `all` already, or a new one.
-pub(super) fn redis_at(target: &Arc<RedisTarget>, all: &mut Vec<Redis>) -> Redis {
+pub(super) fn redis_at(target: &Arc<RedisTarget>, all: &mut Vec<Redis>, deps: &Deps) -> Redis {
     if let Some(known) = all.iter().find(|redis| redis.target() == target) {
         return known.clone();
     }
-    let redis = Redis::new(Arc::clone(target));
+    let redis = Redis::measured(Arc::clone(target), &deps.metrics);
     all.push(redis.clone());
     redis
 }
@@ -242,7 +242,7 @@ fn group(config: &config::Group, redis: &mut Vec<Redis>, deps: &Deps) -> Result<
         redis: settings
             .redis
             .as_ref()
-            .map(|target| redis_at(target, redis)),
+            .map(|target| redis_at(target, redis, deps)),
         header: header(&config.id),
         id: Arc::clone(&config.id),
         owner: Arc::clone(&config.id),

@@ -1,50 +1,101 @@
 //! Redis: how it is reached, and what holds when it is not.
 
+mod faults;
+mod topologies;
+mod troubles;
+
 use std::io;
+use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use waypost::redis::{Redis, State, Urgency};
-use waypost::types::{RedisAddress, RedisLogin, RedisTarget, RedisTopology};
+use waypost::redis::{Call, Lua, Redis, State, StoreError, Urgency};
+use waypost::types::{RedisAddress, RedisLogin, RedisTarget, RedisTopology, Secret};
 
 use crate::support::faults::{Faults, Mode};
 use crate::support::redis::{Cluster, RedisServer, Sentinel};
 
-#[tokio::test]
-async fn a_server_is_asked() {
-    let server = RedisServer::start().await;
-    let redis = Redis::new(Arc::new(RedisTarget {
-        topology: RedisTopology::Single(RedisAddress::Tcp(
-            "127.0.0.1".into(),
-            server.addr().port(),
-        )),
+/// A Redis with its keeper, which ends with it.
+struct Kept {
+    redis: Redis,
+    _keeper: JoinSet<()>,
+}
+
+impl Deref for Kept {
+    type Target = Redis;
+
+    fn deref(&self) -> &Redis {
+        &self.redis
+    }
+}
+
+/// Keeps it, whether it is there or not.
+fn keep(target: RedisTarget) -> Kept {
+    let redis = Redis::new(Arc::new(target));
+    let mut keeper = JoinSet::new();
+    let kept = redis.clone();
+    keeper.spawn(async move { kept.keep().await });
+    Kept {
+        redis,
+        _keeper: keeper,
+    }
+}
+
+/// Keeps it, and waits until it is there.
+async fn keep_up(target: RedisTarget) -> Kept {
+    let kept = keep(target);
+    kept.reaches(State::Up).await;
+    kept
+}
+
+fn target(topology: RedisTopology) -> RedisTarget {
+    RedisTarget {
+        topology,
         login: RedisLogin::default(),
         database: 0,
         tls: None,
         prefix: "waypost:1".into(),
         timeout: Duration::from_millis(100),
-    }));
-    let mut keeper = JoinSet::new();
-    let kept = redis.clone();
-    keeper.spawn(async move { kept.keep().await });
-    while redis.state() != State::Up {
-        tokio::task::yield_now().await;
     }
-    let answer = redis
-        .command(Urgency::Background, &::redis::cmd("PING"))
-        .await;
-    assert_eq!(answer, Ok(::redis::Value::SimpleString("PONG".to_owned())));
-    keeper.shutdown().await;
 }
 
-#[tokio::test]
-async fn a_server_that_starts_again_is_found() {
-    let mut server = RedisServer::start().await;
-    assert!(server.url().starts_with("redis://127.0.0.1:"));
-    server.restart().await;
+fn single(addr: SocketAddr) -> RedisTarget {
+    target(RedisTopology::Single(tcp(addr)))
+}
+
+fn tcp(addr: SocketAddr) -> RedisAddress {
+    RedisAddress::Tcp(addr.ip().to_string().into(), addr.port())
+}
+
+fn login(username: Option<&str>, password: &str) -> RedisLogin {
+    RedisLogin {
+        username: username.map(Into::into),
+        password: Some(Secret::new(password)),
+    }
+}
+
+/// One more, and returns how many.
+static COUNT: Lua = Lua::new("return redis.call('INCR', KEYS[1])");
+
+fn count(redis: &Redis, tag: &str) -> Call {
+    Call {
+        script: &COUNT,
+        keys: vec![redis.key(tag, "count")],
+        args: Vec::new(),
+    }
+}
+
+fn ping() -> ::redis::Cmd {
+    ::redis::cmd("PING")
+}
+
+/// Asks for the answer only.
+async fn asked(redis: &Redis, urgency: Urgency) -> Result<(), StoreError> {
+    redis.command(urgency, &ping()).await.map(drop)
 }
 
 #[tokio::test]

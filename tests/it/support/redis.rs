@@ -233,6 +233,6 @@ async fn ready(port: u16, child: &mut Child) -> bool {
 }
 
 /// Until the next look at what a server is doing: they can't be waited for.
-async fn wait() {
+pub(crate) async fn wait() {
     tokio::time::sleep(Duration::from_millis(5)).await;
 }
