@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -30,8 +30,8 @@ pub struct Args {
     /// How it is printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Reckon the cost of these, as input=1000,cached_input=400,output=50: input and output are all of it, the kinds are in
-    /// them
+    /// Reckon the cost of these, as `input=1000,cached_input=400,output=50`: input and output are all of it, the kinds are
+    /// in them
     #[arg(long, value_name = "KIND=N,…", value_parser = tokens, requires = "name")]
     tokens: Option<TokenUsage>,
 }
@@ -74,7 +74,7 @@ fn tokens(text: &str) -> Result<TokenUsage, String> {
 /// # Errors
 /// If the configuration can't be read.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = args.config.as_ref().map(read).transpose()?;
+    let config = args.config.as_deref().map(read).transpose()?;
     let built_in = PriceTables::default();
     let tables = config.as_ref().map_or(&built_in, |config| &config.prices);
     let Some(name) = &args.name else {
@@ -106,7 +106,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(path: &PathBuf) -> anyhow::Result<Config> {
+fn read(path: &Path) -> anyhow::Result<Config> {
     let env = |name: &str| std::env::var(name).ok();
     match config::load(path, &env, false) {
         Ok((config, _)) => Ok(config),

@@ -24,7 +24,7 @@ struct Wire {
 #[derive(Default)]
 struct PromptDetails {
     cached: Option<u64>,
-    /// OpenAI's and OpenRouter's name.
+    /// The name of OpenAI and `OpenRouter`.
     cache_write: Option<u64>,
     /// LiteLLM's name for the same.
     cache_creation: Option<u64>,
