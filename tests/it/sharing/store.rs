@@ -126,8 +126,9 @@ async fn redis_and_the_model_answer_alike() {
 }
 
 async fn flush(redis: &Redis) {
-    let flushed = redis.command(Urgency::Background, &::redis::cmd("FLUSHALL"));
-    flushed.await.expect("flushed");
+    let flush = ::redis::cmd("FLUSHALL");
+    let flushed = redis.command(Urgency::Background, &flush).await;
+    flushed.expect("flushed");
 }
 
 #[tokio::test]
