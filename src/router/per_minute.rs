@@ -124,4 +124,21 @@ mod tests {
             "the number's end"
         );
     }
+
+    #[test]
+    fn a_part_is_amended_in_its_own_minute_only() {
+        let count = PerMinute::default();
+        assert_eq!(count.exactly(7), Some(0));
+        // Nobody has counted in it yet: it begins with that.
+        assert!(count.amend(7, 0, 5));
+        count.add(7, 2, |_| true);
+        assert!(count.amend(7, 5, 1), "less is possible, too");
+        assert_eq!((count.exactly(7), count.exactly(6)), (Some(3), None));
+        assert!(!count.amend(6, 0, 9), "that is over");
+        assert_eq!(count.exactly(8), Some(0), "that is to come");
+        assert!(count.amend(8, 0, PerMinute::MOST));
+        assert_eq!(count.of(7), PerMinute::MOST, "late comers count there");
+        count.add(8, 9, |_| true);
+        assert_eq!(count.exactly(8), Some(PerMinute::MOST));
+    }
 }

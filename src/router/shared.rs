@@ -183,7 +183,7 @@ impl Mirror {
         if let Some((minute, own)) = self.told_minute.take() {
             let requests = all.minute.requests.saturating_sub(own.requests);
             let tokens = all.minute.tokens.saturating_sub(own.tokens);
-            self.presume(minute, [requests, tokens]);
+            self.presume(minute, [Some(requests), Some(tokens)]);
         }
         self.scores.set_others_in_flight(all.in_flight);
         self.cool(all.cooling?, now)
@@ -192,15 +192,11 @@ impl Mirror {
     /// While others can't be heard: of each limit they count as using `of` it in that minute, unless more is known.
     pub fn suppose(&mut self, minute: u64, of: impl Fn(u64) -> u64) {
         let Limits { rpm, tpm, .. } = self.limits;
-        let mut limits = [rpm, tpm].into_iter().zip(self.minutes);
-        let others = std::array::from_fn(|_| {
-            let (limit, (held_of, held)) = limits.next().unwrap_or_default();
+        let mut limits = [rpm, tpm].into_iter();
+        let others = self.minutes.map(|(held_of, held)| {
             let held = if held_of == minute { held } else { 0 };
-            if limit == u64::MAX {
-                held
-            } else {
-                held.max(of(limit))
-            }
+            let limit = limits.next().filter(|limit| *limit < u64::MAX)?;
+            Some(of(limit).max(held)).filter(|others| *others > 0)
         });
         self.presume(minute, others);
     }
@@ -216,12 +212,12 @@ impl Mirror {
         self.told_before = Lasting::default();
     }
 
-    /// Sets others' part of the minute's requests and tokens.
-    fn presume(&mut self, minute: u64, others: [u64; 2]) {
+    /// Sets others' part of the minute's requests and tokens, where something is said about it.
+    fn presume(&mut self, minute: u64, others: [Option<u64>; 2]) {
         let counts = self.scores.minutes().into_iter().zip(&mut self.minutes);
         for ((count, (of, held)), new) in counts.zip(others) {
             let old = if *of == minute { *held } else { 0 };
-            if count.amend(minute, old, new) {
+            if let Some(new) = new.filter(|new| count.amend(minute, old, *new)) {
                 (*of, *held) = (minute, new);
             }
         }

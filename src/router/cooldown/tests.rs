@@ -357,3 +357,21 @@ fn a_deployments_own_policy_stands_over_the_routers_class_by_class() {
     .map(|c| merged.of(c));
     assert_eq!(of, [Some(1), Some(8), None]);
 }
+
+#[test]
+fn what_others_have_found_only_lasts_longer() {
+    let (mut c, t) = start();
+    let cause = Fault::RateLimit;
+    assert!(c.extend(t + 10 * S, cause));
+    assert!(!c.extend(t + 10 * S, Fault::Server) && !c.extend(t + 9 * S, Fault::Server));
+    let until = t + 10 * S;
+    assert_eq!(c.readiness(t), Readiness::Cooling { until, cause });
+    assert_eq!(c.readiness(until), Readiness::Probe, "by itself");
+    c.begin_probe();
+    assert!(c.extend(until + 5 * S, cause));
+    // The probe that was under way meanwhile ends nothing, and leaves no trace.
+    assert!(!c.succeeded(until + S));
+    assert_eq!(c.readiness(until + 5 * S), Readiness::Probe);
+    assert!(c.succeeded(until + 6 * S));
+    assert_eq!(c.readiness(until + 6 * S), Readiness::Ready);
+}

@@ -1,7 +1,7 @@
 //! The simulated world.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -497,8 +497,17 @@ fn deadlines(router: &Router, now: Instant) -> [Option<Instant>; DEPLOYMENTS] {
     })
 }
 
-/// One without limits, then one with.
+/// One without limits, then one with; nothing has happened to it.
 fn deployment(index: usize) -> Deployment {
+    static READ: OnceLock<[Deployment; DEPLOYMENTS]> = OnceLock::new();
+    let all = READ.get_or_init(|| std::array::from_fn(read));
+    Deployment {
+        scores: Arc::default(),
+        ..all[index].clone()
+    }
+}
+
+fn read(index: usize) -> Deployment {
     let text = "model_groups: [{id: g, models: [{provider: self-hosted, model: m, api_base: 'http://h', model_info: {id: ID}}]}]";
     let config = load(&text.replace("ID", &format!("d{index}")));
     let read = &config.groups[0].deployments[0];
