@@ -9,7 +9,7 @@
 //!            └─► gateway::handle
 //!                   │ request    read the top-level members, keep the bytes; what is meant for the gateway goes no further
 //!                   │ names      `model` is a group, an alias of one, a name of a wildcard group, or one deployment
-//!                   │ cache      hit: answer and stop
+//!                   │ cache      hit, here or in Redis: answer and stop
 //!                   │ route ◄──────────────────────────────────────────────┐
 //!                   │ fit        which deployments can't do what is asked  │
 //!                   │ plan ◄───────────────────────────────────────────┐   │
@@ -23,12 +23,17 @@
 //!                   ▼ record     the attempt settles → scores, cooldown, usage, ledger, cache, metrics, decisions
 //! ```
 //!
+//! Beside all requests ([`gateway::Gateway::background`]): connections to Redis are kept ([`redis`]), replicas exchange what
+//! they count ([`router::shared`] says what, [`usage::store`] how), purges of the cache are followed, and the records of the
+//! [`usage::ledger`] go on to everyone's totals. No request waits for any of it but for a cached answer and for the
+//! reservation of an exact limit, briefly; none fails for it.
+//!
 //! One budget of attempts and one deadline hold over all of it (`gateway/journey.rs`). [`gateway::Gateway::explain`] goes the
 //! same way without an attempt and changes nothing; [`gateway::decisions`] keeps what became of the last requests. Which
 //! dialect a configuration was written in is known to [`config`] alone: a LiteLLM `config.yaml` is turned into the tree of an
 //! `endpoints.yml` before it is read.
 //!
-//! Four rules hold everywhere:
+//! Five rules hold everywhere:
 //!
 //! 1. What decides ([`router`], [`gateway::route`], [`gateway::plan`], [`gateway::classify`]) does no I/O and is given time
 //!    and randomness.
@@ -36,18 +41,20 @@
 //!    A group has none but where its conversations are and how many second attempts it has left.
 //! 3. Bytes pass through: what is needed is parsed, what changes is spliced, nothing is re-serialised where both sides
 //!    speak OpenAI.
-//! 4. Every refusal says why, whose fault it is, and when or how it would work.
+//! 4. No store is asked on a request's way unless a hard limit or a cache demands it, and no store's failure fails a request.
+//!    What replicas tell each other is what each has counted in all, so that nothing is added twice and what is lost heals.
+//! 5. Every refusal says why, whose fault it is, and when or how it would work.
 //!
 //! Imports run one way: `cli` → `api` → `gateway` → (`router`, `provider`, `upstream`, `usage`, `cache`) → the leaves
 //! (`types`, `json`, `h1`, `request`, `sse`, `sigv4`, `aws_profiles`, `clock`, `metrics`, `telemetry`, `access_log`,
-//! `catalog`). Peers never import each other, with three edges for a reason: `upstream` writes `request`'s outbound
+//! `catalog`, `redis`). Peers never import each other, with three edges for a reason: `upstream` writes `request`'s outbound
 //! form; `config` reads the `catalog` of providers and AWS's profiles, so that what is checked at load and what is
 //! spoken later can't differ; and `request` finds its members with `json`, the one scanner that all of the hot path
 //! reads with. `tests/it/architecture.rs` holds all of this to be true.
 //!
 //! What is not here yet has its place: choosers that look at more than the name stand before
-//! [`gateway::Snapshot::resolve`]; a further dialect that is not OpenAI's is a [`provider::Translator`]; a shared store exchanges
-//! the [`router::scores`] and where conversations are; a reload builds a second [`gateway::Snapshot`] and carries the scores
+//! [`gateway::Snapshot::resolve`]; a further dialect that is not OpenAI's is a [`provider::Translator`]; where conversations are
+//! is not shared between replicas; a reload builds a second [`gateway::Snapshot`] and carries the scores
 //! over by deployment id.
 
 pub mod access_log;

@@ -5,8 +5,8 @@
 //! word's first event; recording is an atomic add, without a lock or a search for labels.
 
 mod histogram;
-mod redis;
 mod ledger;
+mod redis;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -19,9 +19,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use histogram::Seconds;
+pub use ledger::LedgerMeters;
 use redis::RedisFamilies;
 pub use redis::RedisMeters;
-pub use ledger::LedgerMeters;
 
 use crate::types::{Fault, Operation, TokenUsage};
 

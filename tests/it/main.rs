@@ -43,6 +43,7 @@ mod prices;
 mod providers_like;
 mod queue;
 mod redis;
+mod redis_faults;
 mod retries;
 mod routing;
 mod scenarios;

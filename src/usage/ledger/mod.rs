@@ -192,9 +192,12 @@ impl Ledger {
     /// Returns when all that was handed over is written, and synced unless it never is; or can't be.
     pub async fn flush(&self) {
         let shared = &self.0.0;
-        let mut queue = shared.lock();
-        queue.batch.flush = true;
-        shared.wait_for_it(queue).await;
+        let receipt = {
+            let mut queue = shared.lock();
+            queue.batch.flush = true;
+            shared.wait_for_it(queue)
+        };
+        receipt.await;
     }
 
     /// Whether requests are to be refused, since what they cost could not be written down.

@@ -213,7 +213,7 @@ async fn an_answer_says_what_it_is_stored_under() {
         request.header("cache-control", control).send().await.ok()
     };
     let kept = [ask("").await, ask("").await, ask("no-cache").await];
-    assert_eq!(kept.each_ref().map(|a| state(a)), ["miss", "hit", "miss"]);
+    assert_eq!(kept.each_ref().map(state), ["miss", "hit", "miss"]);
     assert!(kept.iter().all(|answer| key(answer) == key(&kept[0])));
     let litellms = kept.each_ref().map(|a| a.header("x-litellm-cache-key"));
     assert_eq!(
