@@ -40,6 +40,8 @@ pub struct Mirror {
     met: bool,
     /// What this replica has counted that is not to be told under its present name.
     told_before: Lasting,
+    /// Whether that is where it was told.
+    trusts: bool,
     /// What it has counted, as it was told last.
     told: Lasting,
     /// Its part of a minute, as it was told last.
@@ -77,6 +79,7 @@ impl Mirror {
             marks: Default::default(),
             met: false,
             told_before: Lasting::default(),
+            trusts: true,
             told: Lasting::default(),
             told_minute: None,
             heard: Lasting::default(),
@@ -106,9 +109,14 @@ impl Mirror {
         });
         self.told_minute = own_minute.map(|own| (minute, own));
         self.told_cooling = self.cooling(now);
+        let before = if self.trusts {
+            self.told_before
+        } else {
+            Lasting::default()
+        };
         let cause = |(_, until)| Some((until, self.cause()?));
         Own {
-            lasting: self.told.beyond(&self.told_before),
+            lasting: self.told.beyond(&before),
             minute: own_minute,
             reserved,
             in_flight: self.scores.in_flight(),
@@ -207,9 +215,9 @@ impl Mirror {
         self.told_before = self.heard;
     }
 
-    /// The store has lost what it was told, whatever the name.
-    pub fn tell_all(&mut self) {
-        self.told_before = Lasting::default();
+    /// Whether the store still has what it heard under earlier names. If not, all is told under the present one.
+    pub const fn trust(&mut self, has: bool) {
+        self.trusts = has;
     }
 
     /// Sets others' part of the minute's requests and tokens, where something is said about it.

@@ -143,8 +143,9 @@ pub struct Everyone {
     pub unix: Duration,
     /// Other replicas that are alive.
     pub others: u64,
-    /// The store knew the replica before this message.
-    pub knew: bool,
+    /// When the store's totals were begun, in milliseconds by its clock: another value says that it has lost what it was
+    /// told before.
+    pub since: u64,
     /// In the order of the message.
     pub deployments: Vec<All>,
 }

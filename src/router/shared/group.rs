@@ -27,6 +27,9 @@ pub struct GroupShare {
     name: Arc<str>,
     /// How often it took a new name.
     renamed: u32,
+    /// When the store was begun that it had spoken to under its earlier names, and when the present one was.
+    renamed_in: u64,
+    since: u64,
     number: u64,
     sharing: Sharing,
     mirrors: Vec<(Arc<str>, Mirror)>,
@@ -67,6 +70,8 @@ impl GroupShare {
             group,
             name,
             renamed: 0,
+            renamed_in: 0,
+            since: 0,
             number: 0,
             sharing,
             mirrors: deployments.iter().map(mirror).collect(),
@@ -140,6 +145,7 @@ impl GroupShare {
             Answer::Unknown => {
                 // What was heard under this name stays in the totals, and its parts are gone.
                 self.renamed += 1;
+                self.renamed_in = self.since;
                 self.heard = None;
                 self.began = moment.now;
                 self.mirrors.iter_mut().for_each(|(_, m)| m.rename());
@@ -150,10 +156,9 @@ impl GroupShare {
     }
 
     fn fold(&mut self, everyone: &Everyone, moment: Moment) -> Vec<Adopted> {
-        if !everyone.knew && self.heard.is_some() {
-            // It has lost everything that was ever said to it.
-            self.mirrors.iter_mut().for_each(|(_, m)| m.tell_all());
-        }
+        let has = self.renamed == 0 || everyone.since == self.renamed_in;
+        self.mirrors.iter_mut().for_each(|(_, m)| m.trust(has));
+        self.since = everyone.since;
         self.heard = Some(moment.now);
         self.others = everyone.others;
         let ahead = everyone.unix.as_secs_f64() - moment.unix.as_secs_f64();

@@ -16,7 +16,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- The others: who is alive, what they have in flight, and who has been silent for so long that its parts can go.
-local others, flying, knew = 0, {}, 0
+local others, flying, knew = 0, {}, false
 local replicas = redis.call('HGETALL', KEYS[2])
 local gone = {}
 for i = 1, #replicas, 2 do
@@ -25,7 +25,7 @@ for i = 1, #replicas, 2 do
   if not said then
     gone[replicas[i]] = true
   elseif replicas[i] == replica then
-    knew = 1
+    knew = true
     if number <= tonumber(said) then return {'late'} end
   elseif silent > DAY then
     gone[replicas[i]] = true
@@ -36,7 +36,7 @@ for i = 1, #replicas, 2 do
     end
   end
 end
-if ARGV[3] == '1' and knew == 0 then return {'unknown'} end
+if ARGV[3] == '1' and not knew then return {'unknown'} end
 
 if next(gone) then
   for id in pairs(gone) do redis.call('HDEL', KEYS[2], id) end
@@ -96,7 +96,11 @@ local function cool(id, given, cause)
   return 0, ''
 end
 
-local answer = {'heard', string.format('%.0f', now), others, knew}
+-- When these totals began, so that a replica sees if others have taken their place.
+redis.call('HSETNX', KEYS[1], 'since', string.format('%.0f', now))
+local since = redis.call('HGET', KEYS[1], 'since')
+
+local answer = {'heard', string.format('%.0f', now), others, since}
 local in_flight = {}
 for at = 6, #ARGV, WIDTH do
   local id = ARGV[at]

@@ -18,6 +18,7 @@ pub struct Model {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Group {
     lasting: Counts<{ Lasting::LEN }>,
+    since: Option<u64>,
     replicas: BTreeMap<Arc<str>, Replica>,
     cooling: BTreeMap<Arc<str>, (u64, Fault)>,
     /// By number, with the time it is forgotten.
@@ -197,7 +198,7 @@ impl Model {
         Answer::Heard(Everyone {
             unix: Duration::from_millis(now),
             others,
-            knew,
+            since: *group.since.get_or_insert(now),
             deployments: all,
         })
     }

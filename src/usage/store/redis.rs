@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `totals` | `<deployment>\|<number>` | everyone's lasting numbers: `k` tokens, `s` pico-dollars, `pn` and `pu` count and microseconds of plain answers, `sn` and `su` of streams |
 //! | | `<replica>\|<deployment>\|<number>` | one replica's part of that |
+//! | | `since` | when these totals were begun |
 //! | `replicas` | `<replica>` | `number\|seen\|here`, then `\|<deployment>\|<requests in flight>` where there are any |
 //! | `cooling` | `<deployment>` | `deadline\|cause` |
 //! | `minute:<n>` | `<deployment>\|r`, `<deployment>\|t` | everyone's requests and tokens of that minute; gone 3 minutes after the last exchange |
@@ -110,7 +111,7 @@ fn read(answer: &::redis::Value, asked: usize) -> Option<Answer> {
         b"unknown" => return Some(Answer::Unknown),
         _ => {}
     }
-    let [_, now, others, knew, rest @ ..] = &all[..] else {
+    let [_, now, others, since, rest @ ..] = &all[..] else {
         return None;
     };
     let now = number(now)?;
@@ -119,7 +120,7 @@ fn read(answer: &::redis::Value, asked: usize) -> Option<Answer> {
     Some(Answer::Heard(Everyone {
         unix: Duration::from_millis(now),
         others: number(others)?,
-        knew: number(knew)? == 1,
+        since: number(since)?,
         deployments,
     }))
 }
