@@ -189,15 +189,12 @@ impl Ledger {
         shared.wait_for_it(queue)
     }
 
-    /// Returns when all that was handed over is written, and synced unless it never is; or can't be.
-    pub async fn flush(&self) {
+    /// A receipt for all that was handed over, which is synced now unless it never is.
+    pub fn flush(&self) -> Receipt {
         let shared = &self.0.0;
-        let receipt = {
-            let mut queue = shared.lock();
-            queue.batch.flush = true;
-            shared.wait_for_it(queue)
-        };
-        receipt.await;
+        let mut queue = shared.lock();
+        queue.batch.flush = true;
+        shared.wait_for_it(queue)
     }
 
     /// Whether requests are to be refused, since what they cost could not be written down.
