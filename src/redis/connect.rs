@@ -199,7 +199,15 @@ impl<'a> Hop<'a> {
                 .get_multiplexed_async_connection_with_config(&config)
                 .await
         };
-        in_time(opened).await
+        match timeout(HOP, opened).await {
+            Ok(opened) => opened.map_err(|error| Trouble::connecting(&error)),
+            // A Redis that does not speak it takes a greeting of TLS for the beginning of a command, and waits for its end.
+            Err(_) if self.tls.is_some() => {
+                let silent = late(HOP);
+                Err(Trouble::passing(format!("{silent}; does it speak TLS?")))
+            }
+            Err(_) => Err(late(HOP)),
+        }
     }
 
     /// A server that takes writes, and how long its first answer took. What to say of a replica, and whether that lasts, is

@@ -197,7 +197,7 @@ fn the_environment_says_only_what_is_left_out() {
         );
         let told: Vec<_> = findings
             .iter()
-            .filter(|f| f.message.contains("environment"))
+            .filter(|f| f.message.starts_with("the environment says"))
             .collect();
         assert_eq!(told.len(), usize::from(said.is_some()), "{findings:?}");
         assert!(

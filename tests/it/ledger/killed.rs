@@ -93,7 +93,7 @@ async fn nothing_that_was_acknowledged_is_lost() {
     let ledger = dir.path().join("ledger");
     let file = dir.path().join("endpoints.yml");
     // Small segments, so that the end may come while one follows another.
-    let config = yaml(&lab, &ledger, ", segment_bytes: 20000");
+    let config = yaml(&lab, &ledger, ", segment_bytes: 65536");
     std::fs::write(&file, config.to_string()).expect("written");
     let file = file.display().to_string();
     let arguments = [

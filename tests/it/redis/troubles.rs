@@ -111,7 +111,7 @@ async fn wrong_certificates_are_said_once() {
     once(&said(single(place)).await, &["does it want TLS?"]);
     let mut plain = with(authority.file(), None);
     plain.topology = RedisTopology::Single(tcp(server.addr()));
-    once(&said(plain).await, &["does not speak TLS"]);
+    once(&said(plain).await, &["does it speak TLS?"]);
 }
 
 #[tokio::test]
