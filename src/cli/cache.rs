@@ -2,19 +2,14 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tokio::time::Instant;
 
 use super::config_file::ConfigFile;
+use super::redis_source::asked_of;
 use crate::config::Config;
 use crate::gateway::purges::{Done, Purge};
-use crate::redis::{Redis, StoreError};
 use crate::types::RedisTarget;
-
-/// How long a Redis may take to be reached.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Look after the answers kept in Redis.
 #[derive(clap::Args, Debug)]
@@ -71,10 +66,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         } => Purge::Group(group.clone()),
         What { .. } => Purge::All,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(purge_all(&config, &purge))
+    purge_all(&config, &purge)
 }
 
 /// The groups to purge, with their Redis; a group that can't be is an error, or where all are meant is left out.
@@ -103,15 +95,11 @@ fn concerned<'a>(
     Ok(in_redis)
 }
 
-async fn purge_all(config: &Config, purge: &Purge) -> anyhow::Result<ExitCode> {
+fn purge_all(config: &Config, purge: &Purge) -> anyhow::Result<ExitCode> {
     let mut found = false;
     for (group, target) in concerned(config, purge)? {
-        let redis = Redis::new(Arc::clone(target));
-        let done = tokio::select! {
-            done = patiently(&redis, group, purge) => done,
-            () = redis.keep() => bail!("the connection to Redis ended"),
-        };
-        match done.with_context(|| format!("group {group} at {}", target.place()))? {
+        let done = asked_of(target, async |redis| purge.at(redis, group).await);
+        match done.with_context(|| format!("group {group}"))? {
             Done::Key(was_there) => found |= was_there,
             Done::All(_) => anstream::println!("{group}: all answers purged"),
         }
@@ -121,17 +109,4 @@ async fn purge_all(config: &Config, purge: &Purge) -> anyhow::Result<ExitCode> {
         anstream::println!("{there}");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Purges as soon as there is a connection. A purge is repeated without harm.
-async fn patiently(redis: &Redis, group: &str, purge: &Purge) -> Result<Done, StoreError> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match purge.at(redis, group).await {
-            Err(StoreError::Unavailable) if Instant::now() < until => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            done => return done,
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Where a ledger is and which part of it is meant, as the commands that read one take it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use std::vec::IntoIter;
 
@@ -9,6 +10,7 @@ use anyhow::{Context, bail};
 use super::config_file::ConfigFile;
 use super::in_force::plural;
 use crate::clock::{Clock, SystemClock};
+use crate::types::{LedgerSettings, RedisTarget};
 use crate::usage::ledger::{self, Line, Records};
 use crate::usage::totals::Period;
 
@@ -39,18 +41,32 @@ impl LedgerFolder {
         Ok(dirs)
     }
 
+    /// The Redis that everyone's sums are in.
+    pub(super) fn shared(&self) -> anyhow::Result<Arc<RedisTarget>> {
+        let settings = self.settings()?;
+        settings.redis.with_context(|| {
+            format!(
+                "the ledger of {} is handed over to no Redis (`waypost: redis:`)",
+                self.config.path.display()
+            )
+        })
+    }
+
     fn of_config(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.settings()?.dir)
+    }
+
+    fn settings(&self) -> anyhow::Result<LedgerSettings> {
         let file = self.config.path.display();
         let Some(config) = self.config.load() else {
             bail!("{file} can't be used; --ledger DIR names a ledger without it");
         };
         let settings = config.settings.ledger;
-        let settings = settings.with_context(|| {
+        settings.with_context(|| {
             format!(
                 "{file} keeps no ledger (`waypost: ledger: DIR`); --ledger DIR names another one"
             )
-        })?;
-        Ok(settings.dir)
+        })
     }
 }
 

@@ -14,6 +14,7 @@ mod money;
 pub mod prices;
 pub mod probe;
 pub mod reconcile;
+mod redis_source;
 pub mod schema;
 pub mod serve;
 mod shutdown;

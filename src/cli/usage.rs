@@ -11,9 +11,12 @@ use serde_json::{Value, json};
 use super::in_force::plural;
 use super::ledger_source::{LedgerFolder, Reading, Span};
 use super::money::{align_right, decimals, dollars, exact, thousands};
+use super::redis_source::asked_of;
 use super::table;
-use crate::types::TokenBuckets;
-use crate::usage::totals::{By, Part, Period, Sums, Totals, moment};
+use crate::clock::{Clock, SystemClock};
+use crate::types::{RedisTarget, TokenBuckets};
+use crate::usage::ledger::ship;
+use crate::usage::totals::{By, Day, Part, Period, Sums, Totals, moment};
 
 /// Show tokens and cost, summed from the ledger.
 #[derive(clap::Args, Debug)]
@@ -26,6 +29,9 @@ pub struct Args {
     /// For people, or for programs
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
+    /// Everyone's sums, from the Redis that the configuration's ledger is handed over to; of whole days
+    #[arg(long, conflicts_with = "ledger")]
+    shared: bool,
     #[command(flatten)]
     folder: LedgerFolder,
 }
@@ -50,22 +56,46 @@ fn by(text: &str) -> Result<By, String> {
 enum Source {
     /// The records of these folders.
     Ledger(Vec<PathBuf>),
+    /// Everyone's, in a Redis.
+    Shared(Arc<RedisTarget>),
 }
 
 impl Source {
     /// The sums of a period, and whether all that should be in them is.
-    fn totals(&self, by: &[By], period: Period) -> (Totals, bool) {
+    fn totals(&self, by: &[By], period: Period) -> anyhow::Result<(Totals, bool)> {
         match self {
+            Self::Shared(target) => Ok((shared(target, by, period)?, true)),
             Self::Ledger(dirs) => {
                 let mut totals = Totals::by(by);
                 let mut reading = Reading::of(dirs.clone(), period);
                 for line in reading.by_ref() {
                     totals.add(&line.entry);
                 }
-                (totals, reading.is_whole())
+                Ok((totals, reading.is_whole()))
             }
         }
     }
+}
+
+/// Days that Redis is asked for where nothing says from when on: as many as it keeps.
+const KEPT: u32 = 400;
+
+/// Everyone's sums of the days that the period touches.
+fn shared(target: &Arc<RedisTarget>, by: &[By], period: Period) -> anyhow::Result<Totals> {
+    let today = Day::of_ms(u64::try_from(SystemClock.unix().as_millis())?);
+    let oldest = Day(today.0.saturating_sub(KEPT));
+    let first = period.since_ms.map_or(oldest, Day::of_ms).max(oldest);
+    let end = period.until_ms.unwrap_or(u64::MAX);
+    let days = (first.0..=today.0).map(Day);
+    asked_of(target, async |redis| {
+        let mut totals = Totals::by(by);
+        for day in days.take_while(|day| day.start_ms() < end) {
+            for sum in ship::day(redis, day).await? {
+                totals.add_day(day, &sum.account, &sum.sums);
+            }
+        }
+        Ok(totals)
+    })
 }
 
 /// Prints the sums; the exit code is 1 if a part of the ledger could not be read.
@@ -79,8 +109,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             by.push(*one);
         }
     });
-    let source = Source::Ledger(args.folder.find()?);
-    let (totals, whole) = source.totals(&by, args.span.period()?);
+    let source = if args.shared {
+        Source::Shared(args.folder.shared()?)
+    } else {
+        Source::Ledger(args.folder.find()?)
+    };
+    let (totals, whole) = source.totals(&by, args.span.period()?)?;
     let mut out = anstream::stdout().lock();
     match args.format {
         Format::Table => write!(out, "{}", told(&by, &totals))?,

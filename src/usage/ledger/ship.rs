@@ -9,12 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::{FromRedisValue, Value, cmd};
-use serde::{Deserialize, Serialize};
-
-use super::{Line, Outcome};
+use super::Line;
 use crate::redis::{Call, Lua, Redis, StoreError, Urgency};
-use crate::types::{Provenance, TokenBuckets};
+use crate::usage::totals::{Account, Day, Sums};
+use ::redis::{FromRedisValue, Value, cmd};
 
 static SHIP: Lua = Lua::new(include_str!("ship.lua"));
 
@@ -22,66 +20,16 @@ static SHIP: Lua = Lua::new(include_str!("ship.lua"));
 const TAG: &str = "ledger";
 /// How long a day's totals are kept after they were last added to.
 const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
-/// Seconds in a day.
-const DAY: u64 = 24 * 3600;
 
-/// Whose use it is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Account {
-    /// The group.
-    pub group: Arc<str>,
-    /// The deployment.
-    pub deployment: Arc<str>,
-    /// Its provider.
-    pub provider: Arc<str>,
-    /// Its model.
-    pub model: Arc<str>,
-    /// The client's key, where keys are in use.
-    pub key: Option<Arc<str>>,
-}
-
-/// Numbers of attempts, by name.
-pub type Numbers = BTreeMap<Arc<str>, u64>;
-
-/// The numbers of one day and account.
+/// What one account has used in a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sum {
-    /// Days since the Unix epoch, in UTC.
-    pub day: u64,
+    /// The day, in UTC.
+    pub day: Day,
     /// Whose.
     pub account: Account,
     /// How much.
-    pub numbers: Numbers,
-}
-
-/// A number's name, and how much of it a record adds.
-type Adds = (&'static str, fn(&Line) -> u64);
-
-/// What a record adds besides its tokens by bucket.
-const NUMBERS: [Adds; 9] = [
-    ("attempts", |_| 1),
-    ("requests", |line| (line.entry.attempt == 1).into()),
-    ("ok", |line| (line.entry.outcome == Outcome::Ok).into()),
-    ("refused", |line| {
-        (line.entry.outcome == Outcome::Refused).into()
-    }),
-    ("failed", |line| {
-        (line.entry.outcome == Outcome::Failed).into()
-    }),
-    ("cost_pico", |line| line.entry.cost_pico.unwrap_or(0)),
-    ("unpriced_attempts", |line| unpriced(line).min(1)),
-    ("unpriced_tokens", unpriced),
-    ("counted_tokens", |line| match line.entry.provenance {
-        Provenance::Counted => line.entry.tokens.total(),
-        Provenance::Reported | Provenance::Unknown => 0,
-    }),
-];
-
-fn unpriced(line: &Line) -> u64 {
-    match line.entry.cost_pico {
-        Some(_) => 0,
-        None => line.entry.tokens.total(),
-    }
+    pub sums: Sums,
 }
 
 /// The sums of consecutive records.
@@ -95,7 +43,7 @@ pub struct Shipment {
     pub to: u64,
     /// Records before the first are gone for good: a gap is no loss.
     pub is_first: bool,
-    sums: BTreeMap<(u64, Account), Numbers>,
+    sums: BTreeMap<(Day, Account), Sums>,
 }
 
 impl Shipment {
@@ -138,35 +86,16 @@ impl Shipment {
 
     fn count(&mut self, line: &Line) {
         let entry = &line.entry;
-        let account = Account {
-            group: Arc::clone(&entry.group),
-            deployment: Arc::clone(&entry.deployment),
-            provider: Arc::clone(&entry.provider),
-            model: Arc::clone(&entry.model),
-            key: entry.key.clone(),
-        };
-        let numbers = self
-            .sums
-            .entry((entry.began().as_secs() / DAY, account))
-            .or_default();
-        let own = NUMBERS.iter().map(|(name, of)| (*name, of(line)));
-        let tokens = TokenBuckets::ALL
-            .iter()
-            .map(|(name, of)| (*name, of(&entry.tokens)));
-        for (name, amount) in own.chain(tokens) {
-            if amount > 0 {
-                let sum = numbers.entry(name.into()).or_default();
-                *sum = sum.saturating_add(amount);
-            }
-        }
+        let of = (Day::of_ms(entry.began_ms), Account::of(entry));
+        self.sums.entry(of).or_default().add(&Sums::of(entry));
     }
 
     /// The sums, by day and account.
     pub fn sums(&self) -> impl Iterator<Item = Sum> {
-        self.sums.iter().map(|((day, account), numbers)| Sum {
+        self.sums.iter().map(|((day, account), sums)| Sum {
             day: *day,
             account: account.clone(),
-            numbers: numbers.clone(),
+            sums: *sums,
         })
     }
 
@@ -180,13 +109,13 @@ impl Shipment {
             KEPT.as_secs().to_string().into_bytes(),
         ];
         let mut last = None;
-        for ((day, account), numbers) in &self.sums {
+        for ((day, account), sums) in &self.sums {
             if last != Some(day) {
                 last = Some(day);
                 keys.push(redis.key(TAG, &day_name(*day)));
             }
             let key = keys.len().to_string();
-            for (name, amount) in numbers {
+            for (name, amount) in sums.numbers() {
                 args.push(key.clone().into_bytes());
                 args.push(field(account, name).into_bytes());
                 args.push(amount.to_string().into_bytes());
@@ -200,36 +129,20 @@ impl Shipment {
     }
 }
 
-fn day_name(day: u64) -> String {
+fn day_name(day: Day) -> String {
     format!("day:{day}")
 }
 
 /// A field of a day's totals. Names are JSON, in which there is no line feed.
 fn field(account: &Account, number: &str) -> String {
-    let Account {
-        group,
-        deployment,
-        provider,
-        model,
-        key,
-    } = account;
     // Texts do not fail to be written.
-    let names =
-        serde_json::to_string(&(group, deployment, provider, model, key)).unwrap_or_default();
-    format!("{names}\n{number}")
+    let account = serde_json::to_string(account).unwrap_or_default();
+    format!("{account}\n{number}")
 }
 
 fn read_field(field: &str) -> Option<(Account, &str)> {
-    let (names, number) = field.split_once('\n')?;
-    let (group, deployment, provider, model, key) = serde_json::from_str(names).ok()?;
-    let account = Account {
-        group,
-        deployment,
-        provider,
-        model,
-        key,
-    };
-    Some((account, number))
+    let (account, number) = field.split_once('\n')?;
+    Some((serde_json::from_str(account).ok()?, number))
 }
 
 /// How far that ledger is added, in Redis. Nothing yet: 0.
@@ -259,26 +172,20 @@ pub async fn ship(redis: &Redis, shipment: &Shipment) -> Result<u64, StoreError>
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn day(redis: &Redis, day: u64) -> Result<Vec<Sum>, StoreError> {
+pub async fn day(redis: &Redis, day: Day) -> Result<Vec<Sum>, StoreError> {
     let mut get = cmd("HGETALL");
     get.arg(redis.key(TAG, &day_name(day)));
     let value = redis.command(Urgency::Background, &get).await?;
     let fields: Vec<(String, u64)> = Vec::from_redis_value(value).map_err(|error| wrong(&error))?;
-    let mut sums: BTreeMap<Account, Numbers> = BTreeMap::new();
-    for (text, amount) in &fields {
-        let Some((account, name)) = read_field(text) else {
-            continue; // of a later version
-        };
-        sums.entry(account)
-            .or_default()
-            .insert(name.into(), *amount);
+    let mut all: BTreeMap<Account, Sums> = BTreeMap::new();
+    for (text, number) in &fields {
+        // What can't be read is of a later version.
+        if let Some((account, name)) = read_field(text) {
+            all.entry(account).or_default().set(name, *number);
+        }
     }
-    let sum = |(account, numbers)| Sum {
-        day,
-        account,
-        numbers,
-    };
-    Ok(sums.into_iter().map(sum).collect())
+    let sum = |(account, sums)| Sum { day, account, sums };
+    Ok(all.into_iter().map(sum).collect())
 }
 
 fn number(value: Value) -> Result<Option<u64>, StoreError> {

@@ -7,6 +7,8 @@ mod period;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ledger::{Entry, Outcome};
 use crate::types::{Provenance, TokenBuckets};
 
@@ -57,16 +59,48 @@ impl By {
         }
     }
 
-    /// What a record is counted under; empty where it has none of it.
-    fn label(self, entry: &Entry) -> Arc<str> {
+    /// What is counted under of that day and account; empty where it has none of it.
+    fn label(self, day: Day, account: &Account) -> Arc<str> {
         match self {
-            Self::Group => Arc::clone(&entry.group),
-            Self::Deployment => Arc::clone(&entry.deployment),
-            Self::Key => entry.key.clone().unwrap_or_default(),
-            Self::Day => Day::of_ms(entry.began_ms).to_string().into(),
-            Self::Model => Arc::clone(&entry.model),
-            Self::Provider => Arc::clone(&entry.provider),
-            Self::Outcome => outcome(entry.outcome).into(),
+            Self::Group => Arc::clone(&account.group),
+            Self::Deployment => Arc::clone(&account.deployment),
+            Self::Key => account.key.clone().unwrap_or_default(),
+            Self::Day => day.to_string().into(),
+            Self::Model => Arc::clone(&account.model),
+            Self::Provider => Arc::clone(&account.provider),
+            Self::Outcome => outcome(account.outcome).into(),
+        }
+    }
+}
+
+/// Whose use it is, and how it ended: all that sums can be made by, but for the day.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Account {
+    /// The model group.
+    pub group: Arc<str>,
+    /// The deployment.
+    pub deployment: Arc<str>,
+    /// Whose dialect it speaks.
+    pub provider: Arc<str>,
+    /// The model, as the provider names it.
+    pub model: Arc<str>,
+    /// The client's key, where keys are in use.
+    pub key: Option<Arc<str>>,
+    /// How the attempt ended.
+    pub outcome: Outcome,
+}
+
+impl Account {
+    /// That of a record.
+    #[must_use]
+    pub fn of(entry: &Entry) -> Self {
+        Self {
+            group: Arc::clone(&entry.group),
+            deployment: Arc::clone(&entry.deployment),
+            provider: Arc::clone(&entry.provider),
+            model: Arc::clone(&entry.model),
+            key: entry.key.clone(),
+            outcome: entry.outcome,
         }
     }
 }
@@ -101,12 +135,8 @@ pub struct Part {
     pub tokens: u64,
 }
 
-impl Part {
-    const fn add(&mut self, other: Self) {
-        self.attempts = self.attempts.saturating_add(other.attempts);
-        self.tokens = self.tokens.saturating_add(other.tokens);
-    }
-}
+/// The name of the cost among [`Sums::numbers`].
+const COST: &str = "cost_pico";
 
 /// What some attempts come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -157,25 +187,57 @@ impl Sums {
 
     /// Adds `other` to it.
     pub fn add(&mut self, other: &Self) {
-        self.requests = self.requests.saturating_add(other.requests);
-        self.attempts = self.attempts.saturating_add(other.attempts);
+        let mut other = *other;
         self.cost_pico = self.cost_pico.saturating_add(other.cost_pico);
-        self.unpriced.add(other.unpriced);
-        self.reported.add(other.reported);
-        self.counted.add(other.counted);
-        self.unknown.add(other.unknown);
-        let (own, more) = (&mut self.tokens, &other.tokens);
-        for (own, more) in [
-            (&mut own.input, more.input),
-            (&mut own.cached_input, more.cached_input),
-            (&mut own.cache_write, more.cache_write),
-            (&mut own.output, more.output),
-            (&mut own.reasoning, more.reasoning),
-            (&mut own.audio_input, more.audio_input),
-            (&mut own.audio_output, more.audio_output),
-            (&mut own.image_input, more.image_input),
-        ] {
-            *own = own.saturating_add(more);
+        for ((_, own), (_, more)) in self.counts().into_iter().zip(other.counts()) {
+            *own = own.saturating_add(*more);
+        }
+    }
+
+    /// All but the cost, by name.
+    fn counts(&mut self) -> [(&'static str, &mut u64); 18] {
+        let tokens = &mut self.tokens;
+        [
+            ("requests", &mut self.requests),
+            ("attempts", &mut self.attempts),
+            ("input", &mut tokens.input),
+            ("cached_input", &mut tokens.cached_input),
+            ("cache_write", &mut tokens.cache_write),
+            ("output", &mut tokens.output),
+            ("reasoning", &mut tokens.reasoning),
+            ("audio_input", &mut tokens.audio_input),
+            ("audio_output", &mut tokens.audio_output),
+            ("image_input", &mut tokens.image_input),
+            ("unpriced_attempts", &mut self.unpriced.attempts),
+            ("unpriced_tokens", &mut self.unpriced.tokens),
+            ("reported_attempts", &mut self.reported.attempts),
+            ("reported_tokens", &mut self.reported.tokens),
+            ("counted_attempts", &mut self.counted.attempts),
+            ("counted_tokens", &mut self.counted.tokens),
+            ("unknown_attempts", &mut self.unknown.attempts),
+            ("unknown_tokens", &mut self.unknown.tokens),
+        ]
+    }
+
+    /// Each number that is not 0, by name.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<(&'static str, u64)> {
+        let mut own = *self;
+        let cost = u64::try_from(self.cost_pico).unwrap_or(u64::MAX);
+        let counts = own.counts().map(|(name, count)| (name, *count));
+        let all = counts.into_iter().chain([(COST, cost)]);
+        all.filter(|(_, number)| *number > 0).collect()
+    }
+
+    /// Sets the number of that name. One that there is not is of a later version, and left out.
+    pub fn set(&mut self, name: &str, number: u64) {
+        if name == COST {
+            self.cost_pico = number.into();
+        }
+        for (known, count) in self.counts() {
+            if known == name {
+                *count = number;
+            }
         }
     }
 }
@@ -201,14 +263,22 @@ impl Totals {
 
     /// Counts a record.
     pub fn add(&mut self, entry: &Entry) {
-        let labels = self.by.iter().map(|by| by.label(entry)).collect();
-        self.merge(labels, &Sums::of(entry));
+        let day = Day::of_ms(entry.began_ms);
+        self.merge(day, &Account::of(entry), &Sums::of(entry));
         let (first, last) = self.began.unwrap_or((entry.began_ms, entry.began_ms));
         self.began = Some((first.min(entry.began_ms), last.max(entry.began_ms)));
     }
 
-    /// Counts what was summed elsewhere; one label for each [`By`].
-    pub fn merge(&mut self, labels: Vec<Arc<str>>, sums: &Sums) {
+    /// Counts what was summed elsewhere, of that day.
+    pub fn add_day(&mut self, day: Day, account: &Account, sums: &Sums) {
+        self.merge(day, account, sums);
+        let (begin, end) = (day.start_ms(), day.next().start_ms() - 1);
+        let (first, last) = self.began.unwrap_or((begin, end));
+        self.began = Some((first.min(begin), last.max(end)));
+    }
+
+    fn merge(&mut self, day: Day, account: &Account, sums: &Sums) {
+        let labels = self.by.iter().map(|by| by.label(day, account)).collect();
         self.rows.entry(labels).or_default().add(sums);
         self.all.add(sums);
     }
@@ -287,7 +357,10 @@ mod tests {
     #[test]
     fn labels_are_as_in_records() {
         let mut entry = entry("g", 1, None, Provenance::Counted);
-        let label = |by: By, entry: &Entry| by.label(entry).to_string();
+        let label = |by: By, entry: &Entry| {
+            let day = Day::of_ms(entry.began_ms);
+            by.label(day, &Account::of(entry)).to_string()
+        };
         assert_eq!(label(By::Key, &entry), "");
         assert_eq!(label(By::Day, &entry), "2026-11-18");
         entry.key = Some("team".into());

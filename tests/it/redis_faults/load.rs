@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -79,16 +79,12 @@ async fn request(addr: SocketAddr, number: u64) -> Came {
             stored,
         };
     }
-    let usage = if stream {
-        let events = answer.events();
-        events
-            .last()
-            .map(|event| event["usage"].clone())
-            .unwrap_or_default()
+    let reported = |value: &Value| value["usage"]["total_tokens"].as_u64();
+    let tokens = if stream {
+        answer.events().iter().rev().find_map(reported)
     } else {
-        answer.json()["usage"].clone()
+        reported(&answer.json())
     };
-    let tokens = usage["total_tokens"].as_u64();
     Came {
         took,
         wrong: tokens

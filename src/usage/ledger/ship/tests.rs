@@ -5,11 +5,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::usage::ledger::entry::tests::line;
 
+type Totals = BTreeMap<(Day, Account, &'static str), u64>;
+
 /// What `ship.lua` does. That it does is held against a real Redis by `tests/it/ledger_shipping.rs`.
 #[derive(Debug, Clone, Default)]
 struct Model {
     positions: HashMap<Arc<str>, u64>,
-    totals: BTreeMap<(u64, Account, Arc<str>), u64>,
+    totals: Totals,
 }
 
 impl Model {
@@ -19,13 +21,8 @@ impl Model {
         if from <= last || (from > last + 1 && !shipment.is_first) {
             return last;
         }
-        for Sum {
-            day,
-            account,
-            numbers,
-        } in shipment.sums()
-        {
-            for (name, amount) in numbers {
+        for Sum { day, account, sums } in shipment.sums() {
+            for (name, amount) in sums.numbers() {
                 *self.totals.entry((day, account.clone(), name)).or_default() += amount;
             }
         }
@@ -51,7 +48,7 @@ fn ledger(name: &str, records: u64) -> Vec<Line> {
 }
 
 /// What is to come out: every record once.
-fn whole(ledgers: &[Vec<Line>]) -> BTreeMap<(u64, Account, Arc<str>), u64> {
+fn whole(ledgers: &[Vec<Line>]) -> Totals {
     let mut model = Model::default();
     for line in ledgers.iter().flatten() {
         model.ship(&Shipment::of(line, line.number == 1));
