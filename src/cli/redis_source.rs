@@ -27,7 +27,12 @@ pub(super) fn asked_of<T>(
     runtime.block_on(async {
         let asked = async {
             let reached = tokio::time::timeout(PATIENCE, redis.reaches(State::Up)).await;
-            reached.with_context(|| format!("no Redis at {place}"))?;
+            reached.ok().with_context(|| {
+                format!(
+                    "no Redis at {place} could be used within {} s: is it there, and are user, password and TLS right?",
+                    PATIENCE.as_secs()
+                )
+            })?;
             ask(&redis)
                 .await
                 .with_context(|| format!("Redis at {place}"))

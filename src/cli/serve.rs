@@ -178,9 +178,11 @@ async fn serve(
     );
     let delay = args.drain_delay.unwrap_or(config.settings.drain_delay);
     let limit = args.drain_timeout.unwrap_or(config.settings.drain_timeout);
+    // One and the same from the beginning to the end: what it has connected to stays connected.
+    let mut beside = Box::pin(beside(&app));
     let signal = tokio::select! {
         signal = signals.next() => signal,
-        () = beside(&app) => return Ok(ExitCode::FAILURE), // it never ends
+        () = &mut beside => return Ok(ExitCode::FAILURE), // it never ends
     };
     tracing::info!(
         "{signal}: not ready from now on; accepting {delay:?} more, then finishing within {limit:?}"
@@ -188,7 +190,7 @@ async fn serve(
     app.drain();
     let all_done = tokio::select! {
         done = drain(server, admin, delay, limit) => done,
-        () = beside(&app) => false,
+        () = &mut beside => false,
         signal = signals.next() => {
             tracing::warn!("{signal} again: stopping at once");
             return Ok(ExitCode::FAILURE);

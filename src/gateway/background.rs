@@ -8,7 +8,7 @@ use super::Gateway;
 use super::share::Share;
 use crate::redis::Redis;
 
-/// How long the end waits for a disk that does not answer.
+/// How long the end waits for a disk that does not answer, and for what is still to be handed over.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
 impl Gateway {
@@ -40,7 +40,8 @@ impl Gateway {
             );
         }
         if let Some(shipper) = &self.shipper {
-            shipper.finish().await;
+            // The rest stands in the files.
+            let _late = tokio::time::timeout(LAST_WAIT, shipper.finish()).await;
         }
     }
 }

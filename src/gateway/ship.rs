@@ -61,10 +61,12 @@ impl Shipper {
     pub(super) async fn run(&self) {
         let (mut idle, mut unreadable) = (0, false);
         loop {
-            tokio::time::sleep(PACE).await;
             if self.redis.state() == State::Down {
                 self.put(None);
-                continue;
+                tokio::select! {
+                    () = self.redis.reaches(State::Up) => {}
+                    () = self.redis.reaches(State::Slow) => {}
+                }
             }
             match self.hand_over().await {
                 Ok(0) => idle += 1,
@@ -81,6 +83,7 @@ impl Shipper {
                 idle = 0;
                 self.put(None);
             }
+            tokio::time::sleep(PACE).await;
         }
     }
 

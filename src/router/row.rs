@@ -22,7 +22,42 @@ pub(super) struct Row {
     /// Priority; the largest is last.
     pub(super) order: u32,
     pub(super) weight: Option<f64>,
-    pub(super) price: Option<Price>,
+    pub(super) price: Option<Quote>,
+}
+
+/// A price as picks ask for it: of tokens that are of no particular kind. The rest of it is out of their way.
+#[derive(Debug)]
+pub(super) struct Quote {
+    input: Cost,
+    output: Cost,
+    request: Cost,
+    /// Nothing else holds for long prompts.
+    is_flat: bool,
+    whole: Box<Price>,
+}
+
+impl Quote {
+    pub(super) fn of(price: Price) -> Self {
+        Self {
+            input: price.rates.input,
+            output: price.rates.output,
+            request: price.request,
+            is_flat: price.above.is_none(),
+            whole: Box::new(price),
+        }
+    }
+
+    #[inline]
+    fn cost(&self, question: &Question<'_>) -> Cost {
+        let tokens = &question.ask.tokens;
+        if !(self.is_flat && question.plain) {
+            return self.whole.of(tokens);
+        }
+        let of = |tokens: u64, rate: Cost| tokens.saturating_mul(rate.0);
+        let input = of(tokens.input, self.input);
+        let output = of(tokens.output, self.output);
+        Cost(self.request.0.saturating_add(input).saturating_add(output))
+    }
 }
 
 /// What a request asks, and what follows from it for every row.
@@ -32,6 +67,8 @@ pub(super) struct Question<'a> {
     pub(super) minute: u64,
     /// Tokens to reserve.
     pub(super) reserve: u64,
+    /// There are tokens, and none of a kind that has a price of its own.
+    plain: bool,
     nanos: i64,
     half_lives: f64,
 }
@@ -43,6 +80,7 @@ impl<'a> Question<'a> {
             ask,
             minute: minute_of(ask.unix),
             reserve: ask.tokens.total(),
+            plain: ask.tokens.total() > 0 && !ask.tokens.has_parts(),
             nanos,
             half_lives: half_lives(nanos),
         }
@@ -65,7 +103,10 @@ impl Row {
             },
             order: deployment.order.unwrap_or(u32::MAX),
             weight: deployment.weight,
-            price: deployment.price.as_ref().map(|priced| priced.price),
+            price: deployment
+                .price
+                .as_ref()
+                .map(|priced| Quote::of(priced.price)),
         }
     }
 
@@ -236,7 +277,6 @@ impl<'a> Candidate<'a> {
     /// What this request would cost there, estimated; `None`: price unknown.
     #[must_use]
     pub fn cost(self) -> Option<Cost> {
-        let price = self.row.price.as_ref()?;
-        Some(price.of(&self.question.ask.tokens))
+        Some(self.row.price.as_ref()?.cost(self.question))
     }
 }

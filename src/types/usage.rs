@@ -192,7 +192,7 @@ impl TokenUsage {
     }
 
     /// Whether any token is of one of the further kinds.
-    const fn has_parts(&self) -> bool {
+    pub const fn has_parts(&self) -> bool {
         self.cached_input
             | self.cache_write
             | self.reasoning

@@ -62,7 +62,7 @@ fn shipment(ledger: &str, numbers: std::ops::RangeInclusive<u64>) -> Shipment {
 }
 
 /// A connection that stands until the set is dropped.
-async fn connected(server: &RedisServer) -> (Redis, JoinSet<()>) {
+pub(crate) async fn connected(server: &RedisServer) -> (Redis, JoinSet<()>) {
     let redis = Redis::new(Arc::new(RedisTarget {
         topology: RedisTopology::Single(RedisAddress::Tcp(
             "127.0.0.1".into(),

@@ -145,7 +145,7 @@ pub(super) mod testing {
     use tokio::time::Instant;
 
     use super::{Args, Pick, build};
-    use crate::router::row::{Question, Row};
+    use crate::router::row::{Question, Quote, Row};
     use crate::router::scores::{Limits, Scores};
     use crate::router::{Ask, Dice};
     use crate::types::{Cost, CostReading, Price, StrategyKind, TokenUsage, UsageReading};
@@ -187,7 +187,9 @@ pub(super) mod testing {
                 },
                 order: u32::MAX,
                 weight: self.weight,
-                price: self.cost.map(|input| Price::of_tokens(input, Cost(0))),
+                price: self
+                    .cost
+                    .map(|input| Quote::of(Price::of_tokens(input, Cost(0)))),
             }
         }
     }

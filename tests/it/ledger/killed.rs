@@ -1,11 +1,14 @@
-//! `kill -9` at any moment: whoever has got the end of an answer finds its record, and numbers go on without a gap.
+//! `kill -9` at any moment: whoever has got the end of an answer finds its record, numbers go on without a gap, and
+//! everyone's sums in Redis have each record once.
 
 use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -15,11 +18,14 @@ use rand::{RngExt, SeedableRng};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use waypost::usage::ledger::Outcome;
+use waypost::usage::ledger::{Outcome, ship};
+use waypost::usage::totals::{Day, Sums};
 
 use super::{records, yaml};
+use crate::ledger_shipping::connected;
 use crate::support::pair::stream_body;
 use crate::support::process::{Process, run};
+use crate::support::redis::RedisServer;
 use crate::support::{chat_body, lab};
 
 const ROUNDS: usize = 50;
@@ -93,7 +99,9 @@ async fn nothing_that_was_acknowledged_is_lost() {
     let ledger = dir.path().join("ledger");
     let file = dir.path().join("endpoints.yml");
     // Small segments, so that the end may come while one follows another.
-    let config = yaml(&lab, &ledger, ", segment_bytes: 65536");
+    let redis = RedisServer::start().await;
+    let config = yaml(&lab, &ledger, ", segment_bytes: 65536")
+        .waypost(&format!("redis: {{url: {:?}}}", redis.url()));
     std::fs::write(&file, config.to_string()).expect("written");
     let file = file.display().to_string();
     let arguments = [
@@ -144,6 +152,7 @@ async fn nothing_that_was_acknowledged_is_lost() {
     let second = run(&arguments, &[]).await;
     assert_ne!(second.code, Some(0));
     assert!(second.stderr.contains("another process"), "{second:?}");
+    let handed = shared(&redis, &ledger).await;
     process.signal("TERM");
     let exit = process.exit().await;
     assert!(exit.stderr.contains("they are cut"), "{exit:?}");
@@ -156,6 +165,11 @@ async fn nothing_that_was_acknowledged_is_lost() {
             assert!(fresh, "twice: {line:?}");
         }
     }
+    let mut recorded = Sums::default();
+    lines
+        .iter()
+        .for_each(|line| recorded.add(&Sums::of(&line.entry)));
+    assert_eq!(handed, recorded, "each record once");
     let got = got.ids.lock().expect("not poisoned");
     let lost: Vec<_> = got.difference(&answered).collect();
     assert!(
@@ -165,4 +179,21 @@ async fn nothing_that_was_acknowledged_is_lost() {
         got.len()
     );
     assert!(got.len() > ROUNDS && torn == ROUNDS / 10, "{}", got.len());
+}
+
+/// Everyone's sums, once all of the ledger is in them.
+async fn shared(redis: &RedisServer, ledger: &Path) -> Sums {
+    let (redis, _keeper) = connected(redis).await;
+    let lines = records(ledger);
+    let last = lines.last().expect("records");
+    while ship::position(&redis, &last.ledger).await != Ok(last.number) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let days = [&lines[0], last].map(|line| Day::of_ms(line.entry.began_ms));
+    let mut all = Sums::default();
+    for day in days[0].0..=days[1].0 {
+        let sums = ship::day(&redis, Day(day)).await.expect("sums");
+        sums.iter().for_each(|sum| all.add(&sum.sums));
+    }
+    all
 }

@@ -21,7 +21,7 @@ pub(super) struct Came {
     pub(super) took: Duration,
     /// What was wrong with its answer, if anything.
     pub(super) wrong: Option<String>,
-    /// Tokens its answer says were used, by which deployment's answer it is; a stored one used none.
+    /// Tokens its answer says were used. If it was stored, nobody has used them now.
     pub(super) tokens: u64,
     pub(super) stored: bool,
 }

@@ -123,6 +123,11 @@ impl Site {
             failed: wrong.len(),
             before: p99(&before),
             during: p99(&during),
+            slowest: during
+                .iter()
+                .map(|came| came.took)
+                .max()
+                .unwrap_or_default(),
             lines: usize::try_from(lines).unwrap_or(usize::MAX),
             lasted,
             back,

@@ -12,6 +12,8 @@ pub(super) struct Row {
     pub(super) failed: usize,
     pub(super) before: Duration,
     pub(super) during: Duration,
+    /// The slowest request meanwhile.
+    pub(super) slowest: Duration,
     pub(super) lines: usize,
     pub(super) lasted: Duration,
     /// From the fault's end until numbers are exchanged again.
@@ -22,18 +24,19 @@ pub(super) struct Row {
 
 const BEGIN: &str = "<!-- faults -->\n";
 const END: &str = "<!-- end of faults -->";
-const HEAD: &str = "| Fault | Requests | Answered | p99 before | p99 during | Log lines a second | Back after | Tokens served | In the ledgers |\n|---|---|---|---|---|---|---|---|---|\n";
+const HEAD: &str = "| Fault | Requests | Answered | p99 before | p99 during | slowest | Log lines a second | Back after | Tokens served | In the ledgers |\n|---|---|---|---|---|---|---|---|---|---|\n";
 
 impl Row {
     fn line(&self) -> String {
         let ms = |time: Duration| format!("{:.0} ms", time.as_secs_f64() * 1000.0);
         format!(
-            "| {} | {} | {:.1} % | {} | {} | {:.1} | {} | {} | {} |\n",
+            "| {} | {} | {:.1} % | {} | {} | {} | {:.1} | {} | {} | {} |\n",
             self.fault,
             self.requests,
             100.0 * (self.requests - self.failed) as f64 / self.requests.max(1) as f64,
             ms(self.before),
             ms(self.during),
+            ms(self.slowest),
             self.lines as f64 / self.lasted.as_secs_f64(),
             ms(self.back),
             self.tokens.0,
