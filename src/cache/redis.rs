@@ -243,7 +243,7 @@ impl Shared {
             .arg(frame)
             .arg("PX")
             .arg(u64::try_from(left).unwrap_or(u64::MAX).max(1));
-        let done = self.redis().command(Urgency::Background, &command).await;
+        let done = self.redis().command(Urgency::Bulk, &command).await;
         done.map(drop)
     }
 }

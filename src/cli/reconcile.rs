@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let days = export.days();
     let period = match days {
         Some((first, last)) if args.span.is_open() => Period::of_days(first, last),
-        _ => period,
+        _ => whole_days(period),
     };
     let mut ledger = Ledger::beside(args.provider, &export, &same);
     let mut reading = Reading::of(dirs, period);
@@ -116,6 +116,16 @@ fn read(args: &Args, file: &Path) -> anyhow::Result<Export> {
     let mut input = BufReader::with_capacity(64 * 1024, File::open(file)?);
     let resource = args.resource.as_deref();
     Ok(reconcile::read(args.provider, &mut input, resource)?)
+}
+
+/// The days that the period touches, whole: what is compared with them has no shorter times.
+fn whole_days(period: Period) -> Period {
+    Period {
+        since_ms: period.since_ms.map(|since| Day::of_ms(since).start_ms()),
+        until_ms: period
+            .until_ms
+            .map(|until| Day::of_ms(until.saturating_sub(1)).next().start_ms()),
+    }
 }
 
 /// Days are compared whole; one that the period only begins or ends in is in it.

@@ -196,6 +196,8 @@ async fn serve(
             return Ok(ExitCode::FAILURE);
         }
     };
+    // What it was in the midst of must not hold up the last of it.
+    drop(beside);
     app.gateway().finish().await;
     if let Some(log) = &log {
         log.flush();

@@ -77,13 +77,10 @@ impl Source {
     }
 }
 
-/// Days that Redis is asked for where nothing says from when on: as many as it keeps.
-const KEPT: u32 = 400;
-
 /// Everyone's sums of the days that the period touches.
 fn shared(target: &Arc<RedisTarget>, by: &[By], period: Period) -> anyhow::Result<Totals> {
     let today = Day::of_ms(u64::try_from(SystemClock.unix().as_millis())?);
-    let oldest = Day(today.0.saturating_sub(KEPT));
+    let oldest = Day(today.0.saturating_sub(ship::KEPT));
     let first = period.since_ms.map_or(oldest, Day::of_ms).max(oldest);
     let end = period.until_ms.unwrap_or(u64::MAX);
     let days = (first.0..=today.0).map(Day);

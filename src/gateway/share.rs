@@ -128,10 +128,13 @@ impl Share {
             return;
         }
         let moment = self.clock.moment();
-        self.exact
-            .iter()
-            .flatten()
-            .for_each(|exact| exact.give_back());
+        if !last {
+            // At the end the answers' own threads may have ended, and with them the clocks these wait by.
+            self.exact
+                .iter()
+                .flatten()
+                .for_each(|exact| exact.give_back());
+        }
         let both = groups.iter_mut().zip(&self.exact);
         let messages: Vec<Message> = both
             .map(|(group, exact)| group.message(as_counted(exact.as_deref(), moment), last))

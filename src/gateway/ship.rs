@@ -31,14 +31,18 @@ pub(super) struct Shipper {
 
 /// Why no more could be handed over now.
 enum Stop {
-    Store,
+    /// How Redis is, its own keeper says.
+    Away,
+    Refused(String),
     Ledger(LedgerError),
 }
 
 impl From<StoreError> for Stop {
-    // How Redis is, its own keeper says.
-    fn from(_: StoreError) -> Self {
-        Self::Store
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(what) => Self::Refused(what),
+            StoreError::Unavailable | StoreError::Timeout(_) | StoreError::Broken(_) => Self::Away,
+        }
     }
 }
 
@@ -59,7 +63,7 @@ impl Shipper {
 
     /// Goes on for ever.
     pub(super) async fn run(&self) {
-        let (mut idle, mut unreadable) = (0, false);
+        let (mut idle, mut troubled) = (0, false);
         loop {
             if self.redis.state() == State::Down {
                 self.put(None);
@@ -70,11 +74,16 @@ impl Shipper {
             }
             match self.hand_over().await {
                 Ok(0) => idle += 1,
-                Ok(_) => (idle, unreadable) = (0, false),
-                Err(Stop::Store) => self.put(None),
-                Err(Stop::Ledger(error)) => {
-                    if !std::mem::replace(&mut unreadable, true) {
-                        tracing::error!("the ledger can't be handed over to Redis: {error}");
+                Ok(_) => (idle, troubled) = (0, false),
+                Err(Stop::Away) => self.put(None),
+                Err(stop) => {
+                    let what = match stop {
+                        Stop::Ledger(error) => error.to_string(),
+                        Stop::Refused(what) => format!("Redis refused: {what}"),
+                        Stop::Away => String::new(),
+                    };
+                    if !std::mem::replace(&mut troubled, true) {
+                        tracing::error!("the ledger can't be handed over to Redis: {what}");
                     }
                     self.put(None);
                 }

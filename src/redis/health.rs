@@ -59,9 +59,9 @@ impl Health {
 
     /// It was asked. What is in the background and is not answered at all ends the connection.
     pub(super) fn heard(&mut self, urgency: Urgency, heard: Heard) {
-        use Urgency::{Background, Request};
+        use Urgency::{Background, Bulk, Request};
         match (self.state, urgency, heard) {
-            (State::Down, _, _) | (State::Slow, Request, _) => {}
+            (State::Down, _, _) | (_, Bulk, _) | (State::Slow, Request, _) => {}
             (_, Background, Heard::Nothing) => self.enter(State::Down),
             (State::Up, Request, Heard::Answer(_)) => self.late = 0,
             (State::Up, Request, Heard::Nothing) => {

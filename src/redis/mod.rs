@@ -37,6 +37,8 @@ pub enum Urgency {
     Request,
     /// A task of the gateway's own, which has a second.
     Background,
+    /// The same with so much to send or to fetch that its time says nothing about how Redis is doing.
+    Bulk,
 }
 
 /// How a Redis is doing.
@@ -221,6 +223,7 @@ impl Redis {
         match urgency {
             Urgency::Request => self.0.target.timeout,
             Urgency::Background => BACKGROUND,
+            Urgency::Bulk => BACKGROUND * 5,
         }
     }
 
@@ -228,7 +231,7 @@ impl Redis {
         let held = self.held();
         match (&held.link, held.health.state()) {
             (Some(link), State::Up) => Ok((link.clone(), held.number)),
-            (Some(link), State::Slow) if urgency == Urgency::Background => {
+            (Some(link), State::Slow) if urgency != Urgency::Request => {
                 Ok((link.clone(), held.number))
             }
             _ => {
@@ -246,6 +249,7 @@ impl Redis {
         }
         let before = held.health.state();
         match error {
+            None | Some(StoreError::Timeout(_)) if urgency == Urgency::Bulk => return,
             None => held.answered(urgency, took),
             Some(StoreError::Timeout(limit)) => {
                 held.health.heard(urgency, Heard::Nothing);

@@ -149,7 +149,10 @@ impl Trouble {
             StoreError::Broken(text) => Some(Self::passing(text)),
             StoreError::Refused(text) => LOSING
                 .into_iter()
-                .find(|code| text.split(' ').next() == Some(code))
+                // Of a script, Redis before 7 tells it further behind.
+                .find(|code| {
+                    text.split(' ').next() == Some(code) || text.contains(&format!(" -{code} "))
+                })
                 .map(|_| Self::passing(text)),
         }
     }
@@ -256,6 +259,10 @@ mod tests {
             ("LOADING Redis is loading the dataset in memory", true),
             ("WRONGPASS invalid username-password pair", true),
             ("ERR Error running script", false),
+            (
+                "ERR Error running script (call to f_12): @user_script:9: @user_script: 9: -READONLY You can't write",
+                true,
+            ),
             (
                 "OOM command not allowed when used memory > 'maxmemory'.",
                 false,

@@ -92,10 +92,13 @@ impl CompletionDetails {
     }
 }
 
+/// More tokens than that no request has: a number beyond it is somebody's mistake, such as one below zero.
+const MOST: u64 = 1 << 40;
+
 /// Reads the number that is due; returns whether it is one, or null.
 fn count(scanner: &mut Scanner<'_>, into: &mut Option<u64>) -> Result<bool, Wrong> {
     let raw = scanner.value()?;
-    *into = json::integer(raw);
+    *into = json::integer(raw).filter(|count| *count <= MOST);
     Ok(into.is_some() || raw == b"null")
 }
 
@@ -128,7 +131,11 @@ pub fn reported(scanner: &mut Scanner<'_>) -> Result<Option<TokenUsage>, Wrong> 
 }
 
 fn usage(wire: &Wire) -> Option<TokenUsage> {
-    let input = wire.prompt_tokens.unwrap_or(0);
+    // Where only a total is given there was no output: embeddings are reported so (Voyage).
+    let alone = wire
+        .total_tokens
+        .filter(|_| wire.completion_tokens.is_none());
+    let input = wire.prompt_tokens.or(alone).unwrap_or(0);
     // xAI leaves reasoning out of the completion tokens; the total tells.
     let output = match (wire.completion_tokens, wire.total_tokens) {
         (Some(completion), Some(total)) => completion.max(total.saturating_sub(input)),
@@ -207,6 +214,11 @@ mod tests {
                 usage(7, 5, 0, 0),
             ),
             (r#"{"prompt_tokens":7,"total_tokens":7}"#, usage(7, 0, 0, 0)),
+            (r#"{"total_tokens":7}"#, usage(7, 0, 0, 0)),
+            (
+                r#"{"prompt_tokens":18446744073709551615,"completion_tokens":5}"#,
+                None,
+            ),
             (
                 r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#,
                 usage(0, 0, 0, 0),

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Line;
 use crate::redis::{Call, Lua, Redis, StoreError, Urgency};
@@ -18,8 +17,8 @@ static SHIP: Lua = Lua::new(include_str!("ship.lua"));
 
 /// What all keys of the totals share.
 const TAG: &str = "ledger";
-/// How long a day's totals are kept after they were last added to.
-const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
+/// For how many days totals are kept.
+pub const KEPT: u32 = 400;
 
 /// What one account has used in a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,20 +100,22 @@ impl Shipment {
 
     fn call(&self, redis: &Redis) -> Call {
         let mut keys = vec![redis.key(TAG, "positions")];
+        let mut days: Vec<Day> = self.sums.keys().map(|(day, _)| *day).collect();
+        days.dedup();
+        keys.extend(days.iter().map(|day| redis.key(TAG, &day_name(*day))));
+        let old = days.iter().map(|day| Day(day.0.saturating_sub(KEPT)));
+        keys.extend(old.map(|day| redis.key(TAG, &day_name(day))));
         let mut args = vec![
             self.ledger.as_bytes().to_vec(),
             self.from.to_string().into_bytes(),
             self.to.to_string().into_bytes(),
             u8::from(self.is_first).to_string().into_bytes(),
-            KEPT.as_secs().to_string().into_bytes(),
+            days.len().to_string().into_bytes(),
         ];
-        let mut last = None;
         for ((day, account), sums) in &self.sums {
-            if last != Some(day) {
-                last = Some(day);
-                keys.push(redis.key(TAG, &day_name(*day)));
-            }
-            let key = keys.len().to_string();
+            let place = days.iter().position(|known| known == day).unwrap_or(0);
+            // Behind the positions, and counted from 1.
+            let key = (place + 2).to_string();
             for (name, amount) in sums.numbers() {
                 args.push(key.clone().into_bytes());
                 args.push(field(account, name).into_bytes());

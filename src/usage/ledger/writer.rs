@@ -49,6 +49,8 @@ pub(super) struct Writer {
     numbered: u64,
     /// When the oldest record that was not synced was written.
     unsynced: Option<Instant>,
+    /// A sync has failed since it was last said that all is well.
+    doubtful: bool,
     /// Since when writing fails.
     failing: Option<Instant>,
 }
@@ -71,6 +73,7 @@ impl Writer {
             pending: Vec::new(),
             numbered: 0,
             unsynced: None,
+            doubtful: false,
             failing: None,
         }
     }
@@ -158,7 +161,11 @@ impl Writer {
         let due =
             flush || self.patience().is_some_and(|left| left.is_zero()) || self.failing.is_some();
         if self.unsynced.is_some() && due {
-            self.folder.sync()?;
+            if let Err(error) = self.folder.sync() {
+                // What the system had in hand may be gone, whatever it says the next time.
+                self.doubtful = true;
+                return Err(error);
+            }
             self.unsynced = None;
         }
         Ok(())
@@ -167,8 +174,13 @@ impl Writer {
     fn works(&mut self) {
         if let Some(since) = self.failing.take() {
             let lost = self.shared.recovered();
+            let doubt = if std::mem::take(&mut self.doubtful) {
+                "; of what was written just before it failed, some may be missing (waypost ledger verify tells)"
+            } else {
+                ""
+            };
             tracing::warn!(
-                "ledger: {} can be written again after {:.1} s; what was kept is written, and {lost} records are lost",
+                "ledger: {} can be written again after {:.1} s; what was kept is written, and {lost} records are lost{doubt}",
                 self.folder.dir().display(),
                 self.clock.now().duration_since(since).as_secs_f64(),
             );

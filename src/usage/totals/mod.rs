@@ -223,7 +223,9 @@ impl Sums {
     #[must_use]
     pub fn numbers(&self) -> Vec<(&'static str, u64)> {
         let mut own = *self;
-        let cost = u64::try_from(self.cost_pico).unwrap_or(u64::MAX);
+        // As much as a store can add up.
+        let most = i64::MAX.unsigned_abs();
+        let cost = u64::try_from(self.cost_pico).map_or(most, |cost| cost.min(most));
         let counts = own.counts().map(|(name, count)| (name, *count));
         let all = counts.into_iter().chain([(COST, cost)]);
         all.filter(|(_, number)| *number > 0).collect()
