@@ -58,7 +58,9 @@ def endpoints(binary: str, text: str, what: str) -> None:
     names = sorted(variables(text))
     env = {name: value for name, value in os.environ.items() if not name.startswith("WAYPOST_")}
     for number, name in enumerate(names):
-        if "PORT" in name:
+        if name == "REDIS_URL":
+            env[name] = f"redis://:secret-{number}@redis:6379/0"
+        elif "PORT" in name:
             env[name] = str(6379 + number)
         elif "BASE" in name or "URL" in name:
             env[name] = f"https://host-{number}.example.com/"

@@ -1,6 +1,6 @@
 //! The ledger beside what a provider says of the same time in an export of its own.
 //!
-//! An export is recognised by its header, not by its name or age ([`openai`], [`azure`], [`anthropic`] say which). Both sides
+//! An export is recognised by its header, not by its name or age (`openai.rs`, `azure.rs`, `anthropic.rs` say which). Both sides
 //! are summed by day in UTC and by model; of the ledger's buckets those that the export does not tell apart are added to the one
 //! that has them there, so that like is compared with like.
 
