@@ -8,6 +8,7 @@ use serde_json::Value;
 use waypost::json::Scanner;
 use waypost::provider::{embeddings, error_facts};
 use waypost::request::EncodingFormat;
+use waypost::types::Provenance;
 use waypost::usage::meter;
 
 /// The embeddings of a body as `f32` bits, if it holds only arrays of numbers.
