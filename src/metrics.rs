@@ -7,6 +7,7 @@
 mod histogram;
 mod ledger;
 mod redis;
+mod sharing;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -19,9 +20,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use histogram::Seconds;
+use ledger::LedgerFamilies;
 pub use ledger::LedgerMeters;
 use redis::RedisFamilies;
 pub use redis::RedisMeters;
+use sharing::SharingFamilies;
 
 use crate::types::{Fault, Operation, TokenUsage};
 
@@ -59,12 +62,8 @@ pub struct Metrics {
     cooling: Family<Labels, Gauge>,
     connections: Gauge,
     redis: RedisFamilies,
-    ledger_records: Family<Labels, Counter>,
-    ledger_unwritten: Family<Labels, Gauge>,
-    ledger_lost: Family<Labels, Counter>,
-    ledger_late: Family<Labels, Counter>,
-    sharing_age: Family<Labels, Gauge<f64, AtomicU64>>,
-    sharing_replicas: Family<Labels, Gauge>,
+    ledger: LedgerFamilies,
+    sharing: SharingFamilies,
 }
 
 impl Default for Metrics {
@@ -94,12 +93,8 @@ impl Metrics {
             cooling: Family::default(),
             connections: Gauge::default(),
             redis: RedisFamilies::register(&mut registry),
-            ledger_records: Family::default(),
-            ledger_unwritten: Family::default(),
-            ledger_lost: Family::default(),
-            ledger_late: Family::default(),
-            sharing_age: Family::default(),
-            sharing_replicas: Family::default(),
+            ledger: LedgerFamilies::register(&mut registry),
+            sharing: SharingFamilies::register(&mut registry),
             registry: Registry::default(),
         };
         registry.register(
@@ -172,36 +167,6 @@ impl Metrics {
             "Open connections to deployments",
             metrics.connections.clone(),
         );
-        registry.register(
-            "ledger_records",
-            "Records written to the ledger",
-            metrics.ledger_records.clone(),
-        );
-        registry.register(
-            "ledger_unwritten",
-            "Records that wait to be written to the ledger",
-            metrics.ledger_unwritten.clone(),
-        );
-        registry.register(
-            "ledger_lost",
-            "Records the ledger lost, since it could not be written for too long",
-            metrics.ledger_lost.clone(),
-        );
-        registry.register(
-            "ledger_late",
-            "Answers that were given away before their record was written, since the disk took too long",
-            metrics.ledger_late.clone(),
-        );
-        registry.register(
-            "sharing_age_seconds",
-            "How old other replicas' numbers are, as of the last try to exchange them",
-            metrics.sharing_age.clone(),
-        );
-        registry.register(
-            "sharing_replicas",
-            "Replicas that were alive at the last exchange",
-            metrics.sharing_replicas.clone(),
-        );
         Self {
             registry,
             ..metrics
@@ -262,31 +227,9 @@ impl Metrics {
         }
     }
 
-    /// The series of the ledger.
-    #[must_use]
-    pub fn ledger(&self) -> LedgerMeters {
-        let none = Labels(Vec::new());
-        LedgerMeters {
-            records: self.ledger_records.get_or_create_owned(&none),
-            unwritten: self.ledger_unwritten.get_or_create_owned(&none),
-            lost: self.ledger_lost.get_or_create_owned(&none),
-            late: self.ledger_late.get_or_create_owned(&none),
-        }
-    }
-
     /// The connection count of this moment.
     pub fn set_connections(&self, n: usize) {
         self.connections.set(i64::try_from(n).unwrap_or(i64::MAX));
-    }
-
-    /// How a group's numbers are shared: their age in seconds, and among how many replicas.
-    pub fn sharing(&self, group: &Arc<str>, age: f64, replicas: u64) {
-        let own = || Labels(vec![("group", Arc::clone(group))]);
-        self.sharing_age.get_or_create_owned(&own()).set(age);
-        let replicas = i64::try_from(replicas).unwrap_or(i64::MAX);
-        self.sharing_replicas
-            .get_or_create_owned(&own())
-            .set(replicas);
     }
 
     /// Everything, as OpenMetrics text.

@@ -36,7 +36,6 @@ pub use preferences::Preference;
 pub use refusal::{Availability, Ineligible, NoneEligible, Why};
 
 use affinity::Conversations;
-use attempt::Begin;
 use cooldown::Readiness;
 use explain::By;
 use queue::{Queue, Ticket};
@@ -194,15 +193,8 @@ impl Router {
                     None => continue,
                 }
             };
-            let begin = Begin {
-                index,
-                by,
-                now: ask.now,
-                minute: question.minute,
-                reserved: question.reserve,
-                streaming: ask.streaming,
-                probe: self.rows[index].scores.readiness(ask.now) == Readiness::Probe,
-            };
+            let probe = self.rows[index].scores.readiness(ask.now) == Readiness::Probe;
+            let begin = question.begin(index, by, probe);
             if let Some(attempt) = Attempt::begin(&self.deployments[index], limits, begin) {
                 if let (Some(all), Some(key)) = (&mut desk.conversations, ask.conversation) {
                     all.remember(key, index, ask.now);

@@ -7,7 +7,6 @@
 use std::sync::PoisonError;
 use std::sync::atomic::{Ordering, fence};
 
-use super::attempt::Begin;
 use super::cooldown::Readiness;
 use super::explain::By;
 use super::per_minute::PerMinute;
@@ -110,15 +109,7 @@ impl Router {
                 },
             ),
         };
-        let begin = Begin {
-            index,
-            by,
-            now: ask.now,
-            minute: question.minute,
-            reserved: question.reserve,
-            streaming: ask.streaming,
-            probe: readiness == Readiness::Probe,
-        };
+        let begin = question.begin(index, by, readiness == Readiness::Probe);
         let attempt = open
             .then(|| Attempt::begin(deployment, &limits, begin))
             .flatten();

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::attempt::Begin;
 use super::cooldown::Readiness;
 use super::deployment::Deployment;
 use super::estimate::half_lives;
+use super::explain::By;
 use super::scores::{Limits, Scores, minute_of, nanos};
 use super::{Ask, PROBE_HINT, Why};
 use crate::types::{Cost, Price};
@@ -74,6 +76,20 @@ pub(super) struct Question<'a> {
 }
 
 impl<'a> Question<'a> {
+    /// The attempt at the deployment of that place begins.
+    #[inline]
+    pub(super) const fn begin(&self, index: usize, by: By, probe: bool) -> Begin {
+        Begin {
+            index,
+            by,
+            now: self.ask.now,
+            minute: self.minute,
+            reserved: self.reserve,
+            streaming: self.ask.streaming,
+            probe,
+        }
+    }
+
     pub(super) fn of(ask: &'a Ask<'a>) -> Self {
         let nanos = nanos(ask.now);
         Self {

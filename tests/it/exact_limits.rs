@@ -11,8 +11,7 @@ use waypost::config::Config;
 use waypost::lab::{Behaviour, Fault, Hold, Lab};
 use waypost::redis::{Redis, State};
 use waypost::types::{
-    Answer as StoreAnswer, Message, Outage, Own, RedisAddress, RedisLogin, RedisTarget,
-    RedisTopology, Totals,
+    Answer as StoreAnswer, Message, Outage, Own, RedisAddress, RedisTarget, RedisTopology, Totals,
 };
 use waypost::usage::store::UsageStore;
 use waypost::usage::store::reserve::{self, Wish};
@@ -28,25 +27,13 @@ const NEVER: Duration = s(3600);
 /// The estimate of [`chat_body`] besides the tokens it allows the answer.
 const MOST: u64 = 10;
 
-fn target(server: &RedisServer) -> Arc<RedisTarget> {
-    let address = RedisAddress::Tcp("127.0.0.1".into(), server.addr().port());
-    Arc::new(RedisTarget {
-        topology: RedisTopology::Single(address),
-        login: RedisLogin::default(),
-        database: 0,
-        tls: None,
-        prefix: "waypost:1".into(),
-        timeout: Duration::from_millis(100),
-    })
-}
-
 /// That configuration with exact limits in every group.
 fn exact(yaml: &Yaml, server: &RedisServer, interval: Duration, outage: Outage) -> Config {
     let mut config = load(&yaml.to_string());
     config.settings.sharing.interval = interval;
     config.settings.sharing.outage = outage;
     for group in &mut config.groups {
-        group.router.redis = Some(target(server));
+        group.router.redis = Some(Arc::new(server.target()));
         group.router.exact_limits = true;
     }
     config
@@ -54,9 +41,8 @@ fn exact(yaml: &Yaml, server: &RedisServer, interval: Duration, outage: Outage) 
 
 /// Until it has its connection.
 async fn up(gateway: &Gateway) {
-    let redis = gateway.app().gateway().snapshot().redis();
-    while redis.iter().any(|redis| redis.state() != State::Up) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    for redis in gateway.app().gateway().snapshot().redis() {
+        redis.reaches(State::Up).await;
     }
 }
 
@@ -560,7 +546,7 @@ fn the_scripts_do_what_their_model_does() {
     let mut keeper = JoinSet::new();
     let (_server, redis) = runtime.block_on(async {
         let server = RedisServer::start().await;
-        let mut target = RedisTarget::clone(&target(&server));
+        let mut target = server.target();
         target.timeout = s(60);
         let redis = Redis::new(Arc::new(target));
         let kept = redis.clone();

@@ -1,13 +1,7 @@
 //! Everyone's totals in Redis: each record of a ledger is added once, whatever happens on the way.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::task::JoinSet;
-use waypost::redis::{Redis, State};
-use waypost::types::{
-    Provenance, RedisAddress, RedisLogin, RedisTarget, RedisTopology, TokenBuckets,
-};
+use waypost::redis::State;
+use waypost::types::{Provenance, TokenBuckets};
 use waypost::usage::ledger::ship::{Shipment, Sum, day, position, ship};
 use waypost::usage::ledger::{Entry, Line, Outcome};
 use waypost::usage::totals::Day;
@@ -61,32 +55,10 @@ fn shipment(ledger: &str, numbers: std::ops::RangeInclusive<u64>) -> Shipment {
     shipment
 }
 
-/// A connection that stands until the set is dropped.
-pub(crate) async fn connected(server: &RedisServer) -> (Redis, JoinSet<()>) {
-    let redis = Redis::new(Arc::new(RedisTarget {
-        topology: RedisTopology::Single(RedisAddress::Tcp(
-            "127.0.0.1".into(),
-            server.addr().port(),
-        )),
-        login: RedisLogin::default(),
-        database: 0,
-        tls: None,
-        prefix: "waypost:1".into(),
-        timeout: Duration::from_millis(100),
-    }));
-    let mut keeper = JoinSet::new();
-    let kept = redis.clone();
-    keeper.spawn(async move { kept.keep().await });
-    while redis.state() == State::Down {
-        tokio::task::yield_now().await;
-    }
-    (redis, keeper)
-}
-
 #[tokio::test]
 async fn sums_are_added_once_and_exactly() {
     let server = RedisServer::start().await;
-    let (redis, _keeper) = connected(&server).await;
+    let (redis, _keeper) = server.connected().await;
     assert_eq!(position(&redis, "a").await, Ok(0));
     assert_eq!(ship(&redis, &shipment("a", 1..=2)).await, Ok(2));
     assert_eq!(ship(&redis, &shipment("a", 1..=2)).await, Ok(2), "again");
@@ -116,7 +88,7 @@ async fn sums_are_added_once_and_exactly() {
 #[tokio::test]
 async fn what_redis_loses_is_missed() {
     let mut server = RedisServer::start().await;
-    let (redis, _keeper) = connected(&server).await;
+    let (redis, _keeper) = server.connected().await;
     assert_eq!(ship(&redis, &shipment("a", 1..=5)).await, Ok(5));
     server.restart().await;
     // The connection is known to be lost once something is asked.

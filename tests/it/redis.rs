@@ -17,7 +17,7 @@ use waypost::redis::{Call, Lua, Redis, State, StoreError, Urgency};
 use waypost::types::{RedisAddress, RedisLogin, RedisTarget, RedisTopology, Secret};
 
 use crate::support::faults::{Faults, Mode};
-use crate::support::redis::{Cluster, RedisServer, Sentinel};
+use crate::support::redis::{Cluster, RedisServer, Sentinel, target, tcp};
 
 /// A Redis with its keeper, which ends with it.
 struct Kept {
@@ -52,23 +52,8 @@ async fn keep_up(target: RedisTarget) -> Kept {
     kept
 }
 
-fn target(topology: RedisTopology) -> RedisTarget {
-    RedisTarget {
-        topology,
-        login: RedisLogin::default(),
-        database: 0,
-        tls: None,
-        prefix: "waypost:1".into(),
-        timeout: Duration::from_millis(100),
-    }
-}
-
 fn single(addr: SocketAddr) -> RedisTarget {
     target(RedisTopology::Single(tcp(addr)))
-}
-
-fn tcp(addr: SocketAddr) -> RedisAddress {
-    RedisAddress::Tcp(addr.ip().to_string().into(), addr.port())
 }
 
 fn login(username: Option<&str>, password: &str) -> RedisLogin {

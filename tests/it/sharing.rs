@@ -9,48 +9,14 @@ mod together;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use waypost::clock::{Clock, SystemClock};
 use waypost::config::Config;
 use waypost::gateway::Deps;
-use waypost::redis::{Redis, State};
 use waypost::router::Deployment;
-use waypost::types::{RedisAddress, RedisLogin, RedisTarget, RedisTopology, Sharing};
+use waypost::types::Sharing;
 
 use crate::support::redis::RedisServer;
 use crate::support::{Gateway, Yaml, load};
-
-/// A connection with what keeps it.
-struct Kept {
-    redis: Redis,
-    _keeper: JoinSet<()>,
-}
-
-fn target(server: &RedisServer) -> Arc<RedisTarget> {
-    Arc::new(RedisTarget {
-        topology: RedisTopology::Single(RedisAddress::Tcp(
-            "127.0.0.1".into(),
-            server.addr().port(),
-        )),
-        login: RedisLogin::default(),
-        database: 0,
-        tls: None,
-        prefix: "waypost:1".into(),
-        timeout: Duration::from_millis(100),
-    })
-}
-
-async fn kept(server: &RedisServer) -> Kept {
-    let redis = Redis::new(target(server));
-    let mut keeper = JoinSet::new();
-    let run = redis.clone();
-    keeper.spawn(async move { run.keep().await });
-    until(|| redis.state() == State::Up).await;
-    Kept {
-        redis,
-        _keeper: keeper,
-    }
-}
 
 /// Until that is so.
 async fn until(mut is: impl FnMut() -> bool) {
@@ -77,7 +43,7 @@ fn config(yaml: &Yaml, server: &RedisServer, sharing: Sharing) -> Config {
     let mut config = load(&yaml.to_string());
     config.settings.sharing = sharing;
     for group in &mut config.groups {
-        group.router.redis = Some(target(server));
+        group.router.redis = Some(Arc::new(server.target()));
     }
     config
 }

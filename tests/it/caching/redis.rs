@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use waypost::clock::SystemClock;
 use waypost::config::{CacheSettings, Config};
 use waypost::lab::{Behaviour, Lab};
-use waypost::types::{RedisAddress, RedisLogin, RedisTarget, RedisTopology};
+use waypost::types::RedisTarget;
 
 use super::state;
 use crate::support::pair::{stream_body, sum};
@@ -31,14 +31,10 @@ struct Replicas {
 
 /// Nothing is limited to less than a test could take.
 fn target(redis: &RedisServer) -> RedisTarget {
-    let port = redis.addr().port();
     RedisTarget {
-        topology: RedisTopology::Single(RedisAddress::Tcp("127.0.0.1".into(), port)),
-        login: RedisLogin::default(),
-        database: 0,
-        tls: None,
         prefix: "test".into(),
         timeout: s(3600),
+        ..redis.target()
     }
 }
 

@@ -22,7 +22,6 @@ use waypost::usage::ledger::{Outcome, ship};
 use waypost::usage::totals::{Day, Sums};
 
 use super::{records, yaml};
-use crate::ledger_shipping::connected;
 use crate::support::pair::stream_body;
 use crate::support::process::{Process, run};
 use crate::support::redis::RedisServer;
@@ -183,7 +182,7 @@ async fn nothing_that_was_acknowledged_is_lost() {
 
 /// Everyone's sums, once all of the ledger is in them.
 async fn shared(redis: &RedisServer, ledger: &Path) -> Sums {
-    let (redis, _keeper) = connected(redis).await;
+    let (redis, _keeper) = redis.connected().await;
     let lines = records(ledger);
     let last = lines.last().expect("records");
     while ship::position(&redis, &last.ledger).await != Ok(last.number) {

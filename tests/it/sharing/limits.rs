@@ -50,10 +50,11 @@ async fn a_limit_is_exceeded_by_what_others_let_through_between_two_exchanges() 
     }
 }
 
-/// Not a test but a measurement, for `docs/redis.md`.
+/// Paced requests at all replicas until each is refused: the limit is reached, and never exceeded by more than the others'
+/// own. `OVERSHOOT=print` plays the cases of docs/redis.md and prints its table; how much is over depends on the machine.
 #[tokio::test]
-#[ignore = "measures; run it by hand"]
 async fn overshoot() {
+    let all = std::env::var_os("OVERSHOOT").is_some_and(|value| value == "print");
     println!(
         "| Replicas | Interval | Rate of each | Let through of 500 | Over | By the formula at most |"
     );
@@ -64,7 +65,10 @@ async fn overshoot() {
         (3, 200, 5),
         (3, 200, 20),
         (5, 200, 20),
-    ] {
+    ]
+    .into_iter()
+    .take(if all { usize::MAX } else { 1 })
+    {
         let server = RedisServer::start().await;
         let lab = lab(["a"]);
         let clock = stopped();
@@ -90,6 +94,7 @@ async fn overshoot() {
         join_all(gateways.iter().map(run)).await;
         let took = began.elapsed().as_secs_f64();
         let through = received(&lab)[0];
+        assert!((500..=500 * n).contains(&through), "{through}");
         #[expect(clippy::cast_precision_loss, reason = "few")]
         let rate = through as f64 / took / n as f64;
         #[expect(clippy::cast_precision_loss, reason = "few")]

@@ -9,7 +9,6 @@ use waypost::types::{Answer, Everyone, Fault, Lasting, Message, Own, Samples, To
 use waypost::usage::store::UsageStore;
 use waypost::usage::store::model::Model;
 
-use super::{Kept, kept};
 use crate::support::redis::RedisServer;
 
 const IDS: [&str; 4] = ["g/a", "b|c", "50%7C", "d"];
@@ -86,7 +85,7 @@ async fn say(redis: &Redis, message: &Message) -> Answer {
 #[tokio::test]
 async fn redis_and_the_model_answer_alike() {
     let server = RedisServer::start().await;
-    let Kept { redis, .. } = &kept(&server).await;
+    let (redis, _keeper) = &server.connected().await;
     let (mut heard, mut late, mut unknown) = (0, 0, 0);
     for seed in 0..60 {
         let dice = &mut StdRng::seed_from_u64(seed);
@@ -135,7 +134,7 @@ async fn flush(redis: &Redis) {
 #[tokio::test]
 async fn a_replica_that_is_silent_for_a_day_leaves_its_totals() {
     let server = RedisServer::start().await;
-    let Kept { redis, .. } = &kept(&server).await;
+    let (redis, _keeper) = &server.connected().await;
     let told = |replica: &str, number, tokens| Message {
         group: "g".into(),
         replica: replica.into(),

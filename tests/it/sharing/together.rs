@@ -9,7 +9,7 @@ use waypost::lab::{Behaviour, Fault, Hold, Lab};
 use waypost::redis::{State, Urgency};
 use waypost::types::{CostReading, Sharing, UsageReading};
 
-use super::{Kept, OFTEN, SELDOM, config, deployment, kept, replicas, stop, until};
+use super::{OFTEN, SELDOM, config, deployment, replicas, stop, until};
 use crate::support::redis::RedisServer;
 use crate::support::{
     Gateway, Model, STRATEGIES, Yaml, chat_body, cools, held, lab, received, s, together,
@@ -192,7 +192,7 @@ async fn a_gateway_that_stops_says_what_it_has_counted() {
 #[tokio::test]
 async fn no_request_asks_redis_anything_whatever_the_strategy() {
     let server = RedisServer::start().await;
-    let Kept { redis, .. } = &kept(&server).await;
+    let (redis, _keeper) = &server.connected().await;
     let lab = lab(["a", "b"]);
     let models = lab.deployments().iter().map(|d| {
         Model::of(d)

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
@@ -14,6 +15,9 @@ use ::redis::{Cmd, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use waypost::redis::{Redis, State};
+use waypost::types::{RedisAddress, RedisLogin, RedisTarget, RedisTopology};
 
 use super::Authority;
 
@@ -115,6 +119,21 @@ impl RedisServer {
         (Ipv4Addr::LOCALHOST, port).into()
     }
 
+    /// As a configuration that says nothing else of it comes to.
+    pub(crate) fn target(&self) -> RedisTarget {
+        target(RedisTopology::Single(tcp(self.addr())))
+    }
+
+    /// A connection of Waypost's, which stands until the set is dropped.
+    pub(crate) async fn connected(&self) -> (Redis, JoinSet<()>) {
+        let redis = Redis::new(Arc::new(self.target()));
+        let mut keeper = JoinSet::new();
+        let kept = redis.clone();
+        keeper.spawn(async move { kept.keep().await });
+        redis.reaches(State::Up).await;
+        (redis, keeper)
+    }
+
     /// As configurations name it.
     pub(crate) fn url(&self) -> String {
         format!("redis://{}", self.addr())
@@ -166,6 +185,23 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// An installation of which nothing else is said.
+pub(crate) fn target(topology: RedisTopology) -> RedisTarget {
+    RedisTarget {
+        topology,
+        login: RedisLogin::default(),
+        database: 0,
+        tls: None,
+        prefix: "waypost:1".into(),
+        timeout: Duration::from_millis(100),
+    }
+}
+
+/// A server at that address.
+pub(crate) fn tcp(addr: SocketAddr) -> RedisAddress {
+    RedisAddress::Tcp(addr.ip().to_string().into(), addr.port())
 }
 
 /// A port nobody listens on.
